@@ -1,0 +1,120 @@
+"""A run at one moment, in the shape that ``ps --json`` prints and every screen draws."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+RunState = Literal["starting", "running", "draining", "finished", "stopped", "failed"]
+StageState = Literal["waiting", "running", "paused", "failing", "finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """One stage. Counts are items since the run began; rates are items a second, recent."""
+
+    name: str
+    kind: Literal["source", "map", "sink"]
+    state: StageState
+    desired: int
+    running: int
+    in_: int  # items consumed for good (0 for a source)
+    out: int  # items emitted
+    failed: int  # failed attempts
+    dead: int  # dead letters
+    leased: int
+    waiting: int  # failed items waiting for their retry
+    busy: float  # 0..1: share of its running workers' time spent in user code, recent
+    in_rate: float
+    out_rate: float
+    p50_s: float | None  # service time of an item, in seconds
+    p99_s: float | None
+    reason: str = ""  # why it is paused or failing
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeView:
+    """One edge. ``capacity`` is in items, or in bytes when ``capacity_bytes`` is set."""
+
+    name: str
+    from_: str
+    to: str
+    queued: int
+    leased: int
+    settled: int
+    capacity: int
+    capacity_bytes: int | None = None
+    queued_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One worker process."""
+
+    pid: int
+    stage: str
+    index: int
+    state: str  # "starting" | "running" | "draining" | "failing"
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """One host. ``cpu`` is 0..1 of all its cores."""
+
+    name: str
+    state: Literal["up", "lost", "draining"]
+    head: bool
+    workers: tuple[WorkerView, ...]
+    cpu: float | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    seen_s: float = 0.0
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one moment. ``up_s`` is seconds since it began; ``sources_total`` may be unknown."""
+
+    name: str
+    state: RunState
+    revision: int
+    release: str
+    durability: str
+    up_s: float
+    stages: tuple[StageView, ...]
+    edges: tuple[EdgeView, ...]
+    hosts: tuple[HostView, ...]
+    dead_letters: int = 0
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data with the documented names (``in`` and ``from`` among them)."""
+        data = asdict(self)
+        for stage in data["stages"]:
+            stage["in"] = stage.pop("in_")
+        for edge in data["edges"]:
+            edge["from"] = edge.pop("from_")
+        return data
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Snapshot:
+        """Return the snapshot that :meth:`as_json` described. Raises KeyError or TypeError."""
+        stages = tuple(
+            StageView(in_=s["in"], **{k: v for k, v in s.items() if k != "in"})
+            for s in data["stages"]
+        )
+        edges = tuple(
+            EdgeView(from_=e["from"], **{k: v for k, v in e.items() if k != "from"})
+            for e in data["edges"]
+        )
+        hosts = tuple(
+            HostView(
+                workers=tuple(WorkerView(**w) for w in h["workers"]),
+                **{k: v for k, v in h.items() if k != "workers"},
+            )
+            for h in data["hosts"]
+        )
+        rest = {k: v for k, v in data.items() if k not in {"stages", "edges", "hosts"}}
+        return Snapshot(stages=stages, edges=edges, hosts=hosts, **rest)
