@@ -200,7 +200,7 @@ def _scalar(match: re.Match[str], attribute: str) -> Scalar:
     try:
         return _typed(word, attribute)
     except ValueError as error:
-        raise ExpressionError(str(error), start, end) from None
+        raise ExpressionError(str(error), start, end, getattr(error, "hint", "")) from None
 
 
 def _typed(word: str, attribute: str) -> Scalar:

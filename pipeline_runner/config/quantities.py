@@ -1,6 +1,6 @@
 """Quantities as a person writes them ("30s", "8GiB", "100/s", "25%") to plain numbers.
 
-Each function takes the text and raises ValueError with a sentence that names the cure.
+Each function takes the text and raises :class:`QuantityError`, which names the cure.
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?\s*%$"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
+class QuantityError(ValueError):
+    """A text that is no such quantity; ``hint`` is the cure."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 def parse_duration(text: str) -> float:
     """Return seconds: a number and one of ``ms s m h d``."""
     if re.search(DURATION_PATTERN, text) is None:
-        raise ValueError(_complaint(text, "a duration", "30s", ["ms", "s", "m", "h", "d"]))
+        raise _complaint(text, "a duration", "30s", ["ms", "s", "m", "h", "d"])
     number, unit = _split(text)
     return float(number) * DURATION_UNITS[unit]
 
@@ -38,7 +46,7 @@ def parse_duration(text: str) -> float:
 def parse_size(text: str) -> int:
     """Return bytes: a whole number and one of ``B KB MB GB KiB MiB GiB``."""
     if re.search(SIZE_PATTERN, text) is None:
-        raise ValueError(_complaint(text, "a size", "64MiB", list(SIZE_UNITS)))
+        raise _complaint(text, "a size", "64MiB", list(SIZE_UNITS))
     number, unit = _split(text)
     return int(number) * SIZE_UNITS[unit]
 
@@ -46,20 +54,22 @@ def parse_size(text: str) -> int:
 def parse_rate(text: str) -> float:
     """Return items a second: a number above 0 and one of ``/s /m /h``."""
     if re.search(RATE_PATTERN, text) is None:
-        raise ValueError(_complaint(text, "a rate", "100/s", ["/s", "/m", "/h"]))
+        raise _complaint(text, "a rate", "100/s", ["/s", "/m", "/h"])
     number, unit = _split(text)
     if float(number) == 0:
-        raise ValueError("a rate of 0 would never let an item through")
+        raise QuantityError(
+            "a rate of 0 would never let an item through", "leave it out for no limit"
+        )
     return float(number) / RATE_UNITS[unit.lstrip("/ ")]
 
 
 def parse_percent(text: str) -> float:
     """Return a share, 0..1, of a percentage between 0 % and 100 %."""
     if re.search(PERCENT_PATTERN, text) is None:
-        raise ValueError(_complaint(text, "a percentage", "25%", ["%"]))
+        raise _complaint(text, "a percentage", "25%", ["%"])
     share = float(_split(text)[0]) / 100
     if share > 1:
-        raise ValueError("a percentage is at most 100%")
+        raise QuantityError("a percentage is at most 100%")
     return share
 
 
@@ -69,15 +79,19 @@ def _split(text: str) -> tuple[str, str]:
     return match.group(), text[match.end() :].strip()
 
 
-def _complaint(text: str, noun: str, example: str, units: list[str]) -> str:
-    listed = " ".join(units)
-    number = _NUMBER.fullmatch(text.strip())
-    if number is not None:
-        return f'{noun} needs its unit, as in "{example}" (one of {listed})'
-    found = _NUMBER.match(text.strip())
-    if found is not None:
-        unit = text.strip()[found.end() :].strip()
-        close = [known for known in units if known.lower() == unit.lower()]
-        if close:
-            return f'"{unit}" is no unit of {noun}; did you mean "{close[0]}"? Units: {listed}'
-    return f'"{text}" is not {noun}, such as "{example}" (units: {listed})'
+def _complaint(text: str, noun: str, example: str, units: list[str]) -> QuantityError:
+    listed = "Units: " + " ".join(units)
+    stripped = text.strip()
+    number = _NUMBER.match(stripped)
+    if number is None:
+        return QuantityError(f'"{text}" is not {noun}', f'such as "{example}". {listed}')
+    unit = stripped[number.end() :].strip()
+    if not unit:
+        usual = example.lstrip("0123456789")
+        return QuantityError(f"{noun} needs its unit", f'as in "{stripped}{usual}". {listed}')
+    if number.group(1) and noun == "a size" and unit in units:
+        return QuantityError(f"{noun} is a whole number of its unit", "take a smaller unit")
+    close = [known for known in units if known.lower() == unit.lower()]
+    if close:
+        return QuantityError(f'"{unit}" is no unit of {noun}', f'did you mean "{close[0]}"?')
+    return QuantityError(f'"{text}" is not {noun}', f'such as "{example}". {listed}')
