@@ -38,7 +38,9 @@ class Retry(Model):
 
     attempts: Positive = Field(default=3, description="How often an item is tried in all.")
     backoff: Duration = Field(default=1.0, description="The wait before the second attempt.")
-    factor: Factor = Field(default=2.0, description="Each further wait is so many times the one before.")
+    factor: Factor = Field(
+        default=2.0, description="Each further wait is so many times the one before."
+    )
     cap: Duration = Field(default=60.0, description="No wait is longer.")
 
 
@@ -46,7 +48,9 @@ class Batch(Model):
     """How many items the callable gets at once; it returns a list of the same length."""
 
     count: Positive = Field(description="At most so many items in a batch.")
-    bytes: Size | None = Field(default=None, description="At most so many encoded bytes in a batch.")
+    bytes: Size | None = Field(
+        default=None, description="At most so many encoded bytes in a batch."
+    )
     period: Duration | None = Field(
         default=None, description="A batch that is not full waits at most so long for more items."
     )
@@ -57,7 +61,9 @@ class Autoscale(Model):
 
     min: Natural = Field(default=1, description="Never fewer workers in all.")
     max: Positive = Field(description="Never more workers in all.")
-    target: Duration = Field(default=20.0, description="The backlog should clear in about this time.")
+    target: Duration = Field(
+        default=20.0, description="The backlog should clear in about this time."
+    )
 
 
 class Affinity(Model):
@@ -123,7 +129,8 @@ class Settings(Model):
         examples=[{"count": 32, "bytes": "64MiB", "period": "200ms"}],
     )
     concurrency: Positive = Field(
-        default=10, description="An `async def` works on up to so many items at once in one process."
+        default=10,
+        description="An `async def` works on up to so many items at once in one process.",
     )
     timeout: Duration | None = Field(
         default=None,
@@ -137,7 +144,9 @@ class Settings(Model):
         default=None, description="A process is replaced after so many items.", examples=[10_000]
     )
     max_memory: Size | None = Field(
-        default=None, description="A process is replaced past this resident size.", examples=["6GiB"]
+        default=None,
+        description="A process is replaced past this resident size.",
+        examples=["6GiB"],
     )
     env: dict[str, str] = Field(
         default={},
@@ -157,7 +166,9 @@ class Settings(Model):
         ),
     )
     rate_limit: Rate | None = Field(
-        default=None, description="Items a second for the whole stage, over all hosts.", examples=["100/s"]
+        default=None,
+        description="Items a second for the whole stage, over all hosts.",
+        examples=["100/s"],
     )
     restart: Literal["resume", "again"] = Field(
         default="resume",
@@ -173,11 +184,13 @@ class Stage(Settings):
     """One stage: a callable and how it is run."""
 
     run: str = Field(
-       default= description="`module:callable`, imported from the project folder.",
+        description="`module:callable`, imported from the project folder.",
         examples=["app.images:decode"],
     )
     was: str | None = Field(
-        default=None, description="This stage's former name: it keeps that one's queue.", examples=["old"]
+        default=None,
+        description="This stage's former name: it keeps that one's queue.",
+        examples=["old"],
     )
 
 
@@ -186,7 +199,9 @@ class Edge(Model):
 
     from_: Annotated[str, Field(alias="from", description="The stage whose outputs it takes.")]
     to: str = Field(description="The stage whose inputs it gives.")
-    name: str = Field(default="", description="Its name; `from->to` unless given.", examples=["raw"])
+    name: str = Field(
+        default="", description="Its name; `from->to` unless given.", examples=["raw"]
+    )
     capacity: Capacity = Field(
         default=10_000,
         description="How much it holds before `from` has to wait: items, or a size.",
@@ -219,7 +234,9 @@ class HostGroup(Model):
         default=(), description="Globs: a member's name matches one of them.", examples=[["rig-*"]]
     )
     where: tuple[str, ...] = Field(
-        default=(), description="Constraints: all of them hold for a member.", examples=[["gpus >= 1"]]
+        default=(),
+        description="Constraints: all of them hold for a member.",
+        examples=[["gpus >= 1"]],
     )
     labels: dict[str, str] = Field(
         default={},
@@ -253,7 +270,8 @@ class Reload(Model):
         default=0.25, description="At most this share of a stage's workers restarts at a time."
     )
     min_healthy: Duration = Field(
-        default=10.0, description="A new worker that crashes sooner than this makes the change fail."
+        default=10.0,
+        description="A new worker that crashes sooner than this makes the change fail.",
     )
     auto_revert: Flag = Field(default=True, description="A change that failed is taken back.")
     grace: Duration = Field(
@@ -282,8 +300,12 @@ class Server(Model):
         ),
         examples=["127.0.0.1:7400", False],
     )
-    state: str = Field(default=".runner", description="Folder for what a run keeps, beside the file.")
-    memory: Size = Field(default=256 * 1024**2, description="Queued bodies the head keeps in memory.")
+    state: str = Field(
+        default=".runner", description="Folder for what a run keeps, beside the file."
+    )
+    memory: Size = Field(
+        default=256 * 1024**2, description="Queued bodies the head keeps in memory."
+    )
     max_item: Size = Field(default=64 * 1024**2, description="The largest encoded item.")
 
 
@@ -291,7 +313,7 @@ class Header(Model):
     """The pipeline as a whole."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = Field(
-       default= description="Its name, also on the network: lower-case letters, digits and hyphens.",
+        description="Its name, also on the network: lower-case letters, digits and hyphens.",
         examples=["thumbs"],
     )
     engine: str = Field(
@@ -316,6 +338,10 @@ class File(Model):
     stages: dict[str, Stage] = Field(description="The stages by name.")
     edges: tuple[Edge, ...] = Field(default=(), description="The queues between them.")
     hosts: dict[str, HostGroup] = Field(default={}, description="Named groups of hosts.")
-    sync: Sync = Field(default=Sync(), description="Which files of the project travel to other hosts.")
+    sync: Sync = Field(
+        default=Sync(), description="Which files of the project travel to other hosts."
+    )
     reload: Reload = Field(default=Reload(), description="What a change of the code does.")
-    server: Server = Field(default=Server(), description="Where the head listens and what it keeps.")
+    server: Server = Field(
+        default=Server(), description="Where the head listens and what it keeps."
+    )
