@@ -1,0 +1,1 @@
+"""Who runs what, and what to start and stop: facts in, decisions out."""
