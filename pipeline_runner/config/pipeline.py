@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,10 @@ class Pipeline:
     def state_dir(self) -> Path:
         """Where a run of this pipeline keeps what it keeps."""
         return self.root / self.server.state / self.name
+
+    def at(self, file: Path) -> Pipeline:
+        """Return the same pipeline, read from ``file``."""
+        return replace(self, file=file)
 
     def inputs(self, stage: str) -> tuple[Edge, ...]:
         """Return the edges that end at ``stage``. Raises KeyError for an unknown stage."""

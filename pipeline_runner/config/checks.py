@@ -1,0 +1,23 @@
+"""Every check of a file that needs more than one key at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline_runner.config.faults import Fault
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.config.validate import Draft
+
+
+def check(draft: Draft) -> list[Fault]:
+    """Return every fault of the sound part of a file."""
+    return []
+
+
+def durability_note(pipeline: Pipeline) -> str:
+    """Return the one line that says what of a run survives its head."""
+    note = "The run is kept in memory only: what is queued dies with `runner up`."
+    if pipeline.durability == "memory":
+        return note
+    return f'{note} ("{pipeline.durability}" takes effect once there is a journal.)'

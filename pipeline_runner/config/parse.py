@@ -1,0 +1,82 @@
+"""From the text of a file to a pipeline, or to every problem it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tomli
+
+from pipeline_runner.config.checks import check
+from pipeline_runner.config.environment import substitute
+from pipeline_runner.config.faults import placed
+from pipeline_runner.config.locate import Locator
+from pipeline_runner.config.pipeline import Pipeline, from_file
+from pipeline_runner.config.secrets import check_secrets
+from pipeline_runner.config.validate import validate
+from pipeline_runner.errors import InvalidPipeline, Problem, Span, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def parse(
+    text: str, *, file: str, environ: Mapping[str, str]
+) -> tuple[Pipeline | None, tuple[Problem, ...]]:
+    """Return the pipeline that ``text`` describes, and what there is to say about it.
+
+    ``file`` is its name in the problems and the place of the project; nothing is read from it.
+    The problems are in file order. With an error among them there is no pipeline.
+    """
+    try:
+        raw = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        return None, (_syntax_problem(error, file),)
+    data, faults = substitute(raw, environ)
+    faults += check_secrets(raw)
+    unreadable = frozenset(fault.path for fault in faults)
+    draft, refused = validate(data, unreadable)
+    faults += refused
+    if draft is not None:
+        known = {fault.path for fault in faults}
+        faults += [fault for fault in check(draft) if fault.path not in known]
+    problems = placed(faults, Locator(text, file))
+    if draft is None or any(problem.severity == "error" for problem in problems):
+        return None, problems
+    return from_file(draft.file, Path(file)), problems
+
+
+def read(path: Path) -> str:
+    """Return the text of the file at ``path``. Raises UsageError when it cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except FileNotFoundError:
+        hint = "name it (`runner check FILE`), or begin one with `runner init`"
+        raise UsageError(f"there is no {path}", hint=hint) from None
+    except IsADirectoryError:
+        raise UsageError(
+            f"{path} is a folder", hint=f"did you mean {path}/pipeline.toml?"
+        ) from None
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8 text (at byte {error.start})"
+        raise UsageError(message, hint="TOML is always UTF-8; save it so") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Pipeline:
+    """Return the pipeline of the file at ``path``, with its own path resolved.
+
+    Raises InvalidPipeline with every problem of the file, or UsageError when it cannot be read.
+    """
+    text = read(path)
+    pipeline, problems = parse(text, file=str(path), environ=environ)
+    if pipeline is None:
+        raise InvalidPipeline(problems, text)
+    return pipeline.at(path.resolve())
+
+
+def _syntax_problem(error: tomli.TOMLDecodeError, file: str) -> Problem:
+    message = error.msg[:1].lower() + error.msg[1:]
+    span = Span(file, error.lineno, error.colno, error.lineno, error.colno + 1)
+    return Problem("toml-syntax", message, span)
