@@ -1,0 +1,199 @@
+"""Who is charged when something fails, and what becomes of the item: again, alone, or a letter.
+
+Only an item that certainly was the one running is charged. Where several could have been, all go
+back uncharged and run alone from then on, so that the guilty one gives itself away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.effects import Commit, Failed, Pending, Stopped
+from pipeline_runner.queues.messages import Failure
+from pipeline_runner.queues.ranges import Range, intersect
+from pipeline_runner.queues.transaction import Letter, Requeue, Transaction
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.books import Books
+    from pipeline_runner.queues.leases import Lease, WorkerRecord
+    from pipeline_runner.queues.messages import Died
+    from pipeline_runner.queues.ranges import Spans
+
+RUNS_ALL = -1  # a batch runs everything its worker holds
+
+
+class Blame:
+    """Charges failures and deaths."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._now = 0.0
+
+    def at(self, now: float) -> None:
+        """Set the time that retries are counted from, on the shell's monotonic clock."""
+        self._now = now
+
+    def charge(
+        self, step: Transaction, lease: Lease, failure: Failure, worker: WorkerRecord
+    ) -> None:
+        """Add to ``step`` what one more failed attempt of one index means."""
+        stage = self._books.stages[worker.stage]
+        stage.failed += 1
+        if not lease.edge:
+            self._charge_source(step, lease, failure, worker)
+            return
+        spec = stage.spec
+        attempts = lease.attempts + 1
+        one = Range(lease.body, failure.index, failure.index + 1, attempts, lease.suspect)
+        if attempts < spec.attempts and not failure.final:
+            wait_s = spec.retry_s(attempts)
+            step.requeued.append(Requeue(lease.edge, one, wait_s))
+            item_id = f"{lease.edge}:{lease.body}:{failure.index}"
+            self._books.effects.append(
+                Failed(spec.name, item_id, attempts, spec.attempts, failure.error, wait_s)
+            )
+        elif spec.on_failure == "drop":
+            step.consumed.append((lease.edge, lease.body, ((one.lo, one.hi),)))
+            stage.dropped += 1
+        else:
+            step.letters.append(self._letter(lease, failure, worker, attempts))
+
+    def died(self, worker: WorkerRecord, died: Died) -> None:
+        """Free what a dead worker held. What is settling stands: it was read before the death."""
+        running: list[Lease] = []
+        for lease in tuple(worker.leases.values()):
+            if not lease.live:
+                continue
+            if died.running in (lease.token, RUNS_ALL):
+                running.append(lease)
+            else:
+                self._books.give_back(lease, lease.live)
+        if not running:
+            return
+        guilty = self._guilty(running, died)
+        pending = Pending(Transaction(), retryable=True)
+        for lease in running:
+            for lo, hi in lease.live:
+                if guilty is None:
+                    item = Range(lease.body, lo, hi, lease.attempts, suspect=True)
+                    pending.step.requeued.append(Requeue(lease.edge, item))
+            if guilty is not None and guilty[0] is lease:
+                one = ((guilty[1], guilty[1] + 1),)
+                rest = tuple(span for span in _without(lease.live, one))
+                if rest:
+                    self._books.give_back(lease, rest)
+                text = f"the process died: {died.cause}"
+                failure = Failure(lease.token, guilty[1], text, "", died.cause.split(":")[0])
+                self.charge(pending.step, lease, failure, worker)
+            elif guilty is not None:
+                self._books.give_back(lease, lease.live)
+            if lease.live:
+                pending.settling.append((lease, lease.live))
+                self._books.settling(lease, lease.live)
+        self._books.effects.append(Commit(pending))
+
+    def suspect(self, lease: Lease, spans: Spans) -> None:
+        """Requeue the items of a batch that raised: each runs alone from now on."""
+        pending = Pending(Transaction(), retryable=True)
+        for lo, hi in spans:
+            item = Range(lease.body, lo, hi, lease.attempts, suspect=True)
+            pending.step.requeued.append(Requeue(lease.edge, item))
+        pending.settling.append((lease, spans))
+        self._books.settling(lease, spans)
+        self._books.effects.append(Commit(pending))
+
+    def committed(self, step: Transaction) -> None:
+        """Let durable charges be seen."""
+        books = self._books
+        for requeue in step.requeued:
+            edge = books.edges[requeue.edge]
+            item = requeue.range
+            body = books.bodies[item.body]
+            edge.bytes += len(body.data) * (item.hi - item.lo) / body.n
+            if requeue.wait_s:
+                edge.queue.push_later(item, self._now + requeue.wait_s)
+                books.alarm(self._now + requeue.wait_s)
+            else:
+                edge.queue.push(item, front=True)
+                books.dirty[edge.spec.target] = None
+        for letter in step.letters:
+            stage = books.stages[letter.stage]
+            stage.dead += 1
+            if letter.edge:
+                books.gone(letter.edge, letter.body, 1)
+            if stage.spec.on_failure == "stop":
+                self._stop(letter)
+
+    def _guilty(self, running: list[Lease], died: Died) -> tuple[Lease, int] | None:
+        """Return the one lease and index that must have been running, if there is just one."""
+        if died.index >= 0 and len(running) == 1:
+            one = ((died.index, died.index + 1),)
+            if intersect(running[0].live, one):
+                return running[0], died.index
+        if sum(lease.items for lease in running) == 1:
+            return running[0], running[0].live[0][0]
+        return None
+
+    def _charge_source(
+        self, step: Transaction, lease: Lease, failure: Failure, worker: WorkerRecord
+    ) -> None:
+        stage = self._books.stages[worker.stage]
+        source = stage.source(worker.index)
+        if failure.payload:  # one value was lost, the source goes on
+            step.letters.append(self._letter(lease, failure, worker, 1))
+            return
+        source.failures += 1
+        spec = stage.spec
+        if source.failures < spec.attempts and not failure.final:
+            wait_s = spec.retry_s(source.failures)
+            source.not_before = self._now + wait_s
+            self._books.alarm(source.not_before)
+            self._books.effects.append(
+                Failed(spec.name, spec.name, source.failures, spec.attempts, failure.error, wait_s)
+            )
+            return
+        step.letters.append(self._letter(lease, failure, worker, source.failures))
+        cursor = source.cursor
+        source.seq += 1
+        ended = type(cursor)(source.seq, cursor.count, cursor.mark, finished=True)
+        step.source = (worker.stage, worker.index, ended)
+
+    def _letter(
+        self, lease: Lease, failure: Failure, worker: WorkerRecord, attempts: int
+    ) -> Letter:
+        number = self._books.next_letter
+        self._books.next_letter += 1
+        body = self._books.bodies.get(lease.body) if lease.edge else None
+        return Letter(
+            letter=number,
+            stage=worker.stage,
+            edge=lease.edge,
+            body=lease.body,
+            index=failure.index,
+            attempts=attempts,
+            host=worker.host,
+            pid=worker.pid,
+            release=worker.release,
+            cause=failure.cause,
+            error=failure.error,
+            traceback=failure.traceback,
+            data=None if body is None else body.data,
+            payload=failure.payload,
+        )
+
+    def _stop(self, letter: Letter) -> None:
+        for stage in self._books.stages.values():
+            if stage.spec.is_source:
+                stage.paused = f"{letter.stage} failed and says on_failure = stop"
+        self._books.effects.append(Stopped(letter.stage, letter.error))
+
+
+def _without(live: Spans, one: Spans) -> Spans:
+    (index, _end) = one[0]
+    kept: list[tuple[int, int]] = []
+    for lo, hi in live:
+        if lo <= index < hi:
+            kept.extend(span for span in ((lo, index), (index + 1, hi)) if span[0] < span[1])
+        else:
+            kept.append((lo, hi))
+    return tuple(kept)

@@ -1,0 +1,193 @@
+"""The broker's state and the few moves that keep its sums right.
+
+An item is in exactly one place: an edge's queue, a lease (live or settling), or gone. Every move
+between those places is a method here, so that ``remaining``, ``leased`` and the bodies' reference
+counts cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
+from pipeline_runner.queues.ranges import Range, size, subtract
+from pipeline_runner.queues.sizing import RateLimit
+from pipeline_runner.queues.stages import EdgeState, StageState
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.effects import Effect
+    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.topology import Topology
+    from pipeline_runner.queues.transaction import Body, Durable
+
+_EPOCH_SHIFT = 40  # tokens of an epoch never run into the next one's
+
+
+class Books:
+    """Stages, edges, bodies, workers and leases, and what is still to be told to the shell."""
+
+    def __init__(
+        self, topology: Topology, *, run: str, epoch: int, durable: Durable | None
+    ) -> None:
+        self.topology = topology
+        self.run = run
+        self.epoch = epoch
+        self.edges = {name: EdgeState(spec) for name, spec in topology.edges.items()}
+        self.stages = {name: StageState(spec) for name, spec in topology.stages.items()}
+        for stage in self.stages.values():
+            if stage.spec.rate is not None:
+                stage.limit = RateLimit(stage.spec.rate)
+        self.workers: dict[str, WorkerRecord] = {}
+        self.sessions: dict[int, WorkerRecord] = {}
+        self.leases: dict[int, Lease] = {}
+        self.bodies: dict[int, Body] = {}
+        self._references: dict[int, int] = {}
+        self.effects: list[Effect] = []
+        self.dirty: dict[str, None] = {}  # stages whose parked claims may be served now
+        self.maybe_finished = True
+        self.wake_at: float | None = None  # when something falls due that no message brings
+        self.next_body = 1
+        self.next_letter = 1
+        self._next_token = (epoch << _EPOCH_SHIFT) + 1
+        self._next_session = (epoch << _EPOCH_SHIFT) + 1
+        # A claim on any of these opens room that these stages may be waiting for.
+        self.gated_by: dict[str, tuple[str, ...]] = {
+            name: self._feeders(name) for name in topology.edges
+        }
+        if durable is not None:
+            self._restore(durable)
+
+    def _feeders(self, edge: str) -> tuple[str, ...]:
+        spec = self.topology.edges[edge]
+        members = self.topology.component[spec.source]
+        if spec.target in members:  # inside a cycle: its entries wait for the whole
+            return tuple(name for name in self.stages if name in members)
+        return (spec.source,)
+
+    def _restore(self, durable: Durable) -> None:
+        for (edge, number), ranges in durable.ranges.items():
+            body = durable.bodies[number]
+            items = sum(r.hi - r.lo for r in ranges)
+            self.bodies[number] = body
+            self._references[number] = self._references.get(number, 0) + items
+            state = self.edges[edge]
+            state.remaining += items
+            state.published += items
+            state.bytes += len(body.data) * items / max(body.n, 1)
+            for r in ranges:
+                state.queue.push(Range(r.body, r.lo, r.hi, r.attempts, r.suspect))
+        for (stage, index), cursor in durable.cursors.items():
+            self.stages[stage].sources[index] = SourceState(cursor, cursor.seq)
+        self.next_body = durable.next_body
+        self.next_letter = len(durable.letters) + 1
+
+    def alarm(self, due: float) -> None:
+        """Ask the shell to call ``tick`` at ``due``, or earlier."""
+        if self.wake_at is None or due < self.wake_at:
+            self.wake_at = due
+
+    def new_session(self) -> int:
+        """Return a session number never used before."""
+        self._next_session += 1
+        return self._next_session
+
+    def lease(self, worker: WorkerRecord, edge: str, item: Range) -> Lease:
+        """Put a range that was just taken off a queue into a worker's hands."""
+        self._next_token += 1
+        lease = Lease(
+            self._next_token,
+            worker,
+            edge,
+            item.body,
+            ((item.lo, item.hi),),
+            item.attempts,
+            item.suspect,
+        )
+        self.leases[lease.token] = lease
+        worker.leases[lease.token] = lease
+        if edge:
+            self.stages[worker.stage].leased += item.hi - item.lo
+        return lease
+
+    def took(self, edge: EdgeState, item: Range) -> None:
+        """Record that ``item`` left a queue: there is room for more."""
+        body = self.bodies[item.body]
+        edge.bytes -= len(body.data) * (item.hi - item.lo) / body.n
+        for stage in self.gated_by[edge.spec.name]:
+            self.dirty[stage] = None
+
+    def give_back(self, lease: Lease, spans: Spans, *, front: bool = True) -> None:
+        """Return live indexes of a lease to their queue as they were, uncharged."""
+        lease.live = subtract(lease.live, spans)
+        if lease.edge:
+            edge = self.edges[lease.edge]
+            body = self.bodies[lease.body]
+            for lo, hi in reversed(spans):
+                edge.queue.push(
+                    Range(lease.body, lo, hi, lease.attempts, lease.suspect), front=front
+                )
+                edge.bytes += len(body.data) * (hi - lo) / body.n
+            self.stages[lease.worker.stage].leased -= size(spans)
+        self.dirty[lease.worker.stage] = None
+        self.discard_if_empty(lease)
+
+    def settling(self, lease: Lease, spans: Spans) -> None:
+        """Move live indexes out of everybody's reach until their transaction is durable."""
+        lease.live = subtract(lease.live, spans) if spans != lease.live else ()
+        lease.settling += size(spans)
+
+    def discard_if_empty(self, lease: Lease) -> None:
+        """Forget a lease that has nothing left, and what was staged under it."""
+        if lease.live or lease.settling:
+            return
+        self.leases.pop(lease.token, None)
+        lease.worker.leases.pop(lease.token, None)
+        if not lease.edge:
+            self._release_source(lease)
+
+    def _release_source(self, lease: Lease) -> None:
+        stage = self.stages[lease.worker.stage]
+        source = stage.source(lease.worker.index)
+        if source.lease == lease.token:
+            source.lease = 0
+            self.dirty[lease.worker.stage] = None
+        self.unpromise(stage, lease)
+
+    def unpromise(self, stage: StageState, lease: Lease) -> None:
+        """Take back a source's leave to emit: its items have come, or never will."""
+        for name in stage.spec.outputs if lease.credit else ():
+            self.edges[name].promised -= lease.credit
+        lease.credit = 0
+
+    def publish(self, edges: tuple[str, ...], body: Body) -> None:
+        """Make a committed body's items claimable on each of ``edges``."""
+        self.bodies[body.id] = body
+        self._references[body.id] = body.n * len(edges)
+        for name in edges:
+            edge = self.edges[name]
+            edge.queue.push(Range(body.id, 0, body.n))
+            edge.remaining += body.n
+            edge.published += body.n
+            edge.bytes += len(body.data)
+            edge.adapt(self.stages[edge.spec.target].service)
+            self.dirty[edge.spec.target] = None
+
+    def gone(self, edge: str, body: int, items: int) -> None:
+        """Record items as consumed for good; a body goes with its last one."""
+        state = self.edges[edge]
+        state.remaining -= items
+        state.settled += items
+        left = self._references[body] - items
+        if left:
+            self._references[body] = left
+        else:
+            del self._references[body], self.bodies[body]
+        if not state.remaining:
+            self.maybe_finished = True
+
+    def no_longer_leased(self, lease: Lease, items: int) -> None:
+        """Take settled items out of the lease's and the stage's counts."""
+        lease.settling -= items
+        if lease.edge:
+            self.stages[lease.worker.stage].leased -= items
+        self.discard_if_empty(lease)

@@ -1,0 +1,229 @@
+"""The heart: leases with fencing tokens over ranges of opaque bodies, without any input or output.
+
+Every method takes what arrived and ``now`` (seconds on any monotonic clock) and leaves its
+decisions in :meth:`take`. The shell sends the ``Send``s, makes each ``Commit`` durable in order and
+then calls :meth:`committed` or :meth:`refused`. The same object runs in the head, in one process
+for a debugger, and under thousands of simulated crashes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.blame import Blame
+from pipeline_runner.queues.books import Books
+from pipeline_runner.queues.effects import Send
+from pipeline_runner.queues.granting import Granting
+from pipeline_runner.queues.leases import WorkerRecord
+from pipeline_runner.queues.messages import Adopted, Cursor, Session
+from pipeline_runner.queues.ranges import Range, intersect, union
+from pipeline_runner.queues.settling import Settling
+from pipeline_runner.queues.transaction import Body
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.queues.effects import Effect, Pending
+    from pipeline_runner.queues.messages import (
+        Adopt,
+        Claim,
+        Died,
+        Held,
+        Hello,
+        Return,
+        Settle,
+        Stage,
+    )
+    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.topology import Topology
+    from pipeline_runner.queues.transaction import Durable
+
+
+class Broker:
+    """One run of one pipeline. ``durable`` is what an earlier epoch left; see ``Books``."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        run: str,
+        epoch: int = 1,
+        durable: Durable | None = None,
+        closed_until: float | None = None,
+    ) -> None:
+        self.books = Books(topology, run=run, epoch=epoch, durable=durable)
+        self._blame = Blame(self.books)
+        self._granting = Granting(self.books)
+        self._granting.closed_until = closed_until
+        if closed_until is not None:
+            self.books.alarm(closed_until)
+        self._settling = Settling(self.books, self._blame)
+
+    def take(self) -> list[Effect]:
+        """Return what was decided since the last call, in the order to carry it out."""
+        effects, self.books.effects = self.books.effects, []
+        return effects
+
+    def hello(self, hello: Hello, now: float, release: str = "") -> int:
+        """Open a session for a worker and return its number; its older one is closed with it."""
+        books = self.books
+        worker = books.workers.get(hello.worker)
+        if worker is None:
+            worker = WorkerRecord(
+                hello.worker, hello.stage, hello.index, hello.host, hello.pid, 0, release
+            )
+            books.workers[worker.id] = worker
+        else:
+            self.closed(worker.session)
+        worker.session = books.new_session()
+        books.sessions[worker.session] = worker
+        stage = books.stages[worker.stage]
+        cursor = stage.source(worker.index).cursor if stage.spec.is_source else Cursor()
+        message = Session(books.run, books.epoch, worker.session, cursor)
+        books.effects.append(Send(worker.session, message))
+        self._serve(now)
+        return worker.session
+
+    def closed(self, session: int) -> None:
+        """Record that a connection ended. It frees nothing: only a death or an ADOPT does."""
+        worker = self.books.sessions.pop(session, None)
+        if worker is not None:
+            self._granting.cancel(worker)
+
+    def claim(self, session: int, claim: Claim, now: float) -> None:
+        """Grant up to ``claim.want`` items, now or when they can be had."""
+        worker = self.books.sessions[session]
+        self._granting.cancel(worker)
+        self._granting.claim(worker, claim, now)
+        self._serve(now)
+
+    def settle(self, session: int, settle: Settle, data: Sequence[bytes], now: float) -> None:
+        """Consume inputs and publish outputs, all or nothing, then serve the claim with it."""
+        worker = self.books.sessions[session]
+        self._blame.at(now)
+        self._settling.settle(worker, settle, data)
+        if settle.claim is not None:
+            self._granting.cancel(worker)
+            self._granting.claim(worker, settle.claim, now)
+        self._serve(now)
+
+    def stage(self, session: int, stage: Stage, data: bytes) -> None:
+        """Keep outputs that go ahead of their settle; a repeated one is ignored."""
+        worker = self.books.sessions[session]
+        lease = self.books.leases.get(stage.token)
+        edges = self.books.stages[worker.stage].spec.outputs
+        if lease is None or lease.worker is not worker or stage.key in lease.staged:
+            return
+        if not stage.output.edges or not set(edges).issuperset(stage.output.edges):
+            return
+        body = Body(self.books.next_body, stage.output.n, data, worker.release)
+        self.books.next_body += 1
+        lease.staged[stage.key] = (stage.output.edges, body)
+
+    def return_(self, session: int, message: Return, now: float) -> None:
+        """Take indexes back uncharged; as suspects when a batch of them raised."""
+        worker = self.books.sessions[session]
+        lease = self.books.leases.get(message.token)
+        if lease is None or lease.worker is not worker:
+            return
+        spans = lease.live if message.spans is None else intersect(lease.live, message.spans)
+        if spans and message.suspect and lease.edge:
+            self._blame.suspect(lease, spans)
+        else:
+            self.books.give_back(lease, spans)
+        self._serve(now)
+
+    def died(self, died: Died, now: float) -> None:
+        """Free what a dead process held; call it after its connection was read to the end."""
+        worker = self.books.workers.pop(died.worker, None)
+        if worker is None:
+            return
+        self.closed(worker.session)
+        self._blame.at(now)
+        self._blame.died(worker, died)
+        self._serve(now)
+
+    def lost(self, host: str, now: float) -> None:
+        """Free, uncharged, what every worker of a silent host held."""
+        for worker in tuple(self.books.workers.values()):
+            if worker.host == host:
+                del self.books.workers[worker.id]
+                self.closed(worker.session)
+                self._free_all(worker)
+        self._serve(now)
+
+    def adopt(self, session: int, adopt: Adopt, now: float) -> None:
+        """Give a worker that reconnected what it still holds and may keep; free all the rest."""
+        worker = self.books.sessions[session]
+        self._free_all(worker)
+        adopted = [
+            self._adopt(worker, held) if adopt.run == self.books.run else (0, ())
+            for held in adopt.held
+        ]
+        self.books.effects.append(Send(session, Adopted(adopt.seq, tuple(adopted))))
+        self._serve(now)
+
+    def committed(self, pending: Pending, now: float) -> None:
+        """Let a durable transaction be seen."""
+        self._blame.at(now)
+        self._settling.committed(pending)
+        self._serve(now)
+
+    def refused(self, pending: Pending, now: float) -> None:
+        """Undo a transaction that could not be made durable."""
+        self._settling.refused(pending)
+        self._serve(now)
+
+    @property
+    def wake_at(self) -> float | None:
+        """When :meth:`tick` has something to do, or None."""
+        return self.books.wake_at
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._granting.expire(now)
+        self._serve(now)
+
+    def open(self, now: float) -> None:
+        """Grant again after a restart: every known host has adopted."""
+        self._granting.open()
+        self._serve(now)
+
+    def pause(self, reason: str, now: float, *, sources_only: bool = True) -> None:
+        """Grant nothing more to the sources, or to any stage; an empty reason resumes."""
+        for name, stage in self.books.stages.items():
+            if stage.spec.is_source or not sources_only:
+                stage.paused = reason
+                self.books.dirty[name] = None
+        self._serve(now)
+
+    def processes(self, stage: str, count: int) -> None:
+        """Say over how many processes a source is spread: all have to finish."""
+        self.books.stages[stage].source_count = count
+        self.books.maybe_finished = True
+
+    def _free_all(self, worker: WorkerRecord) -> None:
+        for lease in tuple(worker.leases.values()):
+            if lease.live:
+                self.books.give_back(lease, lease.live)
+
+    def _adopt(self, worker: WorkerRecord, held: Held) -> tuple[int, Spans]:
+        edge = self.books.edges.get(held.edge)
+        if edge is None or edge.spec.target != worker.stage or held.body not in self.books.bodies:
+            return 0, ()
+        spans = edge.queue.adopt(held.body, held.spans, held.attempts, suspect=held.suspect)
+        if not spans:
+            return 0, ()
+        leases = [Range(held.body, lo, hi, held.attempts, held.suspect) for lo, hi in spans]
+        for item in leases:
+            self.books.took(edge, item)
+        lease = self.books.lease(worker, held.edge, leases[0])
+        for item in leases[1:]:
+            lease.live = union(lease.live, ((item.lo, item.hi),))
+            self.books.stages[worker.stage].leased += item.hi - item.lo
+        return lease.token, spans
+
+    def _serve(self, now: float) -> None:
+        if self.books.maybe_finished:
+            self._granting.finish_stages()
+        self._granting.serve_parked(now)

@@ -1,0 +1,211 @@
+"""A worker's side of the protocol, without input or output: what it holds and what it still owes.
+
+Every settle is kept, outputs and all, until it is acknowledged or refused. After a reconnect the
+worker names everything it holds or owes; what it may keep it goes on with, the rest it drops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.messages import Adopt, Claim, Done, Held, Settle
+from pipeline_runner.queues.ranges import size, subtract
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.queues.messages import (
+        Adopted,
+        Advance,
+        Cursor,
+        Failure,
+        Granted,
+        Output,
+        Settled,
+        Token,
+    )
+    from pipeline_runner.queues.ranges import Spans
+
+
+@dataclass(slots=True)
+class Holding:
+    """A lease in hand: the indexes of one body that are neither settled nor returned."""
+
+    token: int
+    edge: str
+    body: int
+    spans: Spans
+    attempts: int = 0
+    suspect: bool = False
+
+
+@dataclass(slots=True)
+class Owed:
+    """A settle without an answer yet, and what it took from each lease."""
+
+    settle: Settle
+    data: Sequence[bytes]
+    taken: list[Holding] = field(default_factory=list)
+
+
+class Ledger:
+    """What one worker holds and owes, by token and by sequence number."""
+
+    def __init__(self, run: str = "") -> None:
+        self.run = run
+        self.holdings: dict[Token, Holding] = {}
+        self.owed: dict[int, Owed] = {}
+        self._seq = 0
+
+    def next_seq(self) -> int:
+        """Return a number for the next request."""
+        self._seq += 1
+        return self._seq
+
+    def claim(self, want: int, *, have: int = 0, wait_s: float | None = None) -> Claim:
+        """Return a claim for up to ``want`` items."""
+        return Claim(self.next_seq(), want, have, wait_s)
+
+    def granted(self, lease: Granted) -> Holding:
+        """Record a lease that arrived."""
+        spans: Spans = ((lease.lo, lease.hi),)
+        holding = Holding(lease.token, lease.edge, lease.body, spans, lease.attempts, lease.suspect)
+        self.holdings[lease.token] = holding
+        return holding
+
+    def settle(
+        self,
+        done: Sequence[Done],
+        *,
+        outputs: Sequence[Output] = (),
+        data: Sequence[bytes] = (),
+        staged: Sequence[int] = (),
+        failed: Sequence[Failure] = (),
+        advance: Advance | None = None,
+        claim: Claim | None = None,
+        items: int = 0,
+        busy_s: float = 0.0,
+    ) -> Settle:
+        """Return the settle of what was done; it is owed until :meth:`settled` hears of it."""
+        message = Settle(
+            self.next_seq(),
+            tuple(done),
+            tuple(outputs),
+            tuple(staged),
+            tuple(failed),
+            advance,
+            claim,
+            items,
+            busy_s,
+        )
+        owed = Owed(message, data)
+        for one in done:
+            holding = self.holdings[one.token]
+            self._take(owed, holding, holding.spans if one.spans is None else one.spans)
+        for failure in failed:
+            holding = self.holdings[failure.token]
+            self._take(owed, holding, ((failure.index, failure.index + 1),))
+        self.owed[message.seq] = owed
+        return message
+
+    def settled(self, answer: Settled) -> Cursor | None:
+        """Record an acknowledgement, or a refusal whose outputs are dropped.
+
+        Returns the durable cursor that came with a refusal, for a source to go on from.
+        """
+        owed = self.owed.pop(answer.seq, None)
+        if answer.ok or owed is None:
+            return None
+        # A refused settle gave its indexes back whole: what is left of those leases stays ours.
+        return answer.cursor
+
+    def returned(self, token: Token, spans: Spans | None = None) -> None:
+        """Record indexes that were given back."""
+        holding = self.holdings[token]
+        holding.spans = () if spans is None else subtract(holding.spans, spans)
+        if not holding.spans:
+            del self.holdings[token]
+
+    def adopt(self) -> Adopt:
+        """Return the list of everything held or owed, in the order :meth:`adopted` expects."""
+        held = [_held(holding) for holding in self.holdings.values()]
+        held += [_held(taken) for owed in self.owed.values() for taken in owed.taken]
+        return Adopt(self.next_seq(), self.run, tuple(held))
+
+    def adopted(self, answer: Adopted) -> list[Owed]:
+        """Take over the new leases; return the settles to send again, in order.
+
+        A settle is sent again only if everything it took was adopted whole; what was adopted of
+        any other is held, to be run again.
+        """
+        leases = iter(answer.leases)
+        before, self.holdings = self.holdings, {}
+        owed_before, self.owed = self.owed, {}
+        for holding in before.values():
+            self._hold(holding, *next(leases))
+        again: list[Owed] = []
+        for owed in owed_before.values():
+            answers = [next(leases) for _taken in owed.taken]
+            if owed.taken and all(
+                size(spans) == size(taken.spans)
+                for taken, (_token, spans) in zip(owed.taken, answers, strict=True)
+            ):
+                again.append(self._renamed(owed, [token for token, _spans in answers]))
+            else:
+                for taken, (token, spans) in zip(owed.taken, answers, strict=True):
+                    self._hold(taken, token, spans)
+        return again
+
+    def _hold(self, holding: Holding, token: Token, spans: Spans) -> None:
+        if token and spans:
+            self.holdings[token] = Holding(
+                token, holding.edge, holding.body, spans, holding.attempts, holding.suspect
+            )
+
+    def _renamed(self, owed: Owed, tokens: list[Token]) -> Owed:
+        tokens_now = {taken.token: token for taken, token in zip(owed.taken, tokens, strict=True)}
+        old = owed.settle
+        settle = Settle(
+            self.next_seq(),
+            tuple(
+                Done(tokens_now[taken.token], taken.spans)
+                for taken in owed.taken
+                if taken.token in {done.token for done in old.done}
+            ),
+            old.outputs,
+            old.staged,
+            tuple(
+                type(f)(tokens_now[f.token], f.index, f.error, f.traceback, f.cause, f.payload)
+                for f in old.failed
+            ),
+            old.advance,
+            None,
+        )
+        renamed = Owed(settle, owed.data)
+        renamed.taken = [
+            Holding(tokens_now[t.token], t.edge, t.body, t.spans, t.attempts, t.suspect)
+            for t in owed.taken
+        ]
+        self.owed[settle.seq] = renamed
+        return renamed
+
+    def _take(self, owed: Owed, holding: Holding, spans: Spans) -> None:
+        owed.taken.append(
+            Holding(
+                holding.token,
+                holding.edge,
+                holding.body,
+                spans,
+                holding.attempts,
+                holding.suspect,
+            )
+        )
+        left = () if spans is holding.spans else subtract(holding.spans, spans)
+        holding.spans = left
+        if not left:
+            del self.holdings[holding.token]
+
+
+def _held(holding: Holding) -> Held:
+    return Held(holding.edge, holding.body, holding.spans, holding.attempts, holding.suspect)

@@ -1,0 +1,71 @@
+"""What the broker decided, for its shell to carry out in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.leases import Lease, WorkerRecord
+    from pipeline_runner.queues.messages import Adopted, Empty, End, Granted, Session, Settled
+    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.transaction import Transaction
+
+
+@dataclass(slots=True)
+class Pending:
+    """A transaction on its way to being durable, and whom to tell."""
+
+    step: Transaction
+    worker: WorkerRecord | None = None
+    session: int = 0
+    seq: int = 0  # 0: nobody waits for an answer
+    settling: list[tuple[Lease, Spans]] = field(default_factory=list)
+    promised: list[tuple[str, int]] = field(default_factory=list)
+    retryable: bool = False  # a charge: kept and tried again when the commit fails
+
+
+@dataclass(slots=True)
+class Send:
+    """Send ``message``, with ``data`` behind it, to the worker's connection."""
+
+    session: int
+    message: Session | Granted | Empty | End | Settled | Adopted
+    data: bytes | None = None
+
+
+@dataclass(slots=True)
+class Commit:
+    """Make it durable, then call ``committed`` or ``refused``. Commits keep their order."""
+
+    pending: Pending
+
+
+@dataclass(slots=True)
+class Failed:
+    """An attempt failed and the item will be tried again."""
+
+    stage: str
+    item_id: str
+    attempt: int
+    attempts: int
+    error: str
+    retry_s: float
+
+
+@dataclass(slots=True)
+class Finished:
+    """A stage has nothing left and nothing can come."""
+
+    stage: str
+
+
+@dataclass(slots=True)
+class Stopped:
+    """A stage with ``on_failure = "stop"`` had a failure for good: sources are paused."""
+
+    stage: str
+    error: str
+
+
+Effect = Send | Commit | Failed | Finished | Stopped

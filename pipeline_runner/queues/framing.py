@@ -1,0 +1,70 @@
+"""Frames: eight bytes of two lengths, a message, and the bodies behind it.
+
+``!II`` = length of the message, length of all its bodies together. A frame's lengths are checked
+before anything is allocated for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipeline_runner.errors import ProtocolError
+from pipeline_runner.queues.messages import FromHead, ToHead
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.messages import Message
+
+_HEADER = struct.Struct("!II")
+HEADER_SIZE = _HEADER.size
+MOST_MESSAGE = 8 * 1024**2  # bytes of msgpack; tracebacks and log lines are the largest
+MOST_UNKNOWN = 64 * 1024  # before the peer has said who it is
+
+_encoder = msgspec.msgpack.Encoder()
+_to_head: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ToHead)
+_from_head: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(FromHead)
+
+
+def encode_frame(message: Message, bodies_size: int = 0) -> bytes:
+    """Return the frame's head: lengths and message. Its bodies are to follow it."""
+    packed = _encoder.encode(message)
+    return _HEADER.pack(len(packed), bodies_size) + packed
+
+
+def read_header(data: bytes | bytearray | memoryview, offset: int = 0) -> tuple[int, int]:
+    """Return (message size, bodies size) of the frame at ``offset``."""
+    sizes: tuple[int, int] = _HEADER.unpack_from(data, offset)
+    return sizes
+
+
+def check_sizes(message: int, bodies: int, *, known: bool, most_bodies: int) -> None:
+    """Refuse a frame that is too large. Raises ProtocolError that names the bound."""
+    if not known and message + bodies > MOST_UNKNOWN:
+        raise ProtocolError(
+            f"a frame of {message + bodies} bytes before HELLO; at most {MOST_UNKNOWN}"
+        )
+    if message > MOST_MESSAGE:
+        raise ProtocolError(f"a message of {message} bytes; at most {MOST_MESSAGE}")
+    if bodies > most_bodies:
+        raise ProtocolError(
+            f"a body of {bodies} bytes; at most {most_bodies}",
+            hint="raise max_item in [server]",
+        )
+
+
+def decode_to_head(data: bytes | memoryview) -> Any:
+    """Return the message a head received. Raises ProtocolError if it is none."""
+    try:
+        return _to_head.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"not a message: {error}") from error
+
+
+def decode_from_head(data: bytes | memoryview) -> Any:
+    """Return the message a head sent. Raises ProtocolError if it is none."""
+    try:
+        return _from_head.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"not a message: {error}") from error

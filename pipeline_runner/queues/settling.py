@@ -1,0 +1,191 @@
+"""SETTLE: check the whole, move it out of reach, make it durable, then let its outputs be seen.
+
+All or nothing: one index that is no longer the sender's refuses the settle whole, so that a
+function's outputs exist if and only if its input was consumed, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.effects import Commit, Pending, Send
+from pipeline_runner.queues.messages import Cursor, Settled
+from pipeline_runner.queues.ranges import intersect, size, subtract, union, well_formed
+from pipeline_runner.queues.transaction import Body, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.queues.blame import Blame
+    from pipeline_runner.queues.books import Books
+    from pipeline_runner.queues.leases import Lease, WorkerRecord
+    from pipeline_runner.queues.messages import Settle
+    from pipeline_runner.queues.ranges import Spans
+
+
+class Settling:
+    """Turns settles into transactions, and durable transactions into queued items."""
+
+    def __init__(self, books: Books, blame: Blame) -> None:
+        self._books = books
+        self._blame = blame
+
+    def settle(self, worker: WorkerRecord, settle: Settle, data: Sequence[bytes]) -> None:
+        """Validate ``settle``; start its transaction, or refuse it whole."""
+        taken = self._taken(worker, settle)
+        if taken is None or not self._outputs_fit(worker, settle):
+            self._refuse(worker, settle)
+            return
+        self._books.stages[worker.stage].service.add(settle.items, settle.busy_s)
+        pending = Pending(Transaction(), worker, worker.session, settle.seq)
+        self._charge(worker, settle, pending)
+        for token, spans in taken.items():
+            lease = self._books.leases[token]
+            self._take(lease, spans, settle, pending)
+        for output, part in zip(settle.outputs, data, strict=True):
+            body = Body(self._books.next_body, output.n, part, worker.release)
+            self._books.next_body += 1
+            pending.step.produced.append((output.edges, body))
+        if settle.advance is not None:
+            source = self._books.stages[worker.stage].source(worker.index)
+            source.seq = settle.advance.next.seq
+            pending.step.source = (worker.stage, worker.index, settle.advance.next)
+        self._books.effects.append(Commit(pending))
+
+    def committed(self, pending: Pending) -> None:
+        """Let a durable transaction be seen, and acknowledge its settle."""
+        books, step = self._books, pending.step
+        for lease, spans in pending.settling:
+            books.no_longer_leased(lease, size(spans))
+        for edge, number, spans in step.consumed:
+            items = size(spans)
+            books.gone(edge, number, items)
+            books.stages[books.edges[edge].spec.target].consumed += items
+        self._blame.committed(step)
+        if step.source is not None:
+            self._advance(*step.source)
+        for edges, body in step.produced:
+            books.publish(edges, body)
+            books.stages[books.edges[edges[0]].spec.source].emitted += body.n
+        self._acknowledge(pending, ok=True)
+
+    def refused(self, pending: Pending) -> None:
+        """Undo a transaction that could not be made durable: its inputs are queued again."""
+        books = self._books
+        if pending.retryable:
+            books.effects.append(Commit(pending))
+            return
+        for lease, spans in pending.settling:
+            lease.settling -= size(spans)
+            lease.live = union(lease.live, spans)
+            books.give_back(lease, spans)
+        if pending.step.source is not None:
+            stage, index, _cursor = pending.step.source
+            source = books.stages[stage].source(index)
+            source.seq = source.cursor.seq
+        self._acknowledge(pending, ok=False)
+
+    def _taken(self, worker: WorkerRecord, settle: Settle) -> dict[int, Spans] | None:
+        """Return the indexes the settle takes from each lease, or None if any is not its own."""
+        taken: dict[int, Spans] = {}
+        for done in settle.done:
+            lease = self._books.leases.get(done.token)
+            if lease is None or lease.worker is not worker or done.token in taken:
+                return None
+            spans = lease.live if done.spans is None else done.spans
+            if not spans or (spans is not lease.live and not _within(spans, lease.live)):
+                return None
+            taken[done.token] = spans
+        for failure in settle.failed:
+            lease = self._books.leases.get(failure.token)
+            one = ((failure.index, failure.index + 1),)
+            if lease is None or lease.worker is not worker or not _within(one, lease.live):
+                return None
+            before = taken.get(failure.token, ())
+            if intersect(before, one):
+                return None
+            taken[failure.token] = union(before, one)
+        return taken if taken and self._advances(worker, settle) else None
+
+    def _advances(self, worker: WorkerRecord, settle: Settle) -> bool:
+        stage = self._books.stages[worker.stage]
+        if not stage.spec.is_source:
+            return settle.advance is None
+        if settle.advance is None:  # nothing emitted: the process only failed
+            return bool(settle.failed) and not settle.outputs
+        step = settle.advance
+        return step.expected == stage.source(worker.index).seq and step.next.seq > step.expected
+
+    def _outputs_fit(self, worker: WorkerRecord, settle: Settle) -> bool:
+        edges = set(self._books.stages[worker.stage].spec.outputs)
+        staged = {key for done in settle.done for key in self._books.leases[done.token].staged}
+        return (
+            all(output.edges and edges.issuperset(output.edges) for output in settle.outputs)
+            and all(output.n > 0 for output in settle.outputs)
+            and staged.issuperset(settle.staged)
+        )
+
+    def _charge(self, worker: WorkerRecord, settle: Settle, pending: Pending) -> None:
+        for failure in settle.failed:
+            lease = self._books.leases[failure.token]
+            self._blame.charge(pending.step, lease, failure, worker)
+
+    def _take(self, lease: Lease, spans: Spans, settle: Settle, pending: Pending) -> None:
+        for key in settle.staged:
+            if key in lease.staged:
+                pending.step.produced.append(lease.staged.pop(key))
+        consumed = spans
+        if settle.failed:
+            failed = [(f.index, f.index + 1) for f in settle.failed if f.token == lease.token]
+            consumed = subtract(spans, tuple(failed))
+        if lease.edge and consumed:
+            pending.step.consumed.append((lease.edge, lease.body, consumed))
+        if lease.credit:
+            self._refund(lease, settle)
+        self._books.settling(lease, spans)
+        pending.settling.append((lease, spans))
+
+    def _refund(self, lease: Lease, settle: Settle) -> None:
+        stage = self._books.stages[lease.worker.stage]
+        if stage.limit is not None:
+            stage.limit.refund(max(0, lease.credit - sum(o.n for o in settle.outputs)))
+
+    def _refuse(self, worker: WorkerRecord, settle: Settle) -> None:
+        named = [(done.token, done.spans) for done in settle.done]
+        named += [
+            (failure.token, ((failure.index, failure.index + 1),)) for failure in settle.failed
+        ]
+        for token, spans in named:
+            lease = self._books.leases.get(token)
+            if lease is not None and lease.worker is worker:
+                mine = lease.live if spans is None else intersect(lease.live, spans)
+                self._books.give_back(lease, mine)
+        cursor = self._cursor(worker)
+        self._books.effects.append(
+            Send(worker.session, Settled(settle.seq, ok=False, cursor=cursor))
+        )
+
+    def _advance(self, stage: str, index: int, cursor: Cursor) -> None:
+        source = self._books.stages[stage].source(index)
+        if cursor.count > source.cursor.count:
+            source.failures = 0
+        source.cursor = cursor
+        if cursor.finished:
+            self._books.maybe_finished = True
+            self._books.dirty[stage] = None
+
+    def _cursor(self, worker: WorkerRecord) -> Cursor | None:
+        stage = self._books.stages[worker.stage]
+        return stage.source(worker.index).cursor if stage.spec.is_source else None
+
+    def _acknowledge(self, pending: Pending, *, ok: bool) -> None:
+        worker = pending.worker
+        # After a reconnect the worker asks again with ADOPT, and is answered there.
+        if worker is not None and pending.seq and worker.session == pending.session:
+            cursor = self._cursor(worker)
+            message = Settled(pending.seq, ok, cursor)
+            self._books.effects.append(Send(worker.session, message))
+
+
+def _within(spans: Spans, live: Spans) -> bool:
+    return well_formed(spans) and not subtract(spans, live)

@@ -1,0 +1,87 @@
+"""The broker's books: one record for each stage and each edge."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.leases import SourceState
+from pipeline_runner.queues.ranges import EdgeQueue
+from pipeline_runner.queues.sizing import (
+    MOST_ITEMS,
+    RateLimit,
+    ServiceTimes,
+    grow,
+    items_for,
+)
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.leases import WorkerRecord
+    from pipeline_runner.queues.topology import EdgeSpec, StageSpec
+
+
+@dataclass(slots=True)
+class EdgeState:
+    """One edge. ``remaining`` are the items on it that are not gone: queued, leased, settling."""
+
+    spec: EdgeSpec
+    queue: EdgeQueue = field(default_factory=EdgeQueue)
+    remaining: int = 0
+    published: int = 0
+    settled: int = 0
+    bytes: float = 0.0  # of the bodies' unclaimed share
+    promised: int = 0  # items that sources have leave to emit
+    hint: int = 1
+
+    @property
+    def room(self) -> int:
+        """Items that still fit, estimated from the mean size where the bound is in bytes."""
+        if self.spec.capacity_items is not None:
+            return self.spec.capacity_items - self.queue.queued - self.promised
+        assert self.spec.capacity_bytes is not None
+        left = self.spec.capacity_bytes - self.bytes
+        queued = self.queue.queued
+        mean = self.bytes / queued if queued and self.bytes else 1024.0
+        return int(left / mean) - self.promised if left > 0 else 0
+
+    @property
+    def largest_body(self) -> int:
+        """Four bodies should fit an edge: producer and consumer then work at the same time."""
+        if self.spec.capacity_items is None:
+            return MOST_ITEMS
+        return max(1, min(MOST_ITEMS, self.spec.capacity_items // 4))
+
+    def adapt(self, consumer: ServiceTimes) -> None:
+        """Move the hint for the next body towards what its consumer can use."""
+        self.hint = grow(self.hint, items_for(consumer.mean_s, self.largest_body))
+
+
+@dataclass(slots=True)
+class StageState:
+    """One stage: its parked claims, its pace, its failures, and a source's cursors."""
+
+    spec: StageSpec
+    parked: deque[WorkerRecord] = field(default_factory=deque)
+    service: ServiceTimes = field(default_factory=ServiceTimes)
+    limit: RateLimit | None = None
+    next_input: int = 0
+    consumed: int = 0
+    emitted: int = 0
+    failed: int = 0
+    dead: int = 0
+    dropped: int = 0
+    leased: int = 0
+    finished: bool = False
+    ends_told: int = 0
+    paused: str = ""  # why no claim is granted
+    sources: dict[int, SourceState] = field(default_factory=dict)
+    source_count: int = 1
+
+    def source(self, index: int) -> SourceState:
+        """Return the share of process ``index``."""
+        return self.sources.setdefault(index, SourceState())
+
+    def source_finished(self) -> bool:
+        """Whether every process of a source said that it is through."""
+        return all(self.source(index).cursor.finished for index in range(self.source_count))

@@ -1,0 +1,125 @@
+"""A settle as one transaction, and the durable state that transactions build.
+
+``Durable`` is what a restart starts from. The in-memory model of it here is what the simulator
+crashes and recovers, and what a journal on disk has to equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.ranges import Range, subtract
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.messages import Cursor
+    from pipeline_runner.queues.ranges import Spans
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An encoded batch of ``n`` items. ``data`` is opaque."""
+
+    id: int
+    n: int
+    data: bytes
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Items that go back changed: charged, or suspect. ``wait_s`` is how long they rest first."""
+
+    edge: str
+    range: Range
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An item that failed for good. ``data`` is its whole body, ``index`` its place there."""
+
+    letter: int
+    stage: str
+    edge: str
+    body: int
+    index: int
+    attempts: int
+    host: str
+    pid: int
+    release: str
+    cause: str
+    error: str
+    traceback: str
+    data: bytes | None
+    payload: str = ""
+
+    @property
+    def item_id(self) -> str:
+        """The item's name through every retry."""
+        return f"{self.edge}:{self.body}:{self.index}"
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What one step changes, all or nothing. Empty parts change nothing."""
+
+    consumed: list[tuple[str, int, Spans]] = field(default_factory=list)
+    produced: list[tuple[tuple[str, ...], Body]] = field(default_factory=list)
+    requeued: list[Requeue] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    source: tuple[str, int, Cursor] | None = None
+
+
+class Durable:
+    """Bodies, the ranges of each edge, cursors and counters, as transactions left them."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[int, Body] = {}
+        self.ranges: dict[tuple[str, int], list[Range]] = {}  # by edge and body
+        self.cursors: dict[tuple[str, int], Cursor] = {}
+        self.letters: list[Letter] = []
+        self.next_body = 1
+
+    def apply(self, step: Transaction) -> None:
+        """Apply one transaction whole."""
+        for edge, number, spans in step.consumed:
+            self._remove(edge, number, spans)
+        for requeue in step.requeued:
+            item = requeue.range
+            self._remove(requeue.edge, item.body, ((item.lo, item.hi),))
+            self.ranges.setdefault((requeue.edge, item.body), []).append(
+                Range(item.body, item.lo, item.hi, item.attempts, item.suspect)
+            )
+        for letter in step.letters:
+            if letter.edge:
+                self._remove(letter.edge, letter.body, ((letter.index, letter.index + 1),))
+            self.letters.append(letter)
+        for edges, body in step.produced:
+            self.next_body = max(self.next_body, body.id + 1)
+            self.bodies[body.id] = body
+            for name in edges:
+                self.ranges[name, body.id] = [Range(body.id, 0, body.n)]
+        if step.source is not None:
+            stage, index, cursor = step.source
+            self.cursors[stage, index] = cursor
+        self._forget_spent_bodies(step)
+
+    def _remove(self, edge: str, body: int, spans: Spans) -> None:
+        left: list[Range] = []
+        for item in self.ranges.get((edge, body), ()):
+            left.extend(
+                Range(body, lo, hi, item.attempts, item.suspect)
+                for lo, hi in subtract(((item.lo, item.hi),), spans)
+            )
+        if left:
+            self.ranges[edge, body] = left
+        else:
+            self.ranges.pop((edge, body), None)
+
+    def _forget_spent_bodies(self, step: Transaction) -> None:
+        touched = {body for _edge, body, _spans in step.consumed}
+        touched.update(letter.body for letter in step.letters)
+        for body in touched:
+            if not any(key[1] == body for key in self.ranges):
+                self.bodies.pop(body, None)
