@@ -109,7 +109,7 @@ class _Rest:
     def _remove(self, path: KeyPath) -> None:
         holder: Any = self.data
         for step in path[:-1]:
-            holder = holder[step] if isinstance(holder, list) else holder.get(step)
+            holder = holder.get(step) if isinstance(holder, dict) else holder[int(step)]
             if not isinstance(holder, (dict, list)):
                 return
         if path[:1] == ("stages",) and len(path) == 2:
