@@ -77,7 +77,7 @@ class Books:
             for r in ranges:
                 state.queue.push(Range(r.body, r.lo, r.hi, r.attempts, r.suspect))
         for (stage, index), cursor in durable.cursors.items():
-            self.stages[stage].sources[index] = SourceState(cursor, cursor.seq)
+            self.stages[stage].sources[index] = SourceState(cursor, cursor.seq, cursor.finished)
         self.next_body = durable.next_body
         self.next_letter = len(durable.letters) + 1
 

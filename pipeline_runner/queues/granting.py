@@ -200,7 +200,7 @@ class Granting:
             self._send(worker, End(claim.seq))
             worker.told_end = True
             return True
-        if source.not_before > now or not self._may_hold(source.lease, worker):
+        if source.ended or source.not_before > now or not self._may_hold(source.lease, worker):
             return False
         edges = [self._books.edges[name] for name in stage.spec.outputs]
         room = min((edge.room for edge in edges), default=_NO_LIMIT)

@@ -68,6 +68,7 @@ class SourceState:
 
     cursor: Cursor = field(default_factory=Cursor)
     seq: int = 0  # of the last settle read, durable or not
+    ended: bool = False  # its last settle was read, durable or not
     lease: int = 0
     failures: int = 0  # in a row, without progress
     not_before: float = 0.0

@@ -49,6 +49,7 @@ class Settling:
         if settle.advance is not None:
             source = self._books.stages[worker.stage].source(worker.index)
             source.seq = settle.advance.next.seq
+            source.ended = settle.advance.next.finished
             pending.step.source = (worker.stage, worker.index, settle.advance.next)
         self._books.effects.append(Commit(pending))
 
@@ -82,7 +83,7 @@ class Settling:
         if pending.step.source is not None:
             stage, index, _cursor = pending.step.source
             source = books.stages[stage].source(index)
-            source.seq = source.cursor.seq
+            source.seq, source.ended = source.cursor.seq, False
         self._acknowledge(pending, ok=False)
 
     def _taken(self, worker: WorkerRecord, settle: Settle) -> dict[int, Spans] | None:
@@ -113,8 +114,8 @@ class Settling:
             return settle.advance is None
         if settle.advance is None:  # nothing emitted: the process only failed
             return bool(settle.failed) and not settle.outputs
-        step = settle.advance
-        return step.expected == stage.source(worker.index).seq and step.next.seq > step.expected
+        step, source = settle.advance, stage.source(worker.index)
+        return not source.ended and step.expected == source.seq and step.next.seq > step.expected
 
     def _outputs_fit(self, worker: WorkerRecord, settle: Settle) -> bool:
         edges = set(self._books.stages[worker.stage].spec.outputs)
