@@ -1,0 +1,120 @@
+"""The verbs, each imported only when it is named, and the one place where errors become words."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline_runner.cli import say
+from pipeline_runner.errors import ExitCode, InvalidPipeline, RunnerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# In the order a newcomer meets them; `runner --help` keeps it.
+VERBS = {
+    "init": "init",
+    "check": "check",
+    "plan": "plan",
+    "up": "up",
+    "down": "down",
+    "debug": "debug",
+    "ps": "ps",
+    "why": "why",
+    "errors": "errors",
+    "schema": "reference",
+    "explain": "reference",
+    "completion": "completion",
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb when it is named, so that completion stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        """Return the verbs in the order of the help page."""
+        return list(VERBS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002  (click's signature)
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import the verb named ``cmd_name``."""
+        if cmd_name not in VERBS:
+            return None
+        command = getattr(import_module(f"pipeline_runner.cli.{VERBS[cmd_name]}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or say which one was probably meant."""
+        name = args[0]
+        if name in VERBS:
+            return super().resolve_command(ctx, args)
+        close = difflib.get_close_matches(name, VERBS, n=1)
+        cure = f"Did you mean `runner {close[0]}`?" if close else f"Verbs: {', '.join(VERBS)}"
+        raise click.UsageError(f"`{name}` is not a verb of runner. {cure}", ctx)
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: runner init hello && cd hello && runner up",
+)
+@click.option("--version", is_flag=True, is_eager=True, help="Print the version and exit.")
+def runner(version: bool) -> None:
+    """Run a pipeline of Python functions over many processes, from one TOML file."""
+    if version:
+        from pipeline_runner import __version__
+
+        click.echo(f"runner {__version__}")
+
+
+def program() -> str:
+    """Return the name this command was started by: ``runner`` or ``clusterer``."""
+    name = Path(sys.argv[0]).name
+    return name if name in ("runner", "clusterer") else "runner"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every error ends here, as words on stderr."""
+    colour = say.wanted_colour(arguments, os.environ)
+    try:
+        result = runner.main(
+            list(arguments), prog_name=program(), standalone_mode=False, color=colour
+        )
+    except click.exceptions.NoArgsIsHelpError as fault:
+        click.echo(fault.format_message(), err=True)
+        return ExitCode.USAGE
+    except click.UsageError as fault:
+        where = fault.ctx.command_path if fault.ctx else "runner"
+        say.error(fault.format_message(), hint=f"{where} --help", colour=colour)
+        return ExitCode.USAGE
+    except click.ClickException as fault:
+        say.error(fault.format_message(), colour=colour)
+        return ExitCode.USAGE
+    except InvalidPipeline as fault:
+        from pipeline_runner.cli.problems import frames
+
+        click.echo(frames(fault.problems, fault.text, colour), err=True, color=colour)
+        return fault.exit_code
+    except RunnerError as fault:
+        say.error(fault.message, hint=fault.hint, colour=colour)
+        return fault.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Who reads our output has seen enough. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    return int(result or 0)

@@ -1,0 +1,68 @@
+"""Where a pipeline's run keeps its state, found without judging the whole file.
+
+``ps``, ``down`` and ``errors`` must work while the file is being edited and is wrong for a moment.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline_runner.config.pipeline import Pipeline
+
+
+def existing(file: Path) -> Path:
+    """Return ``file`` if it can be one. Raises UsageError, with what to do, if it is not there."""
+    if file.is_file():
+        return file
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder", hint=f"name the file: {file / 'pipeline.toml'}")
+    near = sorted(path.name for path in file.parent.glob("*.toml") if path.name != "pyproject.toml")
+    if near:
+        raise UsageError(f"there is no {file}", hint=f"this folder has {', '.join(near[:5])}")
+    raise UsageError(f"there is no {file}", hint="`runner init hello` makes a project that runs")
+
+
+def load(file: Path) -> Pipeline:
+    """Return the pipeline of ``file``. Raises InvalidPipeline or UsageError."""
+    from pipeline_runner.config.parse import load as load_file
+
+    return load_file(existing(file), os.environ)
+
+
+def state_dir(file: Path) -> Path:
+    """Return the state folder of ``file``'s pipeline, even if the file has faults elsewhere.
+
+    Raises UsageError if there is no such file, InvalidPipeline if not even its name can be read.
+    """
+    import tomli
+
+    try:
+        document = tomli.loads(existing(file).read_text(encoding="utf-8"))
+        name, state = _name_and_state(document)
+    except (tomli.TOMLDecodeError, OSError, UnicodeDecodeError, LookupError, TypeError):
+        return _by_running_head(file) or load(file).state_dir
+    return file.resolve().parent / state / name
+
+
+def _name_and_state(document: dict[str, Any]) -> tuple[str, str]:
+    name, state = document["pipeline"]["name"], document.get("server", {}).get("state", ".runner")
+    if not isinstance(name, str) or not isinstance(state, str):
+        raise TypeError
+    if "$" in name + state:
+        raise LookupError  # a variable of the environment: only the whole reader fills it in
+    return name, state
+
+
+def _by_running_head(file: Path) -> Path | None:
+    """Return the state folder beside ``file`` in which a head left its address, if only one has."""
+    try:
+        heads = list(file.resolve().parent.glob(".runner/*/head.json"))
+    except OSError:
+        return None
+    return heads[0].parent if len(heads) == 1 else None

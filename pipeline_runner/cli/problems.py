@@ -1,0 +1,38 @@
+"""Every problem of a file, in the words of ``config.report``, and what trying its imports adds."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.errors import Problem
+
+# Importing a large library can take a good part of a minute on a cold disk.
+IMPORT_TIMEOUT_S = 60.0
+
+
+def frames(problems: Sequence[Problem], text: str, colour: bool | None) -> str:
+    """Return the problems as frames with carets; ``colour`` None means: if stderr is a terminal."""
+    from pipeline_runner.config.report import ANSI, PLAIN, render
+
+    coloured = sys.stderr.isatty() if colour is None else colour
+    return render(problems, text, ANSI if coloured else PLAIN)
+
+
+def import_problems(pipeline: Pipeline) -> tuple[str, tuple[Problem, ...]]:
+    """Import what the stages run, in a process of its own; return the file's text and the faults.
+
+    Raises UsageError if the file can no longer be read.
+    """
+    from pipeline_runner.config.callables import check_callables
+    from pipeline_runner.config.locate import Locator
+    from pipeline_runner.config.parse import read
+    from pipeline_runner.worker.probe import probe
+
+    text = read(pipeline.file)
+    results = probe(pipeline, IMPORT_TIMEOUT_S)
+    return text, tuple(check_callables(pipeline, results, Locator(text, str(pipeline.file))))

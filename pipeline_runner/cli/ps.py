@@ -1,0 +1,28 @@
+"""``runner ps``: one look at a run."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pipeline_runner.cli import place
+from pipeline_runner.cli.manners import Manner, verb
+
+
+@verb("ps", facts=True)
+def ps(manner: Manner) -> None:
+    """Show stages, queues and hosts of the run, once. -v adds every worker."""
+    from pipeline_runner.head.control import ask
+
+    facts = ask(place.state_dir(manner.file), "ps")
+    if manner.json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    from pipeline_runner.cli import terminal
+    from pipeline_runner.observe.ps import ps as lines
+    from pipeline_runner.observe.snapshot import Snapshot
+
+    snapshot = Snapshot.from_json(facts)
+    shown = lines(snapshot, terminal.width(), workers=manner.verbose, again=manner.again)
+    terminal.show(shown, manner.colour)

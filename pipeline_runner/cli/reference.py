@@ -1,0 +1,24 @@
+"""``runner schema`` and ``runner explain KEY``: the file's keys, for editors and for people."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline_runner.cli.manners import Manner, verb
+
+
+@verb("schema", file="none")
+def schema(manner: Manner) -> None:  # noqa: ARG001
+    """Print the JSON schema of the pipeline file."""
+    from pipeline_runner.config import schema as model_schema
+
+    click.echo(model_schema.text(), nl=False)
+
+
+@verb("explain", file="none")
+@click.argument("key", metavar="KEY")
+def explain(manner: Manner, key: str) -> None:  # noqa: ARG001
+    """Explain one KEY of the pipeline file, such as stages.processes or retry.attempts."""
+    from pipeline_runner.config.explain import explain as meaning
+
+    click.echo(meaning(key))

@@ -1,0 +1,78 @@
+"""Consoles: how wide, in which colours, and whether anybody is looking."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console
+
+from pipeline_runner.observe.screen import Blank, Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+    from rich.text import Text
+
+    from pipeline_runner.cli.manners import Manner
+
+Ui = Literal["auto", "live", "plain", "none"]
+
+# A pipe has no width; this is wide enough that no column gives way.
+_PIPE_WIDTH = 120
+
+
+def console(file: TextIO, colour: bool | None) -> Console:
+    """Return a console on ``file``; ``colour`` None means: if it is a terminal."""
+    is_terminal = file.isatty()
+    coloured = is_terminal if colour is None else colour
+    return Console(
+        file=file,
+        force_terminal=coloured,
+        color_system=_colours() if coloured else None,
+        no_color=False if coloured else None,
+        width=None if is_terminal else _PIPE_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+    )
+
+
+def screen(ui: Ui, manner: Manner, file: TextIO | None = None) -> Screen:
+    """Return the screen for a run: live on a terminal, plain lines elsewhere, unless told."""
+    file = sys.stderr if file is None else file
+    if ui == "auto":
+        ui = "live" if file.isatty() and Console(file=file).is_terminal else "plain"
+    if ui == "none":
+        return Blank()
+    if ui == "live":
+        from pipeline_runner.observe.live import Live
+
+        return Live(
+            console(file, manner.colour),
+            again=manner.again,
+            quiet=manner.quiet,
+            verbose=manner.verbose,
+        )
+    from pipeline_runner.observe.plain import Plain
+
+    return Plain(file, again=manner.again, quiet=manner.quiet, verbose=manner.verbose)
+
+
+def show(lines: Iterable[Text], colour: bool | None) -> None:
+    """Write ``lines`` to stdout."""
+    out = console(sys.stdout, colour)
+    for line in lines:
+        out.print(line)
+
+
+def width() -> int:
+    """Return how many cells a line on stdout has."""
+    return console(sys.stdout, None).size.width
+
+
+def _colours() -> Literal["standard", "256", "truecolor"]:
+    found = Console(force_terminal=True, no_color=False).color_system
+    return "256" if found == "256" else "truecolor" if found == "truecolor" else "standard"

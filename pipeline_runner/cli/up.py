@@ -1,0 +1,96 @@
+"""``runner up``: run the pipeline here and watch it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline_runner.cli import place, say
+from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline_runner.cli.terminal import Ui
+    from pipeline_runner.config.pipeline import Pipeline
+
+
+@verb("up", file="argument", facts=True)
+@click.option("-d", "--detach", is_flag=True, help="Start it in the background.")
+@click.option("--no-work", is_flag=True, help="Serve the queues, but run no worker here.")
+@click.option("--fresh", is_flag=True, help="Forget what an earlier run left queued. Asks first.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--no-import", is_flag=True, help="Do not try whether the functions can be imported.")
+@click.option(
+    "--ui",
+    type=click.Choice(["auto", "live", "plain", "none"]),
+    default="auto",
+    help="How to show the run.  [default: auto: live on a terminal, else plain lines]",
+)
+def up(
+    manner: Manner,
+    detach: bool,
+    no_work: bool,
+    fresh: bool,
+    yes: bool,
+    no_import: bool,
+    ui: Ui,
+) -> int:
+    """Run the pipeline until it is finished.
+
+    Ctrl-C once finishes what the workers hold; again stops now.
+    """
+    pipeline = place.load(manner.file)
+    if not no_import:
+        _try_imports(pipeline)
+    if fresh:
+        fresh = _sure_to_forget(pipeline, yes)
+    if detach:
+        from pipeline_runner.cli.detach import detach as start_detached
+
+        return start_detached(pipeline, manner, no_work=no_work, fresh=fresh)
+    return _run(pipeline, manner, ui, no_work=no_work, fresh=fresh)
+
+
+def _run(pipeline: Pipeline, manner: Manner, ui: Ui, *, no_work: bool, fresh: bool) -> int:
+    from pipeline_runner.cli.terminal import screen as choose
+    from pipeline_runner.config.checks import durability_note
+    from pipeline_runner.head.head import UpOptions, run
+
+    if not manner.quiet and ui != "none":
+        say.note(durability_note(pipeline))
+    screen = choose(ui, manner)
+    try:
+        result = run(pipeline, screen, UpOptions(fresh=fresh, work=not no_work))
+    finally:
+        screen.restore()
+    if manner.json:
+        json.dump(result.snapshot.as_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    return result.exit_code
+
+
+def _try_imports(pipeline: Pipeline) -> None:
+    """Raise InvalidPipeline for functions that cannot run: better now than in every worker."""
+    from pipeline_runner.cli.problems import import_problems
+    from pipeline_runner.errors import InvalidPipeline
+
+    text, problems = import_problems(pipeline)
+    errors = tuple(problem for problem in problems if problem.severity == "error")
+    if errors:
+        raise InvalidPipeline(errors, text)
+
+
+def _sure_to_forget(pipeline: Pipeline, yes: bool) -> bool:
+    """Ask before what is queued is forgotten; where nobody can answer, want ``--yes``."""
+    if yes or not any(pipeline.state_dir.glob("journal*")):
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"--fresh forgets what is queued for {pipeline.name}",
+            hint="there is no terminal to ask on: add --yes if you mean it",
+        )
+    click.confirm(f"Forget everything that is queued for {pipeline.name}?", abort=True, err=True)
+    return True

@@ -1,0 +1,23 @@
+"""``runner why STAGE``: where its workers are, where not, and what holds it back."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pipeline_runner.cli import place
+from pipeline_runner.cli.manners import Manner, verb
+
+
+@verb("why", facts=True)
+@click.argument("stage")
+def why(manner: Manner, stage: str) -> None:
+    """Say for STAGE, host by host, which rule allows or forbids its workers."""
+    from pipeline_runner.head.control import ask
+
+    answer = ask(place.state_dir(manner.file), "why", stage=stage)
+    if manner.json:
+        click.echo(json.dumps(answer["explanation"], indent=2))
+    else:
+        click.echo("\n".join(answer["text"]))

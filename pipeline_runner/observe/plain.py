@@ -1,0 +1,119 @@
+"""The screen without a terminal: plain lines, a line per stage every ten seconds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, TextIO
+
+from pipeline_runner.events import DeadLettered, Event
+from pipeline_runner.observe import quantity
+from pipeline_runner.observe.sentences import draining, headline
+from pipeline_runner.observe.stream import Stream
+from pipeline_runner.observe.summary import Finish, summary
+from pipeline_runner.observe.told import Told, tell
+from pipeline_runner.observe.trend import queued_for
+
+if TYPE_CHECKING:
+    from pipeline_runner.observe.snapshot import Snapshot, StageView
+
+EVERY_S = 10.0
+_WIDTH = 100
+# Ten thousand items that fail alike need three examples and a count.
+_MOST_DEAD = 3
+
+
+class Plain:
+    """A screen of lines for logs and pipes: no control codes, nothing drawn twice.
+
+    ``quiet`` leaves what user code prints, warnings and errors; ``verbose`` adds each worker's
+    start and end and each failed attempt.
+    """
+
+    def __init__(
+        self, file: TextIO, *, again: str = "", quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self._stream = Stream(file)
+        self._again = again
+        self._quiet = quiet
+        self._hidden = {"detail"} if not verbose else set()
+        if quiet:
+            self._hidden |= {"info"}
+        self._finish = Finish()
+        self._next_s = EVERY_S
+        self._state = ""
+        self._dead: Counter[str] = Counter()
+
+    def event(self, event: Event) -> None:
+        """Write one line about what happened, if it matters enough."""
+        if isinstance(event, DeadLettered):
+            self._dead[event.stage] += 1
+            if self._dead[event.stage] > _MOST_DEAD:
+                return
+        told = tell(event, again=self._again)
+        if told.weight not in self._hidden:
+            self._stream.write(_line(told))
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Write a line for each stage when ten seconds have gone by since the last."""
+        self._finish.add(snapshot)
+        if snapshot.state != self._state:
+            self._state = snapshot.state
+            self._tell_state(snapshot)
+        if snapshot.up_s < self._next_s:
+            return
+        self._next_s = snapshot.up_s - snapshot.up_s % EVERY_S + EVERY_S
+        self._tell_dead()
+        if not self._quiet:
+            name = max((len(stage.name) for stage in snapshot.stages), default=0)
+            at = quantity.duration(snapshot.up_s)
+            lines = (f"{at:>6} {_stage(snapshot, s, name)}\n" for s in snapshot.stages)
+            self._stream.write("".join(lines))
+
+    def close(self, final: Snapshot, lost: int) -> None:
+        """Write how the run ended."""
+        self._finish.add(final)
+        self._tell_dead()
+        if not self._quiet or lost or final.dead_letters or final.state == "failed":
+            lines = summary(final, self._finish, lost, _WIDTH, again=self._again)
+            self._stream.write("".join(f"{line.plain}\n" for line in lines))
+
+    def restore(self) -> None:
+        """Do nothing: plain lines leave no trace on a terminal."""
+
+    def _tell_state(self, snapshot: Snapshot) -> None:
+        if snapshot.state == "draining":
+            self._stream.write(f"{draining(snapshot)}\n")
+        elif snapshot.state == "running" and not self._quiet:
+            self._stream.write(f"{headline(snapshot)}\n")
+
+    def _tell_dead(self) -> None:
+        for stage, number in self._dead.items():
+            if number > _MOST_DEAD:
+                more = quantity.plural(number - _MOST_DEAD, "more dead letter")
+                self._stream.write(f"{stage}: {more}  runner errors list{self._again}\n")
+        self._dead.clear()
+
+
+def _line(told: Told) -> str:
+    weight = f"{told.weight}: " if told.weight in ("warning", "error") else ""
+    return f"{told.who} {weight}{told.text}{'  ' + told.hint if told.hint else ''}\n"
+
+
+def _stage(snapshot: Snapshot, stage: StageView, name_width: int) -> str:
+    parts = [
+        f"{stage.name:<{name_width}}",
+        stage.state if stage.state != "running" else f"{stage.running}/{stage.desired} workers",
+    ]
+    if stage.kind != "source":
+        parts.append(f"queue {quantity.count(queued_for(snapshot, stage.name))}")
+        parts.append(f"in {stage.in_:,} ({quantity.rate(stage.in_rate)}/s)")
+    if stage.kind != "sink":
+        parts.append(f"out {stage.out:,} ({quantity.rate(stage.out_rate)}/s)")
+    parts.append(f"busy {quantity.percent(stage.busy)}")
+    if stage.failed:
+        parts.append(f"failed {stage.failed:,}")
+    if stage.dead:
+        parts.append(f"dead {stage.dead:,}")
+    if stage.reason:
+        parts.append(stage.reason)
+    return "  ".join(parts)

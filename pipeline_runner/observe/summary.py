@@ -1,0 +1,98 @@
+"""How a run ended: a sentence, a line for each stage, and what to look at next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from pipeline_runner.observe import quantity
+from pipeline_runner.observe.columns import Cell, Column, fit, lay_out
+from pipeline_runner.observe.tree import branches
+
+if TYPE_CHECKING:
+    from pipeline_runner.observe.snapshot import Snapshot, StageView
+
+_COLUMNS = (
+    Column("STAGE", "left", width=8),
+    Column("IN", width=6),
+    Column("OUT", width=6),
+    Column("FAILED", width=6),
+    Column("DEAD", width=4),
+    Column("TIME", width=6),
+    Column("RATE", width=7),
+    Column("P50", width=6, drop=1),
+    Column("P99", width=6, drop=2),
+)
+_STYLES = {"finished": "bold green", "stopped": "bold", "failed": "bold red"}
+
+
+class Finish:
+    """Remembers when each stage was done, in seconds since the run began."""
+
+    def __init__(self) -> None:
+        self._at_s: dict[str, float] = {}
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Note the stages that are done by now."""
+        for stage in snapshot.stages:
+            if stage.state == "finished":
+                self._at_s.setdefault(stage.name, snapshot.up_s)
+
+    def at_s(self, stage: str, otherwise_s: float) -> float:
+        """Return when ``stage`` was done, or ``otherwise_s`` if it was not seen to be."""
+        return self._at_s.get(stage, otherwise_s)
+
+
+def summary(
+    final: Snapshot, finish: Finish, lost: int, width: int, *, again: str = ""
+) -> list[Text]:
+    """Return the lines that end a run; ``again`` names the same pipeline to a command."""
+    rows = [_row(b.indent, b.stage, finish.at_s(b.stage.name, final.up_s)) for b in branches(final)]
+    lines = [_verdict(final), *lay_out(_COLUMNS, rows, width, gap=2)]
+    lines += [
+        Text(f"{stage.name}: {stage.reason}", "red")
+        for stage in final.stages
+        if stage.reason and stage.state != "finished"
+    ]
+    if final.note:
+        lines.append(Text(final.note, "yellow"))
+    if lost:
+        items = quantity.plural(lost, "item")
+        lines.append(Text(f"{items} lost: what was queued in memory is gone", "bold red"))
+    if final.dead_letters:
+        kept = (
+            "1 dead letter is kept"
+            if final.dead_letters == 1
+            else (f"{final.dead_letters:,} dead letters are kept")
+        )
+        lines.append(
+            Text.assemble(
+                (kept, "red"),
+                ", with payload and traceback: ",
+                (f"runner errors list{again}", "cyan"),
+            )
+        )
+    return [fit(line, width) if i <= len(rows) + 1 else line for i, line in enumerate(lines)]
+
+
+def _verdict(final: Snapshot) -> Text:
+    state = final.state if final.state in _STYLES else "stopped"
+    words = f"{final.name} {state} after {quantity.duration(final.up_s)}"
+    return Text(words, _STYLES[state])
+
+
+def _row(indent: str, stage: StageView, done_s: float) -> list[Cell]:
+    items = stage.out if stage.kind == "source" else stage.in_
+    pace = quantity.rate(items / done_s) if done_s > 0 else "-"
+    return [
+        Text.assemble((indent, "dim"), (stage.name, "cyan")),
+        "-" if stage.kind == "source" else f"{stage.in_:,}",
+        "-" if stage.kind == "sink" else f"{stage.out:,}",
+        Text(f"{stage.failed:,}", "yellow" if stage.failed else "dim"),
+        Text(f"{stage.dead:,}", "bold red" if stage.dead else "dim"),
+        quantity.duration(done_s),
+        f"{pace}/s",
+        "-" if stage.p50_s is None else quantity.duration(stage.p50_s),
+        "-" if stage.p99_s is None else quantity.duration(stage.p99_s),
+    ]
