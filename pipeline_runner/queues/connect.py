@@ -1,0 +1,135 @@
+"""A blocking connection to the head, for workers and the command line."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.errors import NoHead
+from pipeline_runner.queues.framing import (
+    HEADER_SIZE,
+    decode_from_head,
+    encode_frame,
+    read_header,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline_runner.queues.messages import Message
+
+_CHUNK = 256 * 1024
+_BUFFER = 4 * 1024**2  # a whole large body on its way lets both sides work at once
+
+
+class Wire:
+    """Frames over one stream socket. Not for two threads at once: its users hold a lock."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._buffer = bytearray()
+        self._arrived: deque[tuple[Any, bytes]] = deque()
+        self.closed = False
+
+    @staticmethod
+    def unix(path: str | Path, timeout_s: float | None = None) -> Wire:
+        """Connect to a head's socket on this host. Raises NoHead if none listens there."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        sock.settimeout(timeout_s)
+        try:
+            sock.connect(str(path))
+        except OSError as error:
+            sock.close()
+            raise NoHead(f"no head listens at {path}", hint=f"{error.strerror}") from error
+        return Wire(sock)
+
+    def send(self, message: Message, bodies: Sequence[bytes] = ()) -> None:
+        """Send one frame whole. Raises OSError when the connection is gone."""
+        size = sum(map(len, bodies))
+        head = encode_frame(message, size)
+        if not bodies:
+            self.sock.sendall(head)
+            return
+        sent = self.sock.sendmsg([head, *bodies])
+        if sent < len(head) + size:
+            rest = memoryview(b"".join([head, *bodies]))[sent:]
+            self.sock.sendall(rest)
+
+    def receive(self) -> tuple[Any, bytes]:
+        """Wait for a message and the bodies behind it. Raises EOFError when the head is gone."""
+        while not self._arrived:
+            self._fill(block=True)
+        return self._arrived.popleft()
+
+    def receive_now(self) -> tuple[Any, bytes] | None:
+        """Return a message that has arrived, or None. Raises EOFError when the head is gone."""
+        if not self._arrived and not self.closed:
+            self._fill(block=False)
+        if self._arrived:
+            return self._arrived.popleft()
+        if self.closed:
+            raise EOFError("the head closed the connection")
+        return None
+
+    def wait(self, wakeup_fd: int, timeout_s: float | None = None) -> None:
+        """Wait until a message may have arrived, or ``wakeup_fd`` is readable."""
+        if not self._arrived:
+            poll = select.poll()
+            poll.register(self.sock, select.POLLIN)
+            poll.register(wakeup_fd, select.POLLIN)
+            poll.poll(None if timeout_s is None else timeout_s * 1000)
+
+    def close(self) -> None:
+        """Close the socket; a second time does nothing."""
+        self.sock.close()
+
+    def _fill(self, *, block: bool) -> None:
+        flags = 0 if block else socket.MSG_DONTWAIT
+        try:
+            data = self.sock.recv(_CHUNK, flags)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.closed = True
+            if block:
+                raise EOFError("the head closed the connection")
+            return
+        self._buffer += data
+        self._parse()
+        if len(self._buffer) > HEADER_SIZE:
+            self._fetch_rest()
+
+    def _parse(self) -> None:
+        buffer, start, end = self._buffer, 0, len(self._buffer)
+        while end - start >= HEADER_SIZE:
+            message_size, bodies_size = read_header(buffer, start)
+            body = start + HEADER_SIZE + message_size
+            if end < body + bodies_size:
+                break
+            message = decode_from_head(bytes(buffer[start + HEADER_SIZE : body]))
+            self._arrived.append((message, bytes(buffer[body : body + bodies_size])))
+            start = body + bodies_size
+        if start:
+            del buffer[:start]
+
+    def _fetch_rest(self) -> None:
+        """Read the rest of a frame that has begun: its sender is writing it now."""
+        message_size, bodies_size = read_header(self._buffer)
+        total = HEADER_SIZE + message_size + bodies_size
+        have = len(self._buffer)
+        if have >= total or self._arrived:
+            return
+        self._buffer.extend(bytes(total - have))
+        with memoryview(self._buffer) as view:
+            while have < total:
+                got = self.sock.recv_into(view[have:total])
+                if not got:
+                    raise EOFError("the head closed the connection inside a frame")
+                have += got
+        self._parse()

@@ -1,0 +1,147 @@
+"""One peer of the head: frames in and out of a non-blocking socket on the head's event loop."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.errors import ProtocolError
+from pipeline_runner.queues.framing import (
+    HEADER_SIZE,
+    check_sizes,
+    decode_to_head,
+    encode_frame,
+    read_header,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pipeline_runner.queues.messages import Message
+
+_SCRATCH = memoryview(bytearray(256 * 1024))  # one for all peers: an idle one costs next to nothing
+_MOST_PARTS = 64  # of one sendmsg; IOV_MAX is 1024
+
+
+class Connection:
+    """A peer. ``known`` once its HELLO was accepted; its messages go to ``on_message``."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        most_bodies: int,
+        on_message: Callable[[Connection, Any, memoryview], None],
+        on_closed: Callable[[Connection, str], None],
+    ) -> None:
+        self.sock = sock
+        self.known = False
+        self.role = ""
+        self.session = 0  # a worker's
+        self.peer = ""  # a worker's id or an agent's host
+        self.closed = False
+        self._loop = loop
+        self._most_bodies = most_bodies
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._partial = bytearray()
+        self._out: deque[bytes | memoryview] = deque()
+        self._writing = False
+        loop.add_reader(sock, self.read)
+
+    def queue(self, message: Message, data: bytes | None = None) -> None:
+        """Add a frame to what the next :meth:`flush` sends."""
+        self._out.append(encode_frame(message, 0 if data is None else len(data)))
+        if data:
+            self._out.append(data)
+
+    def flush(self) -> None:
+        """Send what is queued; what the socket does not take goes when it is writable again."""
+        while self._out and not self.closed:
+            parts = [self._out[i] for i in range(min(len(self._out), _MOST_PARTS))]
+            try:
+                sent = self.sock.sendmsg(parts)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self.close(f"{error.strerror}")
+                return
+            self._drop(sent)
+        if bool(self._out) != self._writing and not self.closed:
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.add_writer(self.sock, self.flush)
+            else:
+                self._loop.remove_writer(self.sock)
+
+    def _drop(self, sent: int) -> None:
+        while sent:
+            first = self._out.popleft()
+            if len(first) > sent:
+                self._out.appendleft(memoryview(first)[sent:])
+                return
+            sent -= len(first)
+
+    def read(self) -> bool:
+        """Read once and handle every whole frame; return whether anything came."""
+        if self.closed:
+            return False
+        try:
+            size = self.sock.recv_into(_SCRATCH)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.close(f"{error.strerror}")
+            return False
+        if not size:
+            self.close("end of file")
+            return False
+        try:
+            self._received(_SCRATCH[:size])
+        except ProtocolError as error:
+            self.close(error.message + (f" ({error.hint})" if error.hint else ""))
+        return True
+
+    def read_to_end(self) -> None:
+        """Handle everything the peer had sent: for one that is known to be dead."""
+        while self.read():
+            pass
+
+    def close(self, why: str) -> None:
+        """Forget the peer and say why; a second time does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self.sock)
+        if self._writing:
+            self._loop.remove_writer(self.sock)
+        self.sock.close()
+        self._on_closed(self, why)
+
+    def _received(self, data: memoryview) -> None:
+        if not self._partial:
+            used = self._frames(data)
+            self._partial += data[used:]
+            return
+        self._partial += data
+        # The first sizes are checked as soon as they are here, before more is kept for them.
+        with memoryview(self._partial) as view:
+            used = self._frames(view)
+        if used:
+            del self._partial[:used]
+
+    def _frames(self, data: memoryview) -> int:
+        start, end = 0, len(data)
+        while end - start >= HEADER_SIZE and not self.closed:
+            message_size, bodies_size = read_header(data, start)
+            check_sizes(message_size, bodies_size, known=self.known, most_bodies=self._most_bodies)
+            body = start + HEADER_SIZE + message_size
+            stop = body + bodies_size
+            if end < stop:
+                break
+            message = decode_to_head(data[start + HEADER_SIZE : body])
+            self._on_message(self, message, data[body:stop])
+            start = stop
+        return start

@@ -1,0 +1,59 @@
+"""The store of ``durability = "memory"``: commits at once, but dead letters go to disk first.
+
+Commits keep their order: behind a step whose letters are still being written, all wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline_runner.queues.effects import Pending
+    from pipeline_runner.queues.transaction import Letter
+
+    WriteLetters = Callable[[Sequence[Letter], Callable[[bool], None]], None]
+    Answer = Callable[[Pending, bool], None]
+
+
+class MemoryStore:
+    """Keeps nothing but letters. ``write`` runs elsewhere and calls back in the caller's thread.
+
+    ``answer(pending, ok)`` is called for each commit, in order.
+    """
+
+    def __init__(self, write: WriteLetters, answer: Answer) -> None:
+        self._write = write
+        self._answer = answer
+        self._waiting: deque[Pending] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the disk."""
+        return not self._waiting
+
+    def commit(self, pending: Pending) -> None:
+        """Make ``pending`` durable as far as memory goes, then answer."""
+        if self._waiting:
+            self._waiting.append(pending)
+        elif pending.step.letters:
+            self._waiting.append(pending)
+            self._start()
+        else:
+            self._answer(pending, True)
+
+    def _start(self) -> None:
+        # Everything that waits at this moment is one write: letters come in bursts.
+        group = tuple(self._waiting)
+        letters = [letter for pending in group for letter in pending.step.letters]
+        self._write(letters, lambda ok: self._written(len(group), ok))
+
+    def _written(self, count: int, ok: bool) -> None:
+        for _ in range(count):
+            self._answer(self._waiting.popleft(), ok)
+        while self._waiting and not self._waiting[0].step.letters:
+            self._answer(self._waiting.popleft(), True)
+        if self._waiting:
+            self._start()

@@ -1,0 +1,311 @@
+"""The head's queue server: one event loop between the sockets and the broker.
+
+It carries out what the broker decides and guards the door: a peer that stays silent, sends
+nonsense or is slow costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline_runner.errors import ProtocolError
+from pipeline_runner.queues import deadletters
+from pipeline_runner.queues.connection import Connection
+from pipeline_runner.queues.effects import Commit, Send
+from pipeline_runner.queues.memory import MemoryStore
+from pipeline_runner.queues.messages import (
+    PROTOCOL,
+    Adopt,
+    Claim,
+    Died,
+    Hello,
+    Return,
+    Settle,
+    Stage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pipeline_runner.queues.broker import Broker
+    from pipeline_runner.queues.effects import Effect, Pending
+    from pipeline_runner.queues.transaction import Letter
+
+HANDSHAKE_S = 5.0
+MOST_UNKNOWN = 64  # connections that have not said HELLO
+_REMEMBERED_DEAD = 10_000
+
+
+class Head(Protocol):
+    """What the server does not know how to do."""
+
+    def peer_joined(self, connection: Connection, hello: Hello) -> None:
+        """An agent or a command line said HELLO."""
+
+    def peer_said(self, connection: Connection, message: Any) -> None:
+        """It said something more."""
+
+    def peer_left(self, connection: Connection) -> None:
+        """Its connection ended."""
+
+    def decided(self, effect: Effect) -> None:
+        """The broker decided something that is not the server's to carry out."""
+
+    def lettered(self, letters: Sequence[Letter]) -> None:
+        """These dead letters are on disk."""
+
+    def warn(self, text: str, hint: str = "") -> None:
+        """A person should know."""
+
+
+class QueueServer:
+    """Serves ``broker`` on a Unix socket. ``state`` is where dead letters go."""
+
+    def __init__(self, broker: Broker, head: Head, state: Path, *, most_item: int) -> None:
+        self.broker = broker
+        self._head = head
+        self._state = state
+        self._most_bodies = most_item
+        self._loop = asyncio.get_running_loop()
+        self._store = MemoryStore(self._write_letters, self._answer)
+        self._listener: socket.socket | None = None
+        self._unknown: OrderedDict[Connection, float] = OrderedDict()
+        self._connections: set[Connection] = set()
+        self._workers: dict[str, Connection] = {}
+        self._by_session: dict[int, Connection] = {}
+        self._dead: OrderedDict[str, None] = OrderedDict()
+        self._unsent: dict[Connection, None] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: float | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no commit waits for the disk."""
+        return self._store.idle
+
+    def listen(self, path: Path) -> None:
+        """Listen on a Unix socket at ``path``. Raises OSError."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(1024)
+        self._listener = listener
+        self._loop.add_reader(listener, self._accept)
+
+    def close(self) -> None:
+        """Close the listener and every connection."""
+        for timer in (self._alarm, self._sweep):
+            if timer is not None:
+                timer.cancel()
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        for connection in tuple(self._connections):
+            connection.flush()
+            connection.close("the head stops")
+
+    def apply(self, decide: Callable[[Broker, float], None]) -> None:
+        """Let the head act on the broker, and carry out what follows."""
+        decide(self.broker, self._loop.time())
+        self._carry_out()
+
+    def died(self, died: Died) -> None:
+        """Free a dead worker's leases, after everything it sent was read."""
+        self._dead[died.worker] = None
+        while len(self._dead) > _REMEMBERED_DEAD:
+            self._dead.popitem(last=False)
+        connection = self._workers.get(died.worker)
+        if connection is not None:
+            # Its forked children may hold the socket open, so an end of file may never come.
+            connection.read_to_end()
+            connection.close("its process ended")
+        self.apply(lambda broker, now: broker.died(died, now))
+
+    def send(self, connection: Connection, message: Any) -> None:
+        """Send ``message`` to an agent or a command line."""
+        connection.queue(message)
+        connection.flush()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            sock, _address = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            self._head.warn(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
+            self._loop.remove_reader(self._listener)
+            self._loop.call_later(0.5, self._accept_again)
+            return
+        sock.setblocking(False)
+        connection = Connection(
+            sock, self._loop, self._most_bodies, self._on_message, self._on_closed
+        )
+        self._connections.add(connection)
+        self._unknown[connection] = self._loop.time() + HANDSHAKE_S
+        if len(self._unknown) > MOST_UNKNOWN:
+            # The oldest silent one goes: an honest peer says HELLO at once.
+            next(iter(self._unknown)).close("too many silent connections")
+        self._sweep_later()
+
+    def _accept_again(self) -> None:
+        if self._listener is not None:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _sweep_later(self) -> None:
+        if self._sweep is None and self._unknown:
+            self._sweep = self._loop.call_at(
+                next(iter(self._unknown.values())), self._sweep_unknown
+            )
+
+    def _sweep_unknown(self) -> None:
+        self._sweep = None
+        now = self._loop.time()
+        for connection, deadline in tuple(self._unknown.items()):
+            if deadline <= now:
+                connection.close("no HELLO in time")
+        self._sweep_later()
+
+    def _on_message(self, connection: Connection, message: Any, bodies: memoryview) -> None:
+        if not connection.known:
+            self._hello(connection, message)
+        elif connection.role != "worker":
+            self._head.peer_said(connection, message)
+        else:
+            self._worker_said(connection.session, message, bodies)
+        self._carry_out()
+
+    def _hello(self, connection: Connection, hello: Any) -> None:
+        if not isinstance(hello, Hello):
+            raise ProtocolError("the first message is not HELLO")
+        if hello.protocol != PROTOCOL:
+            raise ProtocolError(f"protocol {hello.protocol}; this head speaks {PROTOCOL}")
+        if hello.worker in self._dead:
+            raise ProtocolError("a HELLO from a process that is known to be dead")
+        if hello.role == "worker" and hello.stage not in self.broker.books.stages:
+            raise ProtocolError(f"no stage {hello.stage!r}")
+        self._unknown.pop(connection, None)
+        connection.known = True
+        connection.role = hello.role
+        connection.peer = hello.worker or hello.host
+        if hello.role != "worker":
+            self._head.peer_joined(connection, hello)
+            return
+        older = self._workers.pop(hello.worker, None)
+        if older is not None:
+            older.close("its worker has a newer connection")
+        connection.session = self.broker.hello(hello, self._loop.time())
+        self._workers[hello.worker] = connection
+        self._by_session[connection.session] = connection
+
+    def _worker_said(self, session: int, message: Any, bodies: memoryview) -> None:
+        now, broker = self._loop.time(), self.broker
+        match message:
+            case Settle():
+                broker.settle(session, message, _split(message, bodies), now)
+            case Claim():
+                broker.claim(session, message, now)
+            case Return():
+                broker.return_(session, message, now)
+            case Stage():
+                broker.stage(session, message, bytes(bodies))
+            case Adopt():
+                broker.adopt(session, message, now)
+            case _:
+                raise ProtocolError(f"a worker does not send {type(message).__name__}")
+
+    def _on_closed(self, connection: Connection, why: str) -> None:
+        self._connections.discard(connection)
+        self._unknown.pop(connection, None)
+        self._unsent.pop(connection, None)
+        if connection.role == "worker":
+            self._by_session.pop(connection.session, None)
+            if self._workers.get(connection.peer) is connection:
+                del self._workers[connection.peer]
+            self.broker.closed(connection.session)
+        elif connection.known:
+            self._head.peer_left(connection)
+        if why not in ("end of file", "its process ended", "the head stops"):
+            name = connection.peer or "a silent peer"
+            self._head.warn(f"closed the connection of {name}: {why}")
+
+    def _carry_out(self) -> None:
+        effects = self.broker.take()
+        while effects:
+            for effect in effects:
+                if isinstance(effect, Send):
+                    connection = self._by_session.get(effect.session)
+                    if connection is not None:
+                        connection.queue(effect.message, effect.data)
+                        self._unsent[connection] = None
+                elif isinstance(effect, Commit):
+                    self._store.commit(effect.pending)
+                else:
+                    self._head.decided(effect)
+            effects = self.broker.take()
+        unsent, self._unsent = self._unsent, {}
+        for connection in unsent:
+            connection.flush()
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        due = self.broker.wake_at
+        if due is None or (self._alarm_at is not None and self._alarm_at <= due):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = due
+        self._alarm = self._loop.call_at(due, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = self._alarm_at = None
+        self.apply(lambda broker, now: broker.tick(now))
+
+    def _answer(self, pending: Pending, ok: bool) -> None:
+        now = self._loop.time()
+        if not ok:
+            self.broker.refused(pending, now)
+            return
+        self.broker.committed(pending, now)
+        if pending.step.letters:
+            self._head.lettered(pending.step.letters)
+
+    def _write_letters(self, letters: Sequence[Letter], done: Callable[[bool], None]) -> None:
+        run = self.broker.books.run
+        write = self._loop.run_in_executor(
+            None, deadletters.append, self._state, run, time.time(), letters
+        )
+
+        def finished(future: asyncio.Future[None]) -> None:
+            error = future.exception()
+            if error is not None:
+                self._head.warn(
+                    f"cannot write dead letters to {self._state}: {error}",
+                    "free some space there; the items stay where they are until then",
+                )
+            done(error is None)
+            self._carry_out()
+
+        write.add_done_callback(finished)
+
+
+def _split(settle: Settle, bodies: memoryview) -> list[bytes]:
+    parts: list[bytes] = []
+    start = 0
+    for output in settle.outputs:
+        parts.append(bytes(bodies[start : start + output.size]))
+        start += output.size
+    if start != len(bodies):
+        raise ProtocolError("the bodies are not as long as their settle says")
+    return parts
