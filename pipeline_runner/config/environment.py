@@ -23,16 +23,21 @@ _VARIABLE = re.compile(
 
 def substitute(
     data: Mapping[str, Any], environ: Mapping[str, str]
-) -> tuple[dict[str, Any], list[Fault]]:
-    """Return ``data`` with every variable replaced, and a fault for each that cannot be."""
+) -> tuple[dict[str, Any], list[Fault], frozenset[KeyPath]]:
+    """Return ``data`` with every variable replaced, and a fault for each that cannot be.
+
+    Third come the paths of the strings that are no longer what the file says.
+    """
     reader = _Reader(environ)
-    return {key: reader.value(value, (key,)) for key, value in data.items()}, reader.faults
+    replaced = {key: reader.value(value, (key,)) for key, value in data.items()}
+    return replaced, reader.faults, frozenset(reader.changed)
 
 
 class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.faults: list[Fault] = []
+        self.changed: set[KeyPath] = set()
 
     def value(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, str):
@@ -46,6 +51,7 @@ class _Reader:
     def _text(self, text: str, path: KeyPath) -> str:
         if "${" not in text:
             return text
+        self.changed.add(path)
         return Substituted(_VARIABLE.sub(lambda match: self._replace(match, path), text))
 
     def _replace(self, match: re.Match[str], path: KeyPath) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +26,10 @@ class Fault:
     at: Literal["key", "value"] = "value"
     part: tuple[int, int] | None = None
     severity: Severity = "error"
+
+    def whole(self) -> Fault:
+        """Return the same fault, shown at its whole value."""
+        return replace(self, part=None)
 
 
 def placed(faults: Iterable[Fault], locator: Locator) -> tuple[Problem, ...]:

@@ -74,9 +74,12 @@ class Locator:
             Extent(string.offsets[start], string.offsets[end - 1] + string.widths[end - 1])
         )
 
-    def at(self, offset: int) -> Span:
-        """Return the one character at ``offset``."""
-        return self._span(Extent(offset, offset + 1))
+    def string(self, path: KeyPath) -> str | None:
+        """Return what the string at ``path`` means; None when there is none."""
+        place = self._places.get(path)
+        if place is None or self._text[place.value.start] not in "\"'":
+            return None
+        return read_string(self._text, place.value.start).value
 
     def _nearest(self, path: KeyPath) -> Place:
         for length in range(len(path), 0, -1):

@@ -19,6 +19,8 @@ from pipeline_runner.errors import InvalidPipeline, Problem, Span, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline_runner.config.locate import KeyPath
+
 
 def parse(
     text: str, *, file: str, environ: Mapping[str, str]
@@ -32,14 +34,14 @@ def parse(
         raw = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         return None, (_syntax_problem(error, file),)
-    data, faults = substitute(raw, environ)
+    data, faults, changed = substitute(raw, environ)
     faults += check_secrets(raw)
-    unreadable = frozenset(fault.path for fault in faults)
-    draft, refused = validate(data, unreadable)
-    faults += refused
+    draft, refused = validate(data, frozenset(fault.path for fault in faults))
     if draft is not None:
-        known = {fault.path for fault in faults}
-        faults += [fault for fault in check(draft) if fault.path not in known]
+        known = {fault.path for fault in (*faults, *refused)}
+        refused += [fault for fault in check(draft) if not _lies_in(fault.path, known)]
+    # Characters of a text that came from the environment have no place in the file.
+    faults += [fault.whole() if fault.path in changed else fault for fault in refused]
     problems = placed(faults, Locator(text, file))
     if draft is None or any(problem.severity == "error" for problem in problems):
         return None, problems
@@ -74,6 +76,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Pipeline:
     if pipeline is None:
         raise InvalidPipeline(problems, text)
     return pipeline.at(path.resolve())
+
+
+def _lies_in(path: KeyPath, known: set[KeyPath]) -> bool:
+    return any(path[:length] in known for length in range(1, len(path) + 1))
 
 
 def _syntax_problem(error: tomli.TOMLDecodeError, file: str) -> Problem:

@@ -1,0 +1,167 @@
+"""Whether each stage's callable is there and takes what the graph gives it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_runner.config.faults import Fault, placed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipeline_runner.config.callables import ImportFault, Missing, ProbeResult, Signature
+    from pipeline_runner.config.locate import KeyPath, Locator
+    from pipeline_runner.config.model import StageKind
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.errors import Problem
+
+_DECORATORS: dict[str, StageKind] = {"source": "source", "stage": "map", "sink": "sink"}
+
+
+def check_callables(
+    pipeline: Pipeline, results: Mapping[str, ProbeResult], locator: Locator
+) -> tuple[Problem, ...]:
+    """Return what is wrong with the callables, in file order.
+
+    ``results`` holds what was found at each stage's ``run``; a stage without a result is passed
+    over. ``locator`` knows the text of the file.
+    """
+    faults: list[Fault] = []
+    for name, result in results.items():
+        run = pipeline.stages[name].run
+        judge = _Judge(pipeline, name, result)
+        # A `run` that came from the environment is not in the file character by character.
+        written = locator.string(judge.path) == run
+        faults += [fault if written else fault.whole() for fault in judge.faults()]
+    return placed(faults, locator)
+
+
+class _Judge:
+    """One stage and what was found at its ``run``."""
+
+    def __init__(self, pipeline: Pipeline, name: str, result: ProbeResult) -> None:
+        self.name = name
+        self.stage = pipeline.stages[name]
+        self.kind = pipeline.kind(name)
+        self.result = result
+        self.path: KeyPath = ("stages", name, "run")
+        self.module, _, self.attribute = self.stage.run.partition(":")
+        self.place = f"defined at {result.definition}" if str(result.definition or "") else ""
+
+    def faults(self) -> Iterator[Fault]:
+        result = self.result
+        if result.fault is not None:
+            yield self._not_imported(result.fault)
+        elif result.missing is not None:
+            yield self._missing(result.missing)
+        elif result.signature is None:
+            yield self._not_callable()
+        else:
+            yield from self._constructor()
+            yield from self._call(result.signature)
+            yield from self._decorator()
+            yield from self._source(result.signature)
+
+    def _on_module(self, code: str, message: str, hint: str = "") -> Fault:
+        return Fault(code, message, self.path, hint, part=(0, len(self.module)))
+
+    def _on_attribute(self, code: str, message: str, hint: str = "") -> Fault:
+        start = len(self.module) + 1
+        part = (start, start + len(self.attribute))
+        return Fault(code, message, self.path, hint, part=part)
+
+    def _not_imported(self, fault: ImportFault) -> Fault:
+        place = str(fault.place) if fault.place is not None else ""
+        match fault.kind:
+            case "absent":
+                near = f'did you mean "{fault.near[0]}"?' if fault.near else ""
+                hint = near or "modules are looked for in the folder of this file first"
+                return self._on_module("import", f"there is no module {self.module}", hint)
+            case "timeout":
+                hint = "a module that does its work when imported needs a function for it"
+                message = f"importing {self.module} does not end ({fault.message})"
+                return self._on_module("import", message, hint)
+            case "died":
+                message = f"importing {self.module} ends the interpreter ({fault.message})"
+                return self._on_module("import", message, place)
+            case "raised":
+                message = f"{self.module} cannot be imported: {fault.message}"
+                return self._on_module("import", message, f"at {place}" if place else "")
+
+    def _missing(self, missing: Missing) -> Fault:
+        start = len(self.module) + 1 + self._offset_of(missing.name)
+        hint = ""
+        if missing.near:
+            near = missing.near[0]
+            where = f" ({near})" if near.file else ""
+            hint = f"did you mean `{near.name}`{where}?"
+        part = (start, start + len(missing.name))
+        return Fault(
+            "import", f"{missing.owner} has no `{missing.name}`", self.path, hint, part=part
+        )
+
+    def _offset_of(self, name: str) -> int:
+        steps = self.attribute.split(".")
+        at = steps.index(name) if name in steps else 0
+        return sum(len(step) + 1 for step in steps[:at])
+
+    def _not_callable(self) -> Fault:
+        if self.result.constructor is not None:
+            message = f"instances of {self.attribute} cannot be called"
+            hint = "give the class a __call__"
+        else:
+            message = f"{self.attribute} is no function: it is of type {self.result.type_name}"
+            hint = ""
+        return self._on_attribute("not-callable", message, _joined(hint, self.place))
+
+    def _constructor(self) -> Iterator[Fault]:
+        made = self.result.constructor
+        if made is not None and made.readable and (made.required or made.keywords):
+            needed = ", ".join((*made.required, *made.keywords))
+            message = f"{self.attribute} is built without arguments, and it needs {needed}"
+            hint = _joined("give them defaults", self.place)
+            yield self._on_attribute("signature", message, hint)
+
+    def _call(self, call: Signature) -> Iterator[Fault]:
+        if not call.readable:
+            return
+        offered = 0 if self.kind == "source" else 1
+        given = "a list of items" if self.stage.batch is not None else "one item"
+        gets = f"{_article(self.kind)} gets {given if offered else 'no argument'}"
+        needed = [name for name in call.required if self.kind != "source" or name != "cursor"]
+        keywords = [name for name in call.keywords if self.kind != "source" or name != "cursor"]
+        if keywords:
+            message = f"{gets}, and {self.attribute} needs {', '.join(keywords)} as well"
+        elif len(needed) > offered:
+            message = f"{gets}, and {self.attribute} needs {', '.join(needed)}"
+        elif call.most is not None and call.most < offered:
+            message = f"{gets}, and {self.attribute} takes none"
+        else:
+            return
+        hint = "no edge ends here, so it is a source" if self.kind == "source" else ""
+        yield self._on_attribute("signature", message, _joined(hint, self.place))
+
+    def _decorator(self) -> Iterator[Fault]:
+        said = self.result.decorator
+        if said is not None and _DECORATORS.get(said, self.kind) != self.kind:
+            message = (
+                f"{self.attribute} is marked @{said}, and the edges make it {_article(self.kind)}"
+            )
+            hint = _joined("change the mark or the edges", self.place)
+            yield self._on_attribute("wrong-kind", message, hint)
+
+    def _source(self, call: Signature) -> Iterator[Fault]:
+        generator = call.kind in {"generator", "asyncgen"}
+        if self.kind != "source" or not generator or call.cursor or self.stage.restart == "again":
+            return
+        message = f"after a restart {self.attribute} is iterated past what it already gave"
+        hint = 'so it must give the same again; restart = "again" for a live feed'
+        yield Fault("replay", message, self.path, hint, severity="note")
+
+
+def _article(kind: StageKind) -> str:
+    return {"source": "a source", "map": "a stage between others", "sink": "a sink"}[kind]
+
+
+def _joined(*hints: str) -> str:
+    return "; ".join(hint for hint in hints if hint)

@@ -1,0 +1,101 @@
+"""Checks of single settings that the model alone cannot judge, and of those without effect."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pipeline_runner.config.faults import Fault, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline_runner.config.locate import KeyPath
+    from pipeline_runner.config.model import File, Settings
+
+ENGINES = ("embedded",)
+
+_RUN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_ONE_MACHINE = "this version runs on one machine"
+_AT_NEXT_UP = "a change takes effect at the next `runner up`"
+_NOT_YET: dict[str, dict[str, str]] = {
+    "sync": dict.fromkeys(("include", "ignore", "max_file"), _ONE_MACHINE),
+    "reload": dict.fromkeys(("code", "max_parallel", "min_healthy", "auto_revert"), _AT_NEXT_UP),
+    "server": {
+        **dict.fromkeys(("bind", "port", "plain"), _ONE_MACHINE),
+        "web": "this version has no page",
+    },
+}
+
+
+def check_settings(file: File) -> list[Fault]:
+    """Return what is wrong with single settings, and a note for each that does nothing yet."""
+    return [*_header(file), *_stages(file), *_without_effect(file)]
+
+
+def _header(file: File) -> Iterator[Fault]:
+    engine = file.pipeline.engine
+    if engine not in ENGINES:
+        path = ("pipeline", "engine")
+        hint = did_you_mean(engine, ENGINES) or 'the only engine is "embedded"'
+        yield Fault("unknown-engine", f'there is no engine "{engine}"', path, hint)
+
+
+def _stages(file: File) -> Iterator[Fault]:
+    yield from _variables(("defaults",), file.defaults)
+    fed = {edge.to for edge in file.edges}
+    for name, stage in file.stages.items():
+        path = ("stages", name)
+        yield from _variables(path, stage)
+        if _RUN.fullmatch(stage.run) is None:
+            message = f'"{stage.run}" is not `module:callable`'
+            yield Fault("bad-run", message, (*path, "run"), _run_hint(stage.run))
+        if name in fed and stage.restart == "again":
+            message = "`restart` has no effect here: only a source begins again"
+            yield Fault("no-effect", message, (*path, "restart"), at="key", severity="warning")
+        if name not in fed and "batch" in stage.model_fields_set and file.edges:
+            message = "`batch` has no effect here: a source takes no items"
+            yield Fault("no-effect", message, (*path, "batch"), at="key", severity="warning")
+        if stage.was is not None and stage.was in file.stages:
+            message = f'`was` names the former name, and "{stage.was}" is still a stage'
+            yield Fault("bad-rename", message, (*path, "was"))
+
+
+def _variables(path: KeyPath, table: Settings) -> Iterator[Fault]:
+    for name, value in table.env.items():
+        if _VARIABLE.fullmatch(name) is None:
+            message = f'"{name}" is not an environment variable\'s name'
+            yield Fault("bad-name", message, (*path, "env", name), at="key")
+        elif "\0" in value:
+            message = "an environment variable cannot hold a zero character"
+            yield Fault("bad-value", message, (*path, "env", name))
+
+
+def _run_hint(run: str) -> str:
+    module, _, attribute = run.rpartition(":") if ":" in run else run.rpartition(".")
+    guess = f"{module.removesuffix('.py').strip('./').replace('/', '.')}:{attribute}"
+    if _RUN.fullmatch(guess):
+        return f'did you mean "{guess}"?'
+    return 'a dotted module, a colon, a name in it: "app.images:decode"'
+
+
+def _without_effect(file: File) -> Iterator[Fault]:
+    for table, reasons in _NOT_YET.items():
+        for key in getattr(file, table).model_fields_set & reasons.keys():
+            yield _note((table, key), reasons[key])
+    if file.pipeline.durability != "memory" and "durability" in file.pipeline.model_fields_set:
+        yield _note(("pipeline", "durability"), "a run is kept in memory only")
+    if "autoscale" in file.defaults.model_fields_set:
+        yield _note(("defaults", "autoscale"), "a stage keeps its `min`")
+    for name, stage in file.stages.items():
+        if "autoscale" in stage.model_fields_set:
+            yield _note(("stages", name, "autoscale"), "the stage keeps its `min`")
+        if stage.was is not None:
+            yield _note(("stages", name, "was"), _AT_NEXT_UP)
+
+
+def _note(path: KeyPath, reason: str) -> Fault:
+    message = f"`{path[-1]}` has no effect yet: {reason}"
+    return Fault("not-yet", message, path, at="key", severity="note")
