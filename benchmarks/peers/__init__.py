@@ -1,0 +1,1 @@
+"""What else moves items between processes: one file a peer, each as its users write it."""

@@ -1,0 +1,137 @@
+"""The functions that every runner runs, as a user would write them.
+
+This file is also copied, as it is, into the project that ``runner up`` runs, so it imports
+nothing of ours. Item 0 opens the way: the source emits it alone and waits until the sink has
+seen it and the measuring side says go, so that no interpreter's start and no connection is in
+the time of items 1..n.
+Times are ``time.monotonic()``, one clock for all processes of a machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACE_PER_S = 100
+NAP_S = 0.02
+
+Stamped = tuple[int, float]
+
+
+def _items() -> int:
+    return int(os.environ["BENCH_ITEMS"])
+
+
+def _mark(name: str, content: object) -> None:
+    """Write ``content`` as JSON in one step: who sees the file can read it."""
+    path = Path(os.environ["BENCH_MARKS"], name)
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(content))
+    draft.rename(path)
+
+
+def _wait_until_open() -> None:
+    opened = Path(os.environ["BENCH_MARKS"], "open")  # written by the measuring side
+    while not opened.exists():
+        time.sleep(0.001)
+
+
+def generate() -> Iterator[int]:
+    """Yield 0, and once the way is open, 1..n without a pause."""
+    yield 0
+    _wait_until_open()
+    _mark("first", time.monotonic())
+    yield from range(1, _items() + 1)
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def subtract_1(x: int) -> int:
+    return x - 1
+
+
+class Total:
+    """A sink that keeps the count and the sum, and notes when item n came."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0
+        self.awaited = 1
+
+    def __call__(self, x: int) -> None:
+        self.total += x
+        self.count += 1
+        if self.count == self.awaited:
+            self._note()
+
+    def _note(self) -> None:
+        # Only at items 0 and n: a clock read for each item would be in everyone's rate.
+        _mark("arrived" if self.count == 1 else "last", time.monotonic())
+        self.awaited = _items() + 1
+
+    def close(self) -> None:
+        _mark("total", {"count": self.count, "total": self.total})
+
+
+def tick() -> Iterator[Stamped]:
+    """Yield (i, now) at a steady pace, each stamped as it leaves."""
+    yield 0, time.monotonic()
+    _wait_until_open()
+    start = time.monotonic()
+    _mark("first", start)
+    for i in range(1, _items() + 1):
+        time.sleep(max(0.0, start + i / PACE_PER_S - time.monotonic()))
+        yield i, time.monotonic()
+
+
+def square_stamped(item: Stamped) -> Stamped:
+    return square(item[0]), item[1]
+
+
+def subtract_1_stamped(item: Stamped) -> Stamped:
+    return subtract_1(item[0]), item[1]
+
+
+class Delays(Total):
+    """A sink of stamped items that also keeps how long each was under way, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delays_s: list[float] = []
+
+    def __call__(self, item: Stamped) -> None:  # type: ignore[override]
+        self.delays_s.append(time.monotonic() - item[1])
+        super().__call__(item[0])
+
+    def close(self) -> None:
+        _mark("delays", self.delays_s[1:])
+        super().close()
+
+
+class Nap:
+    """A stage that waits as on a network does; notes that its process is ready."""
+
+    def __init__(self) -> None:
+        _mark(f"ready-{os.getpid()}", time.monotonic())
+
+    def __call__(self, x: int) -> int:
+        time.sleep(NAP_S)
+        return subtract_1(square(x))
+
+
+def generate_for_naps() -> Iterator[int]:
+    """Yield 0, and once the way is open and every worker of ``Nap`` is ready, 1..n."""
+    items = generate()
+    yield next(items)
+    workers = int(os.environ["BENCH_WORKERS"])
+    while len(list(Path(os.environ["BENCH_MARKS"]).glob("ready-*[0-9]"))) < workers:
+        time.sleep(0.001)
+    yield from items
