@@ -61,18 +61,20 @@ def render(problems: Sequence[Problem], text: str, style: Style = PLAIN) -> str:
 def frame(problem: Problem, lines: Sequence[str], style: Style = PLAIN) -> str:
     """Return one problem as a frame over ``lines``, those of its file, without a line end."""
     mark = style.of(problem.severity)
-    head = f"{mark}{problem.severity}[{problem.code}]{style.reset}{style.strong}: {problem.message}"
+    head = f"{mark}{problem.severity}[{problem.code}]{style.reset}{style.strong}: {_plain(problem.message)}"
     head += style.reset
     span = problem.span
     if span is None:
-        return f"{head}\n  {problem.hint}" if problem.hint else head
+        return f"{head}\n  {_plain(problem.hint)}" if problem.hint else head
     number = str(span.line)
     edge = f"{style.faint}{number} |{style.reset}"
     blank = f"{style.faint}{' ' * len(number)} |{style.reset}"
     place = f"{style.faint}{' ' * len(number)}-->{style.reset} {where(span)}"
     source = lines[span.line - 1] if span.line <= len(lines) else ""
     shown, before, under = _underlined(source, span)
-    caret = f"{blank} {' ' * before}{mark}{'^' * under} {problem.hint}".rstrip() + style.reset
+    caret = (
+        f"{blank} {' ' * before}{mark}{'^' * under} {_plain(problem.hint)}".rstrip() + style.reset
+    )
     return "\n".join([head, place, f"{edge} {shown}".rstrip(), caret])
 
 
@@ -128,6 +130,11 @@ def _command(problem: Problem) -> str:
 
 def _escaped(text: str, more: str = "") -> str:
     return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in text)
+
+
+def _plain(text: str) -> str:
+    """Messages quote the file and user code, and neither must steer the terminal."""
+    return "".join("\ufffd" if unicodedata.category(c) == "Cc" else c for c in text)
 
 
 def _underlined(source: str, span: Span) -> tuple[str, int, int]:

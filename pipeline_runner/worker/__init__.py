@@ -1,0 +1,1 @@
+"""One process that runs one stage: claim, call, settle."""

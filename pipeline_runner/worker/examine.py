@@ -1,0 +1,215 @@
+"""The other side of :mod:`.probe`: imports user code in this interpreter and writes what it is.
+
+Started as ``python -m pipeline_runner.worker.examine REQUEST REPORT``. Everything it needs of the
+standard library is imported before the project comes to the front of ``sys.path``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import pkgutil
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.config.callables import (
+    Definition,
+    ImportFault,
+    Missing,
+    ProbeResult,
+    Signature,
+)
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pipeline_runner.config.callables import CallableKind
+
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+_CLOSE = 3
+
+
+def main(request: Path, report: Path) -> None:
+    """Examine every stage of ``request``, and write each to ``report`` as soon as it is known."""
+    asked = json.loads(request.read_text(encoding="utf-8"))
+    root = Path(asked["root"])
+    own = request.parent
+    os.chdir(root)
+    # Python 3.10 knows no PYTHONSAFEPATH and put the folder it started in first.
+    sys.path[:] = [str(root), *(entry for entry in sys.path if entry and Path(entry) != own)]
+    sys.argv = [""]
+    with report.open("a", encoding="utf-8") as out:
+        for stage, run in asked["runs"].items():
+            _write(out.fileno(), stage, None)
+            _write(out.fileno(), stage, examine(run, root))
+
+
+def _write(fd: int, stage: str, result: ProbeResult | None) -> None:
+    record = {"stage": stage, "result": None if result is None else result.as_json()}
+    os.write(fd, json.dumps(record).encode() + b"\n")
+
+
+def examine(run: str, root: Path) -> ProbeResult:
+    """Return what is at ``run``, ``module:attribute``, once its module is imported."""
+    name, _, attribute = run.partition(":")
+    try:
+        found: Any = importlib.import_module(name)
+    except BaseException as error:  # noqa: BLE001  (sys.exit in a module is a fault of its own)
+        return ProbeResult(fault=_import_fault(name, error, root))
+    owner = name
+    for step in attribute.split("."):
+        try:
+            inner = getattr(found, step)
+        except BaseException:  # noqa: BLE001  (a module's own __getattr__ may raise anything)
+            return ProbeResult(missing=Missing(owner, step, _near(found, step, root)))
+        owner, found = f"{owner}.{step}", inner
+    return describe(found, root)
+
+
+def describe(found: Any, root: Path) -> ProbeResult:
+    """Return how ``found`` can be called, where it is defined and what it is marked as."""
+    mark = getattr(found, "__pipeline_kind__", None)
+    result = ProbeResult(
+        definition=_definition(getattr(found, "__name__", ""), found, root),
+        type_name=type(found).__name__,
+        decorator=mark if isinstance(mark, str) else None,
+    )
+    if not callable(found):
+        return result
+    signature, constructor = None, None
+    if inspect.isclass(found):
+        constructor = _signature(found, found)
+        # Asking the class itself would find how classes are called, not their instances.
+        owners = (owner for owner in found.__mro__ if "__call__" in vars(owner))
+        call = next((vars(owner)["__call__"] for owner in owners), None)
+        if call is not None:
+            signature = _signature(call, call, bound=not isinstance(call, staticmethod))
+    elif inspect.isroutine(found) or isinstance(found, functools.partial):
+        signature = _signature(found, found)
+    else:
+        signature = _signature(found, type(found).__call__)
+    return ProbeResult(
+        signature=signature,
+        constructor=constructor,
+        definition=result.definition,
+        type_name=result.type_name,
+        decorator=result.decorator,
+    )
+
+
+def _signature(found: Any, body: Any, *, bound: bool = False) -> Signature:
+    """``body`` is the function that runs; ``bound`` drops a method's own first parameter."""
+    kind = _kind(body)
+    try:
+        parameters = list(inspect.signature(_function(found)).parameters.values())
+    except (ValueError, TypeError):
+        return Signature(kind, readable=False)
+    if bound:
+        parameters = [p for at, p in enumerate(parameters) if at or p.kind not in _POSITIONAL]
+    positional = [p for p in parameters if p.kind in _POSITIONAL]
+    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    empty = inspect.Parameter.empty
+    return Signature(
+        kind,
+        required=tuple(p.name for p in positional if p.default is empty),
+        most=None if any_number else len(positional),
+        keywords=tuple(
+            p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is empty
+        ),
+        cursor=any(p.name == "cursor" for p in parameters),
+    )
+
+
+def _function(found: Any) -> Any:
+    return found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
+
+
+def _kind(body: Any) -> CallableKind:
+    body = _function(body)
+    while isinstance(body, functools.partial):
+        body = body.func
+    if inspect.isasyncgenfunction(body):
+        return "asyncgen"
+    if inspect.iscoroutinefunction(body):
+        return "coroutine"
+    return "generator" if inspect.isgeneratorfunction(body) else "function"
+
+
+def _near(owner: Any, name: str, root: Path) -> tuple[Definition, ...]:
+    names = [known for known in dir(owner) if not known.startswith("__")]
+    close = difflib.get_close_matches(name, names, n=_CLOSE)
+    return tuple(_definition(known, inspect.getattr_static(owner, known), root) for known in close)
+
+
+def _definition(name: str, found: Any, root: Path) -> Definition:
+    try:
+        target = inspect.unwrap(found) if callable(found) else found
+        file = inspect.getsourcefile(target)
+        line = inspect.getsourcelines(target)[1]
+    except (TypeError, OSError, ValueError):
+        return Definition(name)
+    return Definition(name, _shown(file or "", root), line) if file else Definition(name)
+
+
+def _import_fault(module: str, error: BaseException, root: Path) -> ImportFault:
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        wanted = error.name
+        if module == wanted or module.startswith(f"{wanted}."):
+            return ImportFault("absent", str(error), near=_near_modules(module))
+    said = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
+    message = said[-1] if said else type(error).__name__
+    return ImportFault("raised", message, _user_line(error, root))
+
+
+def _user_line(error: BaseException, root: Path) -> Definition | None:
+    """Return the last line of the user's own project that led to ``error``."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return Definition("", _shown(error.filename, root), error.lineno or 0)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if _is_own(Path(f.filename), root)]
+    return Definition("", _shown(own[-1].filename, root), own[-1].lineno or 0) if own else None
+
+
+def _is_own(file: Path, root: Path) -> bool:
+    return file.is_relative_to(root) and "site-packages" not in file.parts
+
+
+def _shown(file: str, root: Path) -> str:
+    path = Path(file)
+    return str(path.relative_to(root)) if path.is_relative_to(root) else file
+
+
+def _near_modules(module: str) -> tuple[str, ...]:
+    """Return modules beside the one that is absent whose names are close to it."""
+    known = ""
+    for step in module.split("."):
+        full = f"{known}.{step}" if known else step
+        if _exists(full):
+            known = full
+            continue
+        package: ModuleType | None = sys.modules.get(known) if known else None
+        folders = getattr(package, "__path__", None) if known else sys.path[:1]
+        names = [f"{known}.{m.name}" if known else m.name for m in pkgutil.iter_modules(folders)]
+        rest = module[len(full) :]
+        return tuple(f"{name}{rest}" for name in difflib.get_close_matches(full, names, n=_CLOSE))
+    return ()
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError, AttributeError):
+        return False
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    # User code may have left threads that never end.
+    os._exit(0)

@@ -1,0 +1,121 @@
+"""Looks at user code from a safe distance: another interpreter imports it and reports facts.
+
+Whatever a module does when it is imported (print, hang, ``os._exit``, start processes) happens in
+that interpreter. It writes what it found to a file, a line at a time, so that what it knew before
+it died is known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_runner.config.callables import ImportFault, ProbeResult
+
+if TYPE_CHECKING:
+    from pipeline_runner.config.pipeline import Pipeline
+
+_POLL_S = 0.01
+
+
+def probe(pipeline: Pipeline, timeout_s: float) -> dict[str, ProbeResult]:
+    """Return what is at the ``run`` of each stage.
+
+    Stages with the same ``env`` share an interpreter, which gets ``timeout_s`` seconds; where one
+    is lost, another takes over with the stages that were left. Ends every process it started.
+    """
+    groups: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+    for name, stage in pipeline.stages.items():
+        groups.setdefault(tuple(sorted(stage.env.items())), {})[name] = stage.run
+    found: dict[str, ProbeResult] = {}
+    for env, runs in groups.items():
+        found.update(_probe_group(pipeline.root, runs, dict(env), timeout_s))
+    return {name: found[name] for name in pipeline.stages}
+
+
+def _probe_group(
+    root: Path, runs: dict[str, str], env: dict[str, str], timeout_s: float
+) -> dict[str, ProbeResult]:
+    found: dict[str, ProbeResult] = {}
+    left = dict(runs)
+    while left:
+        results, begun, end = _interpret(root, left, env, timeout_s)
+        found.update(results)
+        culprit = begun if begun in left and begun not in results else None
+        lost = [name for name in left if name not in found]
+        if culprit is None and lost and not results:
+            culprit = lost[0]  # it never came to begin: do not try for ever
+        if culprit is not None:
+            # What happened to one stage's module happens to every stage of that module.
+            module = left[culprit].partition(":")[0]
+            for name in lost:
+                if left[name].partition(":")[0] == module:
+                    found[name] = ProbeResult(fault=end)
+        left = {name: run for name, run in left.items() if name not in found}
+    return found
+
+
+def _interpret(
+    root: Path, runs: dict[str, str], env: dict[str, str], timeout_s: float
+) -> tuple[dict[str, ProbeResult], str | None, ImportFault]:
+    """Return the results, the stage that was begun last, and how the interpreter ended."""
+    with tempfile.TemporaryDirectory(prefix="runner-probe-") as folder:
+        request, report = Path(folder, "request.json"), Path(folder, "report.jsonl")
+        request.write_text(json.dumps({"root": str(root), "runs": runs}), encoding="utf-8")
+        report.touch()
+        # It starts in a folder without modules: before our own imports, a user's queue.py must
+        # not be found in place of the standard library's.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline_runner.worker.examine", str(request), str(report)],
+            cwd=folder,
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        end = _await_end(process, timeout_s)
+        lines = report.read_text(encoding="utf-8").splitlines()
+    results: dict[str, ProbeResult] = {}
+    begun = None
+    for line in lines:
+        record = json.loads(line)
+        begun = record["stage"]
+        if record["result"] is not None:
+            results[begun] = ProbeResult.from_json(record["result"])
+    return results, begun, end
+
+
+def _environment(env: dict[str, str]) -> dict[str, str]:
+    """The environment a worker of these stages would have."""
+    inherited = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
+    return {**inherited, "PYTHONSAFEPATH": "1", **env}
+
+
+def _await_end(process: subprocess.Popen[bytes], timeout_s: float) -> ImportFault:
+    """Wait for the end, then end whatever the interpreter had started, and itself if need be."""
+    deadline = time.monotonic() + timeout_s
+    try:
+        while not _ended(process.pid):
+            if time.monotonic() >= deadline:
+                return ImportFault("timeout", f"{timeout_s:g} s")
+            time.sleep(_POLL_S)
+    finally:
+        # Not yet reaped, so the group still has its number and no other can have taken it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    code = process.returncode
+    return ImportFault("died", signal.Signals(-code).name if code < 0 else f"exit code {code}")
+
+
+def _ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
