@@ -135,7 +135,8 @@ def _caps(board: Board, demand: Demand, host: str) -> tuple[Reason, ...]:
     here, seats = board.seated[demand.stage][host], demand.seats[host]
     caps = []
     if here >= seats:
-        caps.append(Reason(f"at most {seats} of this stage a host", f"runs {here}"))
+        key = "max_per_host" if seats == demand.max_per_host else "per_host"
+        caps.append(Reason(f"{key} = {seats}", f"runs {here}"))
     if not board.free(host):
         most = board.hosts[host].max_procs
         caps.append(Reason(f"--max-procs {most}", f"runs {board.load[host]}"))

@@ -36,6 +36,7 @@ class Demand:
     spread: Literal["host", "pack"]
     rules: Mapping[str, tuple[Reason, ...]]
     clashes: frozenset[str] = frozenset()
+    max_per_host: int | None = None
 
     @property
     def failed(self) -> dict[str, tuple[Reason, ...]]:
@@ -90,8 +91,17 @@ def _demand(
         everywhere = sum(seats.values())
         total = everywhere if total is None else min(total, everywhere)
     assert total is not None
-    scores = {member.name: _score(stage, kind, member) for member in members}
-    return Demand(name, kind, total, seats, scores, stage.spread, rules, frozenset(clashes))
+    return Demand(
+        stage=name,
+        kind=kind,
+        total=total,
+        seats=seats,
+        scores={member.name: _score(stage, kind, member) for member in members},
+        spread=stage.spread,
+        rules=rules,
+        clashes=frozenset(clashes),
+        max_per_host=stage.max_per_host,
+    )
 
 
 def _per_host(stage: Stage, kind: StageKind) -> int | str | dict[str, int | str] | None:

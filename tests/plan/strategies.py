@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def pipeline(
 ) -> Pipeline:
     """A chain of ``stages`` in their order, unless ``edges`` says otherwise."""
     names = list(stages)
-    chain = list(zip(names, names[1:], strict=False)) if edges is None else edges
+    chain = list(itertools.pairwise(names)) if edges is None else edges
     return Pipeline(
         name="thumbs",
         engine="embedded",
@@ -60,7 +61,14 @@ tables = st.dictionaries(
     st.sampled_from([*HOST_NAMES, "@gpu", "@rig", "rig-*", "gpu*", "*"]), counts, min_size=1
 )
 constraints = st.sampled_from(
-    ["cores >= 4", "memory >= 8GiB", "gpus >= 1", "host ~ rig-*", "label.disk == ssd", "head == true"]
+    [
+        "cores >= 4",
+        "memory >= 8GiB",
+        "gpus >= 1",
+        "host ~ rig-*",
+        "label.disk == ssd",
+        "head == true",
+    ]
 )
 
 
@@ -95,9 +103,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
 
 @st.composite
 def host_lists(draw: st.DrawFn, *, min_size: int = 1, capped: bool = True) -> list[Host]:
-    names = draw(
-        st.lists(st.sampled_from(HOST_NAMES), min_size=min_size, max_size=5, unique=True)
-    )
+    names = draw(st.lists(st.sampled_from(HOST_NAMES), min_size=min_size, max_size=5, unique=True))
     return [
         host(
             name,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pipeline_runner.config.model import HostGroup
 from pipeline_runner.plan.assign import Plan, assign
 from pipeline_runner.plan.constraints import Reason
-from pipeline_runner.plan.hosts import Host
 from tests.plan.strategies import host, pipeline
+
+if TYPE_CHECKING:
+    from pipeline_runner.plan.hosts import Host
 
 DESK = host("desk", head=True)
 PI = host("pi4", arch="aarch64", memory=1024**3)
@@ -123,8 +127,8 @@ def test_max_per_host_caps_a_total_and_the_rest_is_pending() -> None:
     assert counts(plan) == {"desk": 2, "rig-7": 2}
     assert plan.pending == {"work": 1}
     assert plan.reasons["work"] == {
-        "desk": (Reason("at most 2 of this stage a host", "runs 2"),),
-        "rig-7": (Reason("at most 2 of this stage a host", "runs 2"),),
+        "desk": (Reason("max_per_host = 2", "runs 2"),),
+        "rig-7": (Reason("max_per_host = 2", "runs 2"),),
     }
 
 

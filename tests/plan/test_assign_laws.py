@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.config.pipeline import Pipeline
 from pipeline_runner.plan.assign import assign
 from pipeline_runner.plan.demand import demands
 from pipeline_runner.plan.groups import enrol
-from pipeline_runner.plan.hosts import Host
 from tests.plan.strategies import (
     HOST_NAMES,
     host_lists,
@@ -21,16 +20,18 @@ from tests.plan.strategies import (
     settings_of_counts,
 )
 
+if TYPE_CHECKING:
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.plan.hosts import Host
+
 
 @given(st.data(), pipelines(), host_lists(), running([*HOST_NAMES]))
 def test_the_plan_does_not_depend_on_the_order_of_its_facts(
     data: st.DataObject, line: Pipeline, hosts: list[Host], current: dict[str, dict[str, int]]
 ) -> None:
     names = data.draw(st.permutations(list(line.stages)))
-    shuffled = Pipeline(
-        name=line.name,
-        engine=line.engine,
-        durability=line.durability,
+    shuffled = replace(
+        line,
         stages={name: line.stages[name] for name in names},
         edges=tuple(data.draw(st.permutations(line.edges))),
         hosts=dict(reversed(line.hosts.items())),
@@ -159,14 +160,7 @@ def test_more_workers_stop_none(line: Pipeline, hosts: list[Host], more: int) ->
     if stage.processes is None:
         return
     grown = stage.model_copy(update={"processes": stage.processes + more})
-    larger = Pipeline(
-        name=line.name,
-        engine=line.engine,
-        durability=line.durability,
-        stages=line.stages | {name: grown},
-        edges=line.edges,
-        hosts=line.hosts,
-    )
+    larger = replace(line, stages=line.stages | {name: grown})
     after = assign(larger, hosts, before.counts)
     for host in hosts:
         for each, n in before.counts[host.name].items():
