@@ -14,7 +14,6 @@ from pipeline_runner.errors import ExitCode
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
-    from pipeline_runner.errors import Problem
 
 
 @verb("check", file="argument", facts=True)
@@ -31,6 +30,7 @@ def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github
     from pipeline_runner.cli.problems import frames, import_problems
     from pipeline_runner.config import report
     from pipeline_runner.config.checks import durability_note
+    from pipeline_runner.config.faults import in_file_order
     from pipeline_runner.config.parse import parse, read
 
     text = read(place.existing(manner.file))
@@ -52,11 +52,6 @@ def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github
         say.fine(praise(pipeline, manner, tried=not no_import))
         say.note(durability_note(pipeline))
     return ExitCode.ERRORS if failed else ExitCode.OK
-
-
-def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """Return ``problems`` by their place; those without one come last."""
-    return tuple(sorted(problems, key=lambda p: (p.span is None, p.span and (p.span.line, p.span.column))))
 
 
 def praise(pipeline: Pipeline, manner: Manner, *, tried: bool) -> str:

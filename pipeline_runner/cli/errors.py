@@ -80,6 +80,8 @@ def _payload(letter: DeadLetter) -> str:
     """Return the payload as Python would show it, or why it cannot be shown."""
     import pprint
 
+    if letter.body_file is None:
+        return letter.shown
     try:
         lines = pprint.pformat(letter.payload(), width=100).splitlines()
     except Exception as fault:  # noqa: BLE001  (unpickling runs the user's own code)

@@ -56,7 +56,7 @@ _WHAT = {
 
 def project(name: str) -> dict[str, str]:
     """Return the files of a new project, name to text, for a pipeline called ``name``."""
-    from pipeline_runner.config import schema
+    from pipeline_runner.config.schema import schema_text
 
     starter = resources.files("pipeline_runner.cli") / "starter"
 
@@ -67,7 +67,7 @@ def project(name: str) -> dict[str, str]:
         "pipeline.toml": text("pipeline.toml.in").replace("@NAME@", name),
         "functions.py": text("functions.py.in"),
         ".gitignore": text("gitignore.in"),
-        "pipeline.schema.json": schema.text(),
+        "pipeline.schema.json": schema_text(),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,11 +15,13 @@ IMPORT_TIMEOUT_S = 60.0
 
 
 def frames(problems: Sequence[Problem], text: str, colour: bool | None) -> str:
-    """Return the problems as frames with carets; ``colour`` None means: if stderr is a terminal."""
+    """Return the problems as frames with carets, coloured unless ``colour`` is False.
+
+    To be printed with ``click.echo``, which takes the colours out again where no terminal is.
+    """
     from pipeline_runner.config.report import ANSI, PLAIN, render
 
-    coloured = sys.stderr.isatty() if colour is None else colour
-    return render(problems, text, ANSI if coloured else PLAIN)
+    return render(problems, text, PLAIN if colour is False else ANSI)
 
 
 def import_problems(pipeline: Pipeline) -> tuple[str, tuple[Problem, ...]]:
@@ -28,11 +29,11 @@ def import_problems(pipeline: Pipeline) -> tuple[str, tuple[Problem, ...]]:
 
     Raises UsageError if the file can no longer be read.
     """
-    from pipeline_runner.config.callables import check_callables
+    from pipeline_runner.config.callable_checks import check_callables
     from pipeline_runner.config.locate import Locator
     from pipeline_runner.config.parse import read
     from pipeline_runner.worker.probe import probe
 
     text = read(pipeline.file)
     results = probe(pipeline, IMPORT_TIMEOUT_S)
-    return text, tuple(check_callables(pipeline, results, Locator(text, str(pipeline.file))))
+    return text, check_callables(pipeline, results, Locator(text, str(pipeline.file)))

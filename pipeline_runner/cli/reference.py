@@ -10,9 +10,9 @@ from pipeline_runner.cli.manners import Manner, verb
 @verb("schema", file="none")
 def schema(manner: Manner) -> None:  # noqa: ARG001
     """Print the JSON schema of the pipeline file."""
-    from pipeline_runner.config import schema as model_schema
+    from pipeline_runner.config.schema import schema_text
 
-    click.echo(model_schema.text(), nl=False)
+    click.echo(schema_text(), nl=False)
 
 
 @verb("explain", file="none")

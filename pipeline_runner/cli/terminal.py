@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from pipeline_runner.cli.manners import Manner
+    from pipeline_runner.config.pipeline import Pipeline
 
 Ui = Literal["auto", "live", "plain", "none"]
 
@@ -40,21 +41,26 @@ def console(file: TextIO, colour: bool | None) -> Console:
     )
 
 
-def screen(ui: Ui, manner: Manner, file: TextIO | None = None) -> Screen:
-    """Return the screen for a run: live on a terminal, plain lines elsewhere, unless told."""
+def screen(ui: Ui, manner: Manner, pipeline: Pipeline, file: TextIO | None = None) -> Screen:
+    """Return the screen for a run of ``pipeline`` on ``file``, stderr if None.
+
+    "auto" is live on a terminal that can move its cursor, and plain lines elsewhere.
+    """
     file = sys.stderr if file is None else file
     if ui == "auto":
-        ui = "live" if file.isatty() and Console(file=file).is_terminal else "plain"
+        ui = "live" if file.isatty() and not Console(file=file).is_dumb_terminal else "plain"
     if ui == "none":
         return Blank()
     if ui == "live":
         from pipeline_runner.observe.live import Live
+        from pipeline_runner.plan.bottleneck import count_key
 
         return Live(
             console(file, manner.colour),
             again=manner.again,
             quiet=manner.quiet,
             verbose=manner.verbose,
+            count_keys={name: count_key(stage) for name, stage in pipeline.stages.items()},
         )
     from pipeline_runner.observe.plain import Plain
 

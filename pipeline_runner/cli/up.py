@@ -61,7 +61,7 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, *, no_work: bool, fresh: bo
 
     if not manner.quiet and ui != "none":
         say.note(durability_note(pipeline))
-    screen = choose(ui, manner)
+    screen = choose(ui, manner, pipeline)
     try:
         result = run(pipeline, screen, UpOptions(fresh=fresh, work=not no_work))
     finally:
@@ -69,7 +69,7 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, *, no_work: bool, fresh: bo
     if manner.json:
         json.dump(result.snapshot.as_json(), sys.stdout, indent=2)
         sys.stdout.write("\n")
-    return result.exit_code
+    return int(result.exit_code)
 
 
 def _try_imports(pipeline: Pipeline) -> None:

@@ -11,7 +11,7 @@ from pipeline_runner.observe import quantity
 from pipeline_runner.observe.columns import Cell, Column, fit, lay_out
 from pipeline_runner.observe.sentences import draining, headline
 from pipeline_runner.observe.tree import Branch, branches
-from pipeline_runner.observe.trend import Trend, eta_s
+from pipeline_runner.observe.trend import Trend, eta_s, fill, queued_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,20 +143,10 @@ def _workers(stage: StageView) -> Cell:
 
 
 def _queue(snapshot: Snapshot, stage: str) -> Cell:
-    edges = [edge for edge in snapshot.edges if edge.to == stage]
-    # The fullest edge is the one that holds its producer back.
-    fill = max(
-        (
-            edge.queued_bytes / edge.capacity_bytes
-            if edge.capacity_bytes
-            else edge.queued / max(1, edge.capacity)
-            for edge in edges
-        ),
-        default=0.0,
-    )
-    full = min(_BAR, round(fill * _BAR))
-    style = "red" if fill >= 0.9 else "yellow" if fill >= 0.5 else "green"
-    queued = quantity.count(sum(edge.queued for edge in edges))
+    share = fill(snapshot, stage)
+    full = min(_BAR, round(share * _BAR))
+    style = "red" if share >= 0.9 else "yellow" if share >= 0.5 else "green"
+    queued = quantity.count(queued_for(snapshot, stage))
     return Text.assemble(("█" * full, style), ("░" * (_BAR - full), "dim"), f"{queued:>5}")
 
 

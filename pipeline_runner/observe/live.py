@@ -17,6 +17,8 @@ from pipeline_runner.observe.told import Told, tell
 from pipeline_runner.observe.trend import Trend
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from pipeline_runner.observe.snapshot import Snapshot
@@ -30,14 +32,25 @@ _STYLES = {"error": "red", "warning": "yellow", "info": "", "detail": "dim"}
 
 
 class Live:
-    """A screen for a terminal. ``verbose`` also tells of each worker that starts and ends."""
+    """A screen for a terminal. ``verbose`` also tells of each worker that starts and ends.
+
+    ``again`` is how to name the same pipeline to a command; ``count_keys`` names for each stage
+    the setting that decides how many workers it has.
+    """
 
     def __init__(
-        self, console: Console, *, again: str = "", quiet: bool = False, verbose: bool = False
+        self,
+        console: Console,
+        *,
+        again: str = "",
+        quiet: bool = False,
+        verbose: bool = False,
+        count_keys: Mapping[str, str] | None = None,
     ) -> None:
         self._console = console
         self._stream = Stream(console.file)
         self._again = again
+        self._count_keys = count_keys or {}
         self._hidden = {"detail"} if not verbose else set()
         if quiet:
             self._hidden |= {"info"}
@@ -66,7 +79,12 @@ class Live:
         self._trend.add(snapshot)
         self._finish.add(snapshot)
         width, height = self._console.size
-        scene = Scene(snapshot, self._trend, bottleneck(snapshot, self._trend), tuple(self._faults))
+        scene = Scene(
+            snapshot,
+            self._trend,
+            bottleneck(snapshot, self._trend, self._count_keys),
+            tuple(self._faults),
+        )
         block = [Row(self._ansi(line), line.cell_len) for line in frame(scene, width, height - 1)]
         self._stream.write(self._painter.paint(block, self._take_above(), width))
 

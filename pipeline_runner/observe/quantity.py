@@ -30,7 +30,9 @@ def duration(seconds: float) -> str:
         return f"{whole // 60}m{whole % 60:02d}s"
     if whole < _DAY:
         return f"{whole // _HOUR}h{whole % _HOUR // 60:02d}m"
-    return f"{whole // _DAY}d{whole % _DAY // _HOUR:02d}h"
+    if whole < 100 * _DAY:
+        return f"{whole // _DAY}d{whole % _DAY // _HOUR:02d}h"
+    return f"{whole // _DAY}d"
 
 
 def count(items: float) -> str:

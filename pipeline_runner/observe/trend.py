@@ -42,6 +42,20 @@ def queued_for(snapshot: Snapshot, stage: str) -> int:
     return sum(edge.queued for edge in snapshot.edges if edge.to == stage)
 
 
+def fill(snapshot: Snapshot, stage: str) -> float:
+    """Return how full the fullest edge into ``stage`` is, 0..1: it holds its producer back."""
+    return max(
+        (
+            edge.queued_bytes / edge.capacity_bytes
+            if edge.capacity_bytes
+            else edge.queued / max(1, edge.capacity)
+            for edge in snapshot.edges
+            if edge.to == stage
+        ),
+        default=0.0,
+    )
+
+
 def stage_growth(snapshot: Snapshot, trend: Trend, stage: str) -> float:
     """Return by how many items a second the backlog of ``stage`` grows."""
     return sum(trend.growth(edge.name) for edge in snapshot.edges if edge.to == stage)

@@ -1,0 +1,102 @@
+"""``runner plan``: what the file would change of what runs, or would start."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline_runner.cli import place
+from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.errors import ExitCode, NoHead
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.plan.diff import Change, State
+    from pipeline_runner.plan.hosts import Host
+
+Slots = dict[str, dict[str, tuple[int, ...]]]
+
+
+@verb("plan", file="argument", facts=True)
+@click.option("--exit-code", is_flag=True, help="Exit 10 if there are changes.")
+def plan(manner: Manner, exit_code: bool) -> ExitCode:
+    """Show what the file would start, stop, move or restart. Applies nothing."""
+    from pipeline_runner.plan.diff import acts, diff, render
+
+    pipeline = place.load(manner.file)
+    running = _running(pipeline)
+    before, hosts, queued = running or (None, _here(), {})
+    after = _state(pipeline, hosts, before.slots if before else {})
+    changes = diff(before, after, queued=queued)
+    if manner.json:
+        click.echo(json.dumps([as_json(change) for change in changes], indent=2))
+    else:
+        for line in render(changes):
+            click.echo(click.style(line, fg=_COLOURS.get(line[:1])))
+        if not manner.quiet:
+            click.echo(_moral(acts(changes), running is not None, manner), err=True)
+    return ExitCode.CHANGES if exit_code and acts(changes) else ExitCode.OK
+
+
+_COLOURS = {"+": "green", "-": "red", "~": "yellow", "!": "bright_red"}
+
+
+def as_json(change: Change) -> dict[str, Any]:
+    """Return a change as plain data; ``change`` names its kind."""
+    return {"change": type(change).__name__.lower(), **asdict(change)}
+
+
+def _moral(changed: bool, runs: bool, manner: Manner) -> str:
+    if not changed:
+        return "Nothing would change."
+    if runs:
+        return "Nothing applied: a run takes a changed file when it is started again."
+    bare = f" {manner.file}" if manner.again else ""
+    return f"Nothing runs yet.  Start it: runner up{bare}"
+
+
+def _state(pipeline: Pipeline, hosts: Sequence[Host], slots: Mapping[str, Any]) -> State:
+    from pipeline_runner.plan.assign import assign
+    from pipeline_runner.plan.diff import State
+    from pipeline_runner.plan.slots import slots as numbered
+
+    counts = {host: {s: len(i) for s, i in stages.items()} for host, stages in slots.items()}
+    wanted = assign(pipeline, hosts, counts)
+    return State(pipeline, wanted, numbered(wanted.counts, slots))
+
+
+def _here() -> list[Host]:
+    from pipeline_runner.observe.host import this_host
+
+    return [this_host(head=True)]
+
+
+def _running(pipeline: Pipeline) -> tuple[State, list[Host], dict[str, int]] | None:
+    """Return what runs now, on which hosts, and what waits in each edge; None without a head."""
+    from pipeline_runner.config.parse import parse
+    from pipeline_runner.head.control import ask
+    from pipeline_runner.plan.assign import Plan
+    from pipeline_runner.plan.diff import State
+    from pipeline_runner.plan.hosts import Host
+
+    try:
+        answer = ask(pipeline.state_dir, "plan")
+        edges = ask(pipeline.state_dir, "ps")["edges"]
+    except NoHead:
+        return None
+    slots: Slots = {
+        host: {stage: tuple(indexes) for stage, indexes in stages.items()}
+        for host, stages in answer["slots"].items()
+    }
+    counts = {host: {s: len(i) for s, i in stages.items()} for host, stages in slots.items()}
+    # The head says which text it runs; the file may have changed since it was read.
+    then, _ = parse(answer["text"], file=str(pipeline.file), environ=os.environ)
+    hosts = [Host(**facts) for facts in answer["hosts"]]
+    before = State(then or pipeline, Plan(counts, {}, {}, ()), slots)
+    return before, hosts, {edge["name"]: edge["queued"] for edge in edges}

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_runner.observe import quantity
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0s"),
+        (-3, "0s"),
+        (0.00025, "250µs"),
+        (0.00099951, "1ms"),
+        (0.046, "46ms"),
+        (0.9996, "1.0s"),
+        (1.2, "1.2s"),
+        (9.96, "10s"),
+        (59.4, "59s"),
+        (59.6, "1m00s"),
+        (842, "14m02s"),
+        (3599.7, "1h00m"),
+        (11_220, "3h07m"),
+        (86_399.8, "1d00h"),
+    ],
+)
+def test_duration_names_the_two_units_that_matter(seconds: float, said: str) -> None:
+    assert quantity.duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [(0, "0"), (9, "9"), (847, "847"), (999, "999"), (1000, "1.0k"), (8100, "8.1k"),
+     (9_960, "10k"), (120_000, "120k"), (999_600, "1.0M"), (3_400_000, "3.4M")],
+)  # fmt: skip
+def test_count_keeps_three_digits_at_most(items: int, said: str) -> None:
+    assert quantity.count(items) == said
+
+
+@pytest.mark.parametrize(
+    ("per_second", "said"),
+    [(0, "0"), (-1, "0"), (0.001, "<0.01"), (0.04, "0.04"), (0.0996, "0.1"), (2.5, "2.5"),
+     (9.96, "10"), (171, "171"), (12_000, "12k")],
+)  # fmt: skip
+def test_rate_shows_small_rates_and_large_ones(per_second: float, said: str) -> None:
+    assert quantity.rate(per_second) == said
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "said"),
+    [(0, "0B"), (212, "212B"), (1023, "1023B"), (1024, "1.0K"), (17179869184, "16G")],
+)
+def test_size_counts_in_powers_of_1024(size_bytes: int, said: str) -> None:
+    assert quantity.size(size_bytes) == said
+
+
+@given(st.floats(0, 1e9))
+def test_no_duration_is_wider_than_its_column(seconds: float) -> None:
+    assert len(quantity.duration(seconds)) <= 6
+
+
+@given(st.floats(0, 1e14))
+def test_no_count_or_rate_is_wider_than_its_column(value: float) -> None:
+    assert len(quantity.count(value)) <= 5
+    assert len(quantity.rate(value)) <= 5
+
+
+@given(st.integers(1, 10**15))
+def test_count_is_at_most_a_twentieth_off(items: int) -> None:
+    said = quantity.count(items)
+    scale = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}.get(said[-1], 1.0)
+    assert abs(float(said.rstrip("kMGT")) * scale - items) <= 0.051 * items
+
+
+def test_plural_agrees_with_its_number() -> None:
+    assert quantity.plural(1, "worker") == "1 worker"
+    assert quantity.plural(0, "worker") == "0 workers"
+    assert quantity.plural(1204, "worker") == "1,204 workers"

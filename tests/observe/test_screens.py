@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from pipeline_runner.events import DeadLettered, Printed, WorkerStarted
+from pipeline_runner.observe.live import Live
+from pipeline_runner.observe.plain import Plain
+from pipeline_runner.observe.ps import ps
+from pipeline_runner.observe.screen import Blank, Screen
+from pipeline_runner.observe.stream import Stream
+from pipeline_runner.observe.summary import Finish, summary
+from tests.observe.feed import edge, run, stage
+
+
+def printed(text: str) -> Printed:
+    return Printed(0.0, "desk", "square", 0, 42, "stdout", text)
+
+
+def dead(letter: int) -> DeadLettered:
+    return DeadLettered(0.0, letter, "square", "i1", "desk", "ValueError: bad")
+
+
+def console(file: io.StringIO, *, colour: bool = False) -> Console:
+    return Console(
+        file=file,
+        width=100,
+        height=30,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [Blank(), Plain(io.StringIO()), Live(console(io.StringIO()))],
+    ids=lambda s: str(s)[:60],
+)
+def test_every_screen_takes_a_whole_run(screen: Screen) -> None:
+    screen.event(printed("hello"))
+    screen.snapshot(run())
+    screen.close(run(state="finished"), 0)
+    screen.restore()
+
+
+class TestPlain:
+    def test_it_writes_a_line_per_stage_every_ten_seconds(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out)
+        for quarter in range(4 * 31):
+            screen.snapshot(run(up_s=quarter / 4))
+        lines = [line for line in out.getvalue().splitlines() if "resize" in line]
+        assert [line.split()[0] for line in lines] == ["10s", "20s", "30s"]
+        assert lines[0] == (
+            "   10s resize  8/8 workers  queue 8.1k  in 100 (171/s)  out 100 (171/s)"
+            "  busy 97%  failed 3  dead 1"
+        )
+
+    def test_it_uses_no_control_codes(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out, verbose=True)
+        screen.event(printed("\x1b[31mred\x1b[0m\r50%"))
+        screen.event(dead(17))
+        screen.snapshot(run(up_s=11))
+        screen.close(run(state="finished"), 3)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out.getvalue())
+
+    def test_it_prefixes_what_user_code_prints(self) -> None:
+        out = io.StringIO()
+        Plain(out).event(printed("hello"))
+        assert out.getvalue() == "square[0] hello\n"
+
+    def test_it_names_three_dead_letters_and_counts_the_rest(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out, again=" -f a.toml")
+        for letter in range(10):
+            screen.event(dead(letter))
+        screen.snapshot(run(up_s=11))
+        lines = out.getvalue().splitlines()
+        assert sum("errors show" in line for line in lines) == 3
+        assert "square: 7 more dead letters  runner errors list -f a.toml" in lines
+
+    def test_it_says_once_that_it_drains_and_for_what(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out)
+        for _ in range(3):
+            screen.snapshot(run(state="draining", up_s=1))
+        assert out.getvalue().count("Stopping: waits for list (1 in work)") == 1
+
+    def test_quiet_leaves_what_was_printed_and_what_went_wrong(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out, quiet=True)
+        screen.event(printed("hello"))
+        screen.event(WorkerStarted(0.0, "desk", "square", 0, 42))
+        screen.snapshot(run(up_s=11))
+        screen.close(run(state="finished", dead_letters=0), 0)
+        assert out.getvalue() == "square[0] hello\n"
+
+    def test_verbose_tells_of_each_worker(self) -> None:
+        out = io.StringIO()
+        Plain(out, verbose=True).event(WorkerStarted(0.0, "desk", "square", 0, 42))
+        assert "square[0] started on desk, pid 42" in out.getvalue()
+
+
+class TestLive:
+    def test_what_user_code_prints_comes_before_the_block(self) -> None:
+        out = io.StringIO()
+        screen = Live(console(out))
+        screen.event(printed("hello"))
+        screen.snapshot(run())
+        text = out.getvalue()
+        assert text.index("square[0] hello") < text.index("thumbs  up 14m02s")
+
+    def test_a_dead_letter_stays_in_the_block_with_its_command(self) -> None:
+        out = io.StringIO()
+        screen = Live(console(out))
+        screen.event(dead(17))
+        screen.snapshot(run())
+        text = out.getvalue()
+        assert text.index("thumbs  up") < text.index("runner errors show 17")
+
+    def test_a_flood_is_counted_instead_of_shown(self) -> None:
+        out = io.StringIO()
+        screen = Live(console(out))
+        for i in range(5_000):
+            screen.event(printed(f"line {i}"))
+        screen.snapshot(run())
+        assert "line 499" in out.getvalue()
+        assert "line 500" not in out.getvalue()
+        assert "4,500 more lines, too many to show" in out.getvalue()
+
+    def test_close_shows_the_cursor_again_and_the_summary(self) -> None:
+        out = io.StringIO()
+        screen = Live(console(out))
+        screen.snapshot(run())
+        screen.event(printed("last words"))
+        screen.close(run(state="finished"), 0)
+        text = out.getvalue()
+        assert text.endswith("\x1b[?25h")
+        assert text.index("last words") < text.index("thumbs finished after 14m02s")
+
+    def test_restore_after_close_writes_nothing(self) -> None:
+        out = io.StringIO()
+        screen = Live(console(out))
+        screen.close(run(state="finished"), 0)
+        before = out.getvalue()
+        screen.restore()
+        assert out.getvalue() == before
+
+    def test_without_colour_there_is_none(self) -> None:
+        out = io.StringIO()
+        screen = Live(console(out))
+        screen.event(dead(1))
+        screen.snapshot(run())
+        assert not re.search(r"\x1b\[[0-9;]*m", out.getvalue())
+
+    def test_with_colour_there_is_some(self) -> None:
+        out = io.StringIO()
+        screen = Live(console(out, colour=True))
+        screen.snapshot(run())
+        assert re.search(r"\x1b\[[0-9;]*m", out.getvalue())
+
+
+class TestSummary:
+    def test_it_has_a_line_for_each_stage(self) -> None:
+        lines = [line.plain for line in summary(run(state="finished"), Finish(), 0, 100)]
+        assert lines[0] == "thumbs finished after 14m02s"
+        assert lines[1].split()[:7] == ["STAGE", "IN", "OUT", "FAILED", "DEAD", "TIME", "RATE"]
+        assert lines[2].split()[:7] == ["list", "-", "9,000", "0", "0", "14m02s", "11/s"]
+
+    def test_a_stage_is_timed_until_it_was_done(self) -> None:
+        finish = Finish()
+        done = (stage("list", "source", state="finished", out=9000),)
+        finish.add(run(up_s=90.0, stages=done))
+        finish.add(run(up_s=180.0, stages=done))
+        line = summary(run(state="finished", up_s=200.0, stages=done), finish, 0, 100)[2].plain
+        assert line.split()[5:7] == ["1m30s", "100/s"]
+
+    def test_it_says_what_to_run_when_dead_letters_are_left(self) -> None:
+        final = run(state="finished", dead_letters=2)
+        last = summary(final, Finish(), 0, 100, again=" -f a.toml")[-1].plain
+        assert last == (
+            "2 dead letters are kept, with payload and traceback: runner errors list -f a.toml"
+        )
+
+    def test_it_counts_what_was_lost(self) -> None:
+        final = run(state="stopped", dead_letters=0)
+        last = summary(final, Finish(), 12, 100)[-1].plain
+        assert last == "12 items lost: what was queued in memory is gone"
+
+
+def test_ps_shows_stages_and_hosts_and_with_workers_each_process() -> None:
+    lines = [line.plain for line in ps(run(edges=(edge("list", "resize", 5),)), 100)]
+    assert any(line.startswith("└▶resize") for line in lines)
+    assert any(line.startswith("desk*") for line in lines)
+    assert not any("4001" in line for line in lines)
+    lines = [line.plain for line in ps(run(), 100, workers=True)]
+    assert any(line.split() == ["resize[1]", "desk", "4001", "running", "12s"] for line in lines)
+
+
+class Broken(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_stream_whose_reader_is_gone_is_silent() -> None:
+    stream = Stream(Broken())
+    stream.write("first")
+    stream.write("second")
+
+
+def test_a_stream_replaces_what_its_encoding_lacks() -> None:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    Stream(file).write("└▶resize ∞\n")
+    assert raw.getvalue() == b"??resize ?\n"
