@@ -26,7 +26,9 @@ NAP_WORKERS = 8
 # By (durability, peer), in items a second of ours over theirs.
 INTS_BARS = {
     ("memory", "manager-tcp"): Bar(340),
+    ("memory", "manager-tcp-lists"): Bar(1.0),
     ("memory", "manager-unix-lists"): Bar(1.0),
+    ("fsync", "manager-tcp-lists"): Bar(0.5),
     ("fsync", "manager-unix-lists"): Bar(0.5),
 }
 
