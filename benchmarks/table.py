@@ -78,7 +78,7 @@ class Row:
         }
 
 
-HEAD = ("what", "ours", "peer", "theirs", "ratio", "bar", "reached", "CPU us", "theirs")
+HEAD = ("what", "ours", "peer", "theirs", "ratio", "bar", "reached", "CPU us ours", "theirs")
 
 
 def table(rows: list[Row]) -> str:
