@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.managers import BaseManager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from benchmarks.peers.chain import Chain, spawn
 
@@ -70,7 +70,7 @@ def manager_hops(transport: Transport, folder: Path, count: int) -> Iterator[lis
     server = QueueServer(address, authkey=_KEY, ctx=spawn)
     server.start()
     try:
-        yield [ManagerHop(server.address, f"edge-{i}") for i in range(count)]
+        yield [ManagerHop(cast("Address", server.address), f"edge-{i}") for i in range(count)]
     finally:
         server.shutdown()
 
