@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_runner.config.callable_checks import check_callables
-from pipeline_runner.config.faults import Fault
 from pipeline_runner.config.graph_checks import check_graph
 from pipeline_runner.config.placement_checks import check_placement
 from pipeline_runner.config.settings_checks import check_settings
 
 if TYPE_CHECKING:
+    from pipeline_runner.config.faults import Fault
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.config.validate import Draft
 
@@ -19,23 +19,7 @@ __all__ = ["check", "check_callables", "durability_note"]
 
 def check(draft: Draft) -> list[Fault]:
     """Return every fault of the sound part of a file, its callables left aside."""
-    notes = [
-        Fault(
-            "not-yet",
-            "`on_remove` has no effect yet: a change takes effect at the next `runner up`",
-            ("edges", row, "on_remove"),
-            at="key",
-            severity="note",
-        )
-        for row, edge in zip(draft.edge_rows, draft.file.edges, strict=True)
-        if "on_remove" in edge.model_fields_set
-    ]
-    return [
-        *check_graph(draft),
-        *check_placement(draft.file),
-        *check_settings(draft.file),
-        *notes,
-    ]
+    return [*check_graph(draft), *check_placement(draft.file), *check_settings(draft)]
 
 
 def durability_note(pipeline: Pipeline) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pipeline_runner.config.locate import KeyPath, Locator
     from pipeline_runner.errors import Severity
 
+CLOSE = 0.65  # how alike two words are before one is offered for the other, 0..1
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -62,6 +64,6 @@ def did_you_mean(word: str, known: Iterable[str], quote: str = '"') -> str:
     """Return ``did you mean "x"?`` for the nearest known word, or nothing."""
     choices = list(known)
     folded = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(word, choices, n=1)
+    close = get_close_matches(word, choices, n=1, cutoff=CLOSE)
     best = close[0] if close else folded.get(word.lower())
     return "" if best is None else f"did you mean {quote}{best}{quote}?"

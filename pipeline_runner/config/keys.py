@@ -79,6 +79,24 @@ def is_named(annotation: Any) -> bool:
     return str(annotation).startswith("dict[") and table_of(annotation) is not None
 
 
+def is_list(annotation: Any) -> bool:
+    """Whether a field is a list of tables."""
+    return str(annotation).startswith("tuple[") and table_of(annotation) is not None
+
+
+def defaults_of(model: type[Model]) -> dict[str, Any]:
+    """Return the defaults of a table as they would be written; a key without one is not there."""
+    unset = model.model_construct()
+    kept = unset.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {key: _written(value) for key, value in kept.items()}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _written(inner) for key, inner in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def every_key(model: type[Model] = File, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield every key of the file, names of the user's left out: ``("stages", "retry", "cap")``."""
     for name, info in fields(model).items():

@@ -61,8 +61,8 @@ def render(problems: Sequence[Problem], text: str, style: Style = PLAIN) -> str:
 def frame(problem: Problem, lines: Sequence[str], style: Style = PLAIN) -> str:
     """Return one problem as a frame over ``lines``, those of its file, without a line end."""
     mark = style.of(problem.severity)
-    head = f"{mark}{problem.severity}[{problem.code}]{style.reset}{style.strong}: {_plain(problem.message)}"
-    head += style.reset
+    head = f"{mark}{problem.severity}[{problem.code}]{style.reset}"
+    head += f"{style.strong}: {_plain(problem.message)}{style.reset}"
     span = problem.span
     if span is None:
         return f"{head}\n  {_plain(problem.hint)}" if problem.hint else head

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline_runner.config.locate import KeyPath
-    from pipeline_runner.config.model import File, Settings
+    from pipeline_runner.config.model import File, Model, Settings
+    from pipeline_runner.config.validate import Draft
 
 ENGINES = ("embedded",)
 
@@ -20,19 +21,29 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _ONE_MACHINE = "this version runs on one machine"
 _AT_NEXT_UP = "a change takes effect at the next `runner up`"
-_NOT_YET: dict[str, dict[str, str]] = {
-    "sync": dict.fromkeys(("include", "ignore", "max_file"), _ONE_MACHINE),
-    "reload": dict.fromkeys(("code", "max_parallel", "min_healthy", "auto_revert"), _AT_NEXT_UP),
-    "server": {
-        **dict.fromkeys(("bind", "port", "plain"), _ONE_MACHINE),
-        "web": "this version has no page",
-    },
+NOT_YET: dict[tuple[str, ...], str] = {
+    ("pipeline", "durability"): "a run is kept in memory only",
+    ("stages", "autoscale"): "the stage keeps its `min`",
+    ("stages", "was"): _AT_NEXT_UP,
+    ("edges", "on_remove"): _AT_NEXT_UP,
+    ("sync", "include"): _ONE_MACHINE,
+    ("sync", "ignore"): _ONE_MACHINE,
+    ("sync", "max_file"): _ONE_MACHINE,
+    ("reload", "code"): _AT_NEXT_UP,
+    ("reload", "max_parallel"): _AT_NEXT_UP,
+    ("reload", "min_healthy"): _AT_NEXT_UP,
+    ("reload", "auto_revert"): _AT_NEXT_UP,
+    ("server", "bind"): _ONE_MACHINE,
+    ("server", "port"): _ONE_MACHINE,
+    ("server", "plain"): _ONE_MACHINE,
+    ("server", "web"): "this version has no page",
 }
+"""Keys that are read and do nothing in this version, and why."""
 
 
-def check_settings(file: File) -> list[Fault]:
+def check_settings(draft: Draft) -> list[Fault]:
     """Return what is wrong with single settings, and a note for each that does nothing yet."""
-    return [*_header(file), *_stages(file), *_without_effect(file)]
+    return [*_header(draft.file), *_stages(draft.file), *_without_effect(draft)]
 
 
 def _header(file: File) -> Iterator[Fault]:
@@ -81,21 +92,23 @@ def _run_hint(run: str) -> str:
     return 'a dotted module, a colon, a name in it: "app.images:decode"'
 
 
-def _without_effect(file: File) -> Iterator[Fault]:
-    for table, reasons in _NOT_YET.items():
-        for key in getattr(file, table).model_fields_set & reasons.keys():
-            yield _note((table, key), reasons[key])
-    if file.pipeline.durability != "memory" and "durability" in file.pipeline.model_fields_set:
-        yield _note(("pipeline", "durability"), "a run is kept in memory only")
-    if "autoscale" in file.defaults.model_fields_set:
-        yield _note(("defaults", "autoscale"), "a stage keeps its `min`")
-    for name, stage in file.stages.items():
-        if "autoscale" in stage.model_fields_set:
-            yield _note(("stages", name, "autoscale"), "the stage keeps its `min`")
-        if stage.was is not None:
-            yield _note(("stages", name, "was"), _AT_NEXT_UP)
-
-
-def _note(path: KeyPath, reason: str) -> Fault:
-    message = f"`{path[-1]}` has no effect yet: {reason}"
-    return Fault("not-yet", message, path, at="key", severity="note")
+def _without_effect(draft: Draft) -> Iterator[Fault]:
+    file = draft.file
+    tables: list[tuple[str, KeyPath, Model]] = [
+        ("pipeline", ("pipeline",), file.pipeline),
+        ("stages", ("defaults",), file.defaults),
+        *(("stages", ("stages", name), stage) for name, stage in file.stages.items()),
+        *(
+            ("edges", ("edges", row), edge)
+            for row, edge in zip(draft.edge_rows, file.edges, strict=True)
+        ),
+        ("sync", ("sync",), file.sync),
+        ("reload", ("reload",), file.reload),
+        ("server", ("server",), file.server),
+    ]
+    for table, path, model in tables:
+        for key in sorted(model.model_fields_set):
+            reason = NOT_YET.get((table, key))
+            if reason is not None and getattr(model, key) != "memory":
+                message = f"`{key}` has no effect yet: {reason}"
+                yield Fault("not-yet", message, (*path, key), at="key", severity="note")
