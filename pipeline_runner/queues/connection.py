@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,13 @@ from pipeline_runner.queues.framing import (
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import Callable
 
     from pipeline_runner.queues.messages import Message
 
-_SCRATCH = memoryview(bytearray(256 * 1024))  # one for all peers: an idle one costs next to nothing
+_READ = 256 * 1024
+_SCRATCH = memoryview(bytearray(_READ))  # one for all peers: an idle one costs next to nothing
 _MOST_PARTS = 64  # of one sendmsg; IOV_MAX is 1024
 
 
@@ -84,12 +85,12 @@ class Connection:
                 return
             sent -= len(first)
 
-    def read(self) -> bool:
+    def read(self, scratch: memoryview = _SCRATCH) -> bool:
         """Read once and handle every whole frame; return whether anything came."""
         if self.closed:
             return False
         try:
-            size = self.sock.recv_into(_SCRATCH)
+            size = self.sock.recv_into(scratch)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -99,14 +100,16 @@ class Connection:
             self.close("end of file")
             return False
         try:
-            self._received(_SCRATCH[:size])
+            self._received(scratch[:size])
         except ProtocolError as error:
             self.close(error.message + (f" ({error.hint})" if error.hint else ""))
         return True
 
     def read_to_end(self) -> None:
         """Handle everything the peer had sent: for one that is known to be dead."""
-        while self.read():
+        # Another peer's frames may lie in the shared buffer: it is their handling that led here.
+        scratch = memoryview(bytearray(_READ))
+        while self.read(scratch):
             pass
 
     def close(self, why: str) -> None:

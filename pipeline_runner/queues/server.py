@@ -294,7 +294,11 @@ class QueueServer:
                     f"cannot write dead letters to {self._state}: {error}",
                     "free some space there; the items stay where they are until then",
                 )
-            done(error is None)
+            # A full disk stays full for a while: trying again at once would be a busy loop.
+            self._loop.call_later(0.0 if error is None else 1.0, answer, error is None)
+
+        def answer(ok: bool) -> None:
+            done(ok)
             self._carry_out()
 
         write.add_done_callback(finished)

@@ -32,12 +32,13 @@ def probe(pipeline: Pipeline, timeout_s: float) -> dict[str, ProbeResult]:
     Stages with the same ``env`` share an interpreter, which gets ``timeout_s`` seconds; where one
     is lost, another takes over with the stages that were left. Ends every process it started.
     """
+    root = pipeline.file.resolve().parent
     groups: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     for name, stage in pipeline.stages.items():
         groups.setdefault(tuple(sorted(stage.env.items())), {})[name] = stage.run
     found: dict[str, ProbeResult] = {}
     for env, runs in groups.items():
-        found.update(_probe_group(pipeline.root, runs, dict(env), timeout_s))
+        found.update(_probe_group(root, runs, dict(env), timeout_s))
     return {name: found[name] for name in pipeline.stages}
 
 

@@ -1,0 +1,144 @@
+"""The worker process: ``python -m pipeline_runner.worker FD``, FD being its page.
+
+Our own imports come first and the project's folder after them: a user's ``queue.py`` must not
+stand in for the standard library's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_runner.errors import NoHead
+from pipeline_runner.worker import context as contexts
+from pipeline_runner.worker.batches import BatchLoop
+from pipeline_runner.worker.call import load
+from pipeline_runner.worker.items import ItemLoop
+from pipeline_runner.worker.job import Job
+from pipeline_runner.worker.limits import Limits
+from pipeline_runner.worker.link import Link
+from pipeline_runner.worker.page import Page
+from pipeline_runner.worker.source import SourceLoop
+
+if TYPE_CHECKING:
+    from pipeline_runner.worker.call import Target
+    from pipeline_runner.worker.concurrent import ConcurrentLoop
+
+EXIT_DRAINED = 0
+EXIT_FINISHED = 64  # the stage has ended
+EXIT_RECYCLE = 65  # max_items or max_memory was reached: start another
+EXIT_NO_HEAD = 66
+EXIT_NO_START = 67  # user code could not be imported or built
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run one stage until its end, a stop, a limit, or the end of the head or the agent."""
+    page = Page(int(sys.argv[1]))
+    job = Job.from_json(page.job())
+    _die_with(job.parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.environ.pop("PYTHONSAFEPATH", None)  # ours, and not for what user code starts
+    os.chdir(job.root)
+    sys.path.insert(0, job.root)
+    sys.argv[:] = [job.run]
+    try:
+        link = Link.open(job)
+    except (NoHead, EOFError, OSError):
+        return EXIT_NO_HEAD
+    link.stop_on(signal.SIGTERM)
+    return _work(job, page, link)
+
+
+def _work(job: Job, page: Page, link: Link) -> int:
+    limits = Limits(job.max_items, job.max_memory)
+    ended = [False]
+    loops: list[ItemLoop | BatchLoop | SourceLoop | ConcurrentLoop] = []
+    _log_to_stderr(job.stage)
+    contexts.enter(
+        contexts.Context(
+            job.stage,
+            job.host,
+            job.index,
+            job.count,
+            job.release,
+            Path(job.output),
+            lambda: loops[0].item() if loops else ("", 1),
+            lambda: ended[0],
+        )
+    )
+    try:
+        target = load(job.run)
+    except BaseException:  # noqa: BLE001  (an import may raise anything, SystemExit too)
+        traceback.print_exc()
+        return EXIT_NO_START
+    loops.append(_loop(job, target, link, page, limits))
+    page.ready()
+    try:
+        loops[0].run()
+        ended[0] = link.ended
+        _close(target)
+        link.finish()
+    except (EOFError, ConnectionError, BrokenPipeError):
+        return EXIT_NO_HEAD
+    if link.ended:
+        return EXIT_FINISHED
+    return EXIT_RECYCLE if limits.reached else EXIT_DRAINED
+
+
+def _loop(
+    job: Job, target: Target, link: Link, page: Page, limits: Limits
+) -> ItemLoop | BatchLoop | SourceLoop | ConcurrentLoop:
+    if job.kind == "source":
+        return SourceLoop(job, target, link, page)
+    if job.batch is not None:
+        return BatchLoop(job, job.batch, target, link, page, limits)
+    if target.kind in ("async", "asyncgen"):
+        from pipeline_runner.worker.concurrent import ConcurrentLoop  # asyncio costs a third
+
+        return ConcurrentLoop(job, target, link, page, limits)
+    return ItemLoop(job, target, link, page, limits)
+
+
+def _close(target: Target) -> None:
+    try:
+        target.close()
+    except BaseException:  # noqa: BLE001  (what it settled stands, whatever close() does)
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill us when the agent is gone: nobody else would."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(EXIT_NO_HEAD)  # it went before we asked
+
+
+def _log_to_stderr(stage: str) -> None:
+    logger = logging.getLogger(f"pipeline_runner.stage.{stage}")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+if __name__ == "__main__":
+    # User code may leave threads behind that never end: the work is settled, so go.
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

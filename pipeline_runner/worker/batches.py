@@ -1,0 +1,184 @@
+"""Stages with ``batch``: gather items of one or more leases, call once, settle."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.queues.messages import Done
+from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.pace import Pace
+from pipeline_runner.worker.routing import Bodies, Router
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.messages import Failure
+    from pipeline_runner.worker.call import Target
+    from pipeline_runner.worker.job import BatchSpec, Job
+    from pipeline_runner.worker.limits import Limits
+    from pipeline_runner.worker.link import Grant, Link
+    from pipeline_runner.worker.page import Page
+
+RUNS_ALL = -1  # on the page: everything this worker holds is running
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One item of a batch and the lease it came with."""
+
+    token: int
+    edge: str
+    body: int
+    index: int
+    attempts: int
+    suspect: bool
+    value: Any
+
+
+class BatchLoop:
+    """Runs one stage's callable over lists of at most ``batch.count`` items."""
+
+    def __init__(
+        self, job: Job, batch: BatchSpec, target: Target, link: Link, page: Page, limits: Limits
+    ) -> None:
+        self._batch = batch
+        self._target = target
+        self._link = link
+        self._page = page
+        self._limits = limits
+        self._router = Router(job.outs)
+        self._pace = Pace()
+        self._watched = job.timeout_s is not None
+        self._members: list[Member] = []
+
+    def item(self) -> tuple[str, int]:
+        """Return the id of the batch's first item, and its attempt."""
+        if not self._members:
+            return "", 1
+        first = self._members[0]
+        return f"{first.edge}:{first.body}:{first.index}", first.attempts + 1
+
+    def run(self) -> None:
+        """Work until there is nothing more to do here."""
+        while not self._link.stopping and not self._limits.reached:
+            self._members = self._gather()
+            if not self._members:
+                break
+            self._run_batch()
+        self._link.give_back()
+
+    def _gather(self) -> list[Member]:
+        members: list[Member] = []
+        size, deadline = 0.0, None
+        count = self._limits.cap(self._batch.count)
+        while len(members) < count and not self._link.stopping:
+            wait_s = None
+            if members:
+                if deadline is None:
+                    deadline = time.monotonic() + (self._batch.period_s or 0.0)
+                wait_s = max(0.0, deadline - time.monotonic())
+            self._link.claim(count - len(members), wait_s)
+            grant = self._link.next()
+            if grant is None:
+                break
+            lease = grant.lease
+            members += self._members_of(grant)
+            size += grant.lease.size * (lease.hi - lease.lo) / lease.n
+            if lease.suspect or (self._batch.bytes is not None and size >= self._batch.bytes):
+                break
+        return members
+
+    def _members_of(self, grant: Grant) -> list[Member]:
+        lease = grant.lease
+        try:
+            items = self._link.items(grant)
+        except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
+            self._link.settle(
+                [],
+                failed=[
+                    failure(lease.token, index, error, "undecodable")
+                    for index in range(lease.lo, lease.hi)
+                ],
+            )
+            return []
+        return [
+            Member(
+                lease.token,
+                lease.edge,
+                lease.body,
+                index,
+                lease.attempts,
+                lease.suspect,
+                items[index],
+            )
+            for index in range(lease.lo, lease.hi)
+        ]
+
+    def _run_batch(self) -> None:
+        members = self._members
+        self._page.running(RUNS_ALL)
+        if self._watched:
+            self._page.item(-1, time.monotonic())
+        started = time.perf_counter()
+        try:
+            results = self._call([member.value for member in members])
+        except BaseException as error:  # noqa: BLE001  (SystemExit of a batch is its failure)
+            self._failed(error)
+        else:
+            self._pace.add(len(members), time.perf_counter() - started)
+            self._settle(results)
+        self._page.item(0, 0.0)
+        self._page.running(0)
+        self._limits.count(len(members))
+
+    def _call(self, values: list[Any]) -> list[Any]:
+        results = self._target.call(values)
+        if self._router.is_sink:
+            return [None] * len(values)
+        results = list(results)
+        if len(results) != len(values):
+            raise ValueError(
+                f"a batch of {len(values)} items came back as {len(results)}; "
+                "return one output for each input"
+            )
+        return results
+
+    def _failed(self, error: BaseException) -> None:
+        if len(self._members) > 1:
+            # Nobody knows which it was: each runs alone from now on.
+            self._link.give_back(suspect=True)
+            return
+        only = self._members[0]
+        self._link.settle([], failed=[failure(only.token, only.index, error)])
+
+    def _settle(self, results: list[Any]) -> None:
+        bodies, failed = self._encode(results)
+        bad = {(one.token, one.index) for one in failed}
+        spans: dict[int, list[tuple[int, int]]] = {}
+        for member in self._members:
+            if (member.token, member.index) in bad:
+                continue
+            mine = spans.setdefault(member.token, [])
+            if mine and mine[-1][1] == member.index:
+                mine[-1] = (mine[-1][0], member.index + 1)
+            else:
+                mine.append((member.index, member.index + 1))
+        items, busy_s = self._pace.report()
+        self._link.settle(
+            [Done(token, tuple(mine)) for token, mine in spans.items()],
+            outputs=bodies.outputs,
+            data=bodies.data,
+            failed=failed,
+            items=items,
+            busy_s=busy_s,
+        )
+
+    def _encode(self, results: list[Any]) -> tuple[Bodies, list[Failure]]:
+        try:
+            return self._router.encode(results), []
+        except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
+            bodies, faults = self._router.sift([[result] for result in results])
+            return bodies, [
+                failure(self._members[i].token, self._members[i].index, error, "unpicklable")
+                for i, error in faults
+            ]

@@ -1,0 +1,74 @@
+"""What user code can ask about the item it works on."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where user code runs, and on what.
+
+    ``index`` of ``count`` is this process's place among its stage's; ``output`` is a folder that
+    stays; ``finished`` is true only in ``close()`` at the true end of the run.
+    """
+
+    stage: str
+    host: str
+    index: int
+    count: int
+    release: str
+    output: Path
+    _item: Callable[[], tuple[str, int]]
+    _finished: Callable[[], bool]
+
+    @property
+    def item_id(self) -> str:
+        """The item's name, the same on every re-run: an idempotency key. Empty in a source."""
+        return self._item()[0]
+
+    @property
+    def attempt(self) -> int:
+        """How often the item was tried, this time included: 1 at first."""
+        return self._item()[1]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage has seen all there will ever be."""
+        return self._finished()
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger whose lines arrive where prints do."""
+        return logging.getLogger(f"pipeline_runner.stage.{self.stage}")
+
+
+_current: Context | None = None
+async_item: ContextVar[tuple[str, int] | None] = ContextVar("async_item", default=None)
+
+
+def enter(context: Context | None) -> None:
+    """Make ``context`` the one of this process."""
+    global _current
+    _current = context
+
+
+def context() -> Context:
+    """Return the context of the running stage. Raises RuntimeError outside of one."""
+    if _current is None:
+        raise RuntimeError("context() is only there while a stage runs this code")
+    return _current
+
+
+def outside(stage: str = "", output: Path | None = None) -> Context:
+    """Return a context for code that runs by hand, as in a debugger."""
+    return Context(
+        stage, "localhost", 0, 1, "", output or Path.cwd(), lambda: ("", 1), lambda: False
+    )

@@ -1,0 +1,23 @@
+"""Failures of user code, as the head is told of them."""
+
+from __future__ import annotations
+
+from pipeline_runner.queues.messages import Done, Failure
+from pipeline_runner.worker.call import describe, format_traceback
+
+
+def failure(token: int, index: int, error: BaseException, cause: str = "raised") -> Failure:
+    """Return the failure of one index of a lease."""
+    return Failure(token, index, describe(error), format_traceback(error), cause)
+
+
+def done_without(token: int, lo: int, hi: int, bad: set[int]) -> list[Done]:
+    """Return indexes lo..hi-1 of a lease as done, but for those in ``bad``; none if all are."""
+    spans: list[tuple[int, int]] = []
+    start = lo
+    for index in [*sorted(bad), hi]:
+        stop = min(index, hi)
+        if start < stop:
+            spans.append((start, stop))
+        start = index + 1
+    return [Done(token, tuple(spans))] if spans else []

@@ -1,0 +1,56 @@
+"""What a worker is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """An edge out of the stage: its name and the tags it wants, none for all."""
+
+    edge: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSpec:
+    """At most ``count`` items or ``bytes`` of them at once, after at most ``period_s``."""
+
+    count: int
+    bytes: int | None
+    period_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One worker's stage and settings; times are seconds, sizes bytes."""
+
+    worker: str
+    socket: str
+    pipeline: str
+    stage: str
+    kind: str  # "source" | "map" | "sink"
+    run: str
+    index: int
+    count: int
+    host: str
+    root: str
+    output: str
+    release: str
+    outs: tuple[Out, ...]
+    batch: BatchSpec | None
+    concurrency: int
+    timeout_s: float | None
+    max_items: int | None
+    max_memory: int | None
+    again: bool  # a generator source is a live feed
+    parent: int
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Job:
+        """Return the job that plain data describe."""
+        outs = tuple(Out(out["edge"], tuple(out["tags"])) for out in data["outs"])
+        batch = None if data["batch"] is None else BatchSpec(**data["batch"])
+        return Job(**{**data, "outs": outs, "batch": batch})

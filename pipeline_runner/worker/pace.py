@@ -1,0 +1,48 @@
+"""How much to claim at once, from how long the calls take."""
+
+from __future__ import annotations
+
+from pipeline_runner.queues.sizing import MOST_ITEMS, grow, items_for
+
+PREFETCH_BELOW_S = 0.1  # a longer item must be free for a worker that could start it now
+CHECK_ABOVE_S = 20e-6  # from here on, looking at the stop flag before each item costs nothing
+
+
+class Pace:
+    """A worker's own measure of its calls, in seconds an item."""
+
+    def __init__(self) -> None:
+        self.mean_s: float | None = None
+        self._want = 1
+        self._items = 0
+        self._busy_s = 0.0
+
+    def add(self, items: int, busy_s: float) -> None:
+        """Record calls that were made."""
+        if items:
+            each = busy_s / items
+            self.mean_s = each if self.mean_s is None else self.mean_s + (each - self.mean_s) * 0.3
+            self._items += items
+            self._busy_s += busy_s
+
+    def report(self) -> tuple[int, float]:
+        """Return and forget what was recorded since the last report."""
+        report = self._items, self._busy_s
+        self._items, self._busy_s = 0, 0.0
+        return report
+
+    def want(self) -> int:
+        """Return how many items to claim now: one at first, then doubling."""
+        if self.mean_s is not None:
+            self._want = grow(self._want, items_for(self.mean_s, MOST_ITEMS))
+        return self._want
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether the next lease may be claimed while one runs."""
+        return self.mean_s is not None and self.mean_s < PREFETCH_BELOW_S
+
+    @property
+    def checks(self) -> bool:
+        """Whether to look at the stop flag before each item."""
+        return self.mean_s is None or self.mean_s > CHECK_ABOVE_S

@@ -1,0 +1,73 @@
+"""A page of memory that a worker and its agent share: what runs now, and the worker's job.
+
+The agent reads it after the worker is dead, so it is the one witness of which lease was running.
+Layout: token, index, started (monotonic seconds, 0 for none), phase; the job's JSON from 64 on.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import tempfile
+from typing import Any
+
+_SIZE = 64 * 1024
+_JOB_AT = 64
+_RUNNING = struct.Struct("=qqd")
+_TOKEN = struct.Struct("=q")
+_ITEM = struct.Struct("=qd")
+_PHASE_AT = 32
+
+STARTING, READY = 0, 1
+
+
+class Page:
+    """One worker's page. The agent makes it, the worker opens it by the inherited descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._map = mmap.mmap(fd, os.fstat(fd).st_size)
+
+    @staticmethod
+    def create(job: dict[str, Any]) -> Page:
+        """Return a new page that holds ``job``, in memory that goes with its last holder."""
+        data = json.dumps(job).encode()
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("runner-worker")
+        else:
+            fd, path = tempfile.mkstemp()
+            os.unlink(path)  # noqa: PTH108  (a name that was never meant to be)
+        os.truncate(fd, max(_SIZE, _JOB_AT + len(data)))
+        page = Page(fd)
+        page._map[_JOB_AT : _JOB_AT + len(data)] = data
+        return page
+
+    def job(self) -> dict[str, Any]:
+        """Return the job the agent wrote."""
+        data = self._map[_JOB_AT:]
+        job: dict[str, Any] = json.loads(data.rstrip(b"\0"))
+        return job
+
+    def running(self, token: int) -> None:
+        """Say which lease runs from now on; 0 for none."""
+        _TOKEN.pack_into(self._map, 0, token)
+
+    def item(self, index: int, started: float) -> None:
+        """Say which index runs since when; ``started`` 0 for none."""
+        _ITEM.pack_into(self._map, 8, index, started)
+
+    def ready(self) -> None:
+        """Say that user code was imported and work can begin."""
+        self._map[_PHASE_AT] = READY
+
+    def read(self) -> tuple[int, int, float, int]:
+        """Return (token, index, started, phase)."""
+        token, index, started = _RUNNING.unpack_from(self._map, 0)
+        return token, index, started, self._map[_PHASE_AT]
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._map.close()
+        os.close(self.fd)

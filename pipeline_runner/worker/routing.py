@@ -1,0 +1,110 @@
+"""From outputs to bodies: which edges each value fits, encoded in batches, faults told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.queues.codec import encode, encode_sound
+from pipeline_runner.queues.messages import Output
+from pipeline_runner.worker.values import Tagged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.worker.job import Out
+
+
+class NoEdgeFitsError(LookupError):
+    """An output whose tags fit no edge: an error, not a loss."""
+
+
+@dataclass(slots=True)
+class Bodies:
+    """Encoded outputs, ready to send, and the mean size of an item in bytes."""
+
+    outputs: list[Output] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+
+    def add(self, edges: tuple[str, ...], items: list[Any]) -> None:
+        """Encode ``items`` for ``edges``. Raises what pickling one of them raises."""
+        body = encode(items)
+        self.outputs.append(Output(edges, len(items), len(body)))
+        self.data.append(body)
+
+    def extend(self, other: Bodies) -> None:
+        """Add what another already encoded."""
+        self.outputs += other.outputs
+        self.data += other.data
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(map(len, self.data))
+
+
+class Router:
+    """Sends the values of one stage to its edges."""
+
+    def __init__(self, outs: Sequence[Out]) -> None:
+        self._outs = tuple(outs)
+        self._all = tuple(out.edge for out in outs)
+        self._tagged = any(out.tags for out in outs)
+
+    @property
+    def is_sink(self) -> bool:
+        """Whether there is no edge out: values are dropped."""
+        return not self._outs
+
+    def encode(self, values: list[Any]) -> Bodies:
+        """Return ``values`` as bodies. Raises NoEdgeFitsError, or what pickling raises."""
+        bodies = Bodies()
+        if not values or not self._outs:
+            return bodies
+        if not self._tagged:
+            bodies.add(self._all, values)
+            return bodies
+        groups: dict[tuple[str, ...], list[Any]] = {}
+        for value in values:
+            groups.setdefault(self._edges_of(value), []).append(value)
+        for edges, group in groups.items():
+            bodies.add(edges, group)
+        return bodies
+
+    def sift(self, produced: list[list[Any]]) -> tuple[Bodies, list[tuple[int, BaseException]]]:
+        """Encode each item's outputs apart; return those that can travel and the items at fault."""
+        sound: list[Any] = []
+        faults: list[tuple[int, BaseException]] = []
+        for index, values in enumerate(produced):
+            try:
+                self.encode(values)
+            except BaseException as error:  # noqa: BLE001  (user classes raise what they like)
+                faults.append((index, error))
+            else:
+                sound += values
+        return self.encode(sound), faults
+
+    def sift_values(self, values: list[Any]) -> tuple[Bodies, list[tuple[int, BaseException]]]:
+        """Like :meth:`sift`, for values that belong to no item: a source's."""
+        kept, unpicklable = encode_sound(values)
+        faults: list[tuple[int, BaseException]] = [(u.index, u.error) for u in unpicklable]
+        fitting: list[Any] = []
+        for index, value in enumerate(kept):
+            try:
+                self._edges_of(value)
+            except NoEdgeFitsError as error:
+                faults.append((index, error))
+            else:
+                fitting.append(value)
+        return self.encode(fitting), faults
+
+    def _edges_of(self, value: Any) -> tuple[str, ...]:
+        tags = value.tags if isinstance(value, Tagged) else frozenset[str]()
+        edges = tuple(
+            out.edge for out in self._outs if not out.tags or not tags.isdisjoint(out.tags)
+        )
+        if not edges:
+            wanted = ", ".join(sorted({tag for out in self._outs for tag in out.tags}))
+            has = f"tags {sorted(tags)}" if tags else "no tag"
+            raise NoEdgeFitsError(f"an output with {has} fits no edge; edges want: {wanted}")
+        return edges

@@ -1,0 +1,337 @@
+"""Sources: iterate user code, ship what it yields as fast as the head grants.
+
+The main thread iterates and appends; a shipper thread sends what is there as soon as nothing of
+ours is on its way, also while user code sleeps: what was yielded never waits for the next yield.
+While much is yielded, the main thread ships whole bodies itself.
+"""
+
+from __future__ import annotations
+
+import pickle
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.queues.messages import Advance, Cursor, Done
+from pipeline_runner.worker.call import describe
+from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.pace import Pace
+from pipeline_runner.worker.routing import Bodies, Router
+from pipeline_runner.worker.values import END, At
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline_runner.queues.messages import Failure
+    from pipeline_runner.worker.call import Target
+    from pipeline_runner.worker.job import Job
+    from pipeline_runner.worker.link import Grant, Link
+    from pipeline_runner.worker.page import Page
+
+_UNTOLD = 64  # items of a body before the head has hinted at more
+
+
+class Rewound(Exception):  # noqa: N818  (a turn in the way, not an error)
+    """A settle was refused: iterate again from the durable cursor."""
+
+
+class Stopped(Exception):  # noqa: N818
+    """A stop was asked: what was yielded is shipped, nothing more is."""
+
+
+class SourceLoop:
+    """Runs one stage's callable from the head's cursor to its end, or to a stop."""
+
+    def __init__(self, job: Job, target: Target, link: Link, page: Page) -> None:
+        self._target = target
+        self._again = job.again
+        self._link = link
+        self._page = page
+        self._router = Router(job.outs)
+        self._cursor = link.cursor
+        self._buffer: list[Any] = []
+        self._limit = 1  # ship when the buffer is as long: 1 while nothing is on its way
+        self._grant: Grant | None = None
+        self._pace = Pace()
+        self._resumed_at = time.perf_counter()
+        self._marks = False  # values come as At(value, cursor)
+        self._over = threading.Event()
+
+    def item(self) -> tuple[str, int]:
+        """Return no id: an item gets its name when the head has it."""
+        return "", 1
+
+    def run(self) -> None:
+        """Iterate until the end of the source or a stop."""
+        self._link.claim(1)
+        self._page.running(0)
+        threading.Thread(target=self._ship_when_idle, name="ship", daemon=True).start()
+        try:
+            self._iterate()
+        finally:
+            self._over.set()
+
+    def _iterate(self) -> None:
+        while True:
+            try:
+                if self._await_grant():
+                    self._emit_all()
+                    self._ship_rest(finished=True)
+            except Rewound:
+                self._rewind()
+                continue
+            except Stopped:
+                self._ship_rest(finished=False)
+            return
+
+    def _emit_all(self) -> None:
+        """Yield into the buffer; the loop every item pays."""
+        buffer, append, ship = self._buffer, self._buffer.append, self._ship
+        self._resumed_at = time.perf_counter()
+        try:
+            for value in self._values():
+                append(value)
+                if len(buffer) >= self._limit:
+                    ship()
+        except (Rewound, Stopped, EOFError, OSError) as error:
+            if isinstance(error, (Rewound, Stopped)) or self._link_lost():
+                raise
+            self._failed(error)
+        except BaseException as error:  # noqa: BLE001  (whatever user code raises)
+            self._failed(error)
+
+    def _link_lost(self) -> bool:
+        try:
+            self._link.pump()
+        except (EOFError, OSError):
+            return True
+        return False
+
+    def _values(self) -> Iterator[Any]:
+        target = self._target
+        if target.takes_cursor:
+            self._marks = True
+            mark = self._cursor.mark
+            values = target.call(cursor=None if mark is None else pickle.loads(mark))  # noqa: S301
+            return _sync(values) if target.kind == "asyncgen" else iter(values)
+        if target.kind in ("generator", "asyncgen"):
+            made = target.call()
+            values = _sync(made) if target.kind == "asyncgen" else iter(made)
+            # A counted generator is iterated past what is already kept; a live feed is not.
+            for _ in range(0 if self._again else self._cursor.count):
+                next(values, None)
+            return values
+        return self._called()
+
+    def _called(self) -> Iterator[Any]:
+        call = (
+            _run_coroutine(self._target.call) if self._target.kind == "async" else self._target.call
+        )
+        while True:
+            try:
+                value = call()
+            except StopIteration:
+                return
+            if value is END:
+                return
+            yield value
+
+    def _await_grant(self) -> bool:
+        """Wait for leave to emit; return False when the source has ended already."""
+        link = self._link
+        while self._grant is None:
+            if link.stopping:
+                raise Stopped
+            link.pump()
+            with link.lock:
+                self._take_grant()
+            if link.refused:
+                raise Rewound
+            if self._grant is None:
+                if link.ended:
+                    return False
+                self._pause(link.wait)
+        return True
+
+    def _pause(self, wait: Any) -> None:
+        """Wait without counting the time as the user code's own."""
+        self._page.running(0)
+        began = time.perf_counter()
+        wait()
+        self._resumed_at += time.perf_counter() - began
+
+    def _take_grant(self) -> None:
+        if self._grant is None and self._link.grants:
+            self._grant = self._link.grants.popleft()
+            self._page.running(self._grant.lease.token)
+            self._limit = 1
+
+    def _ship(self) -> None:
+        """Ship a full buffer, waiting while the head has no room for it."""
+        link = self._link
+        link.pump()
+        with link.lock:
+            self._take_grant()
+            if self._grant is not None and not link.refused and not link.stopping:
+                if link.ledger.owed and len(self._buffer) < self._whole():
+                    self._limit = self._whole()
+                else:
+                    self._send(finished=False)
+                return
+            if not link.refused and not link.stopping and len(self._buffer) < self._whole():
+                self._limit = self._whole()
+                return
+        if link.refused:
+            raise Rewound
+        if link.stopping:
+            raise Stopped
+        self._await_grant()
+        self._ship()
+
+    def _whole(self) -> int:
+        return max(1, min(self._link.hints, default=_UNTOLD))
+
+    def _send(self, *, finished: bool) -> None:
+        """Settle what is in the buffer, as far as the grant goes. Holds the link's lock."""
+        grant, link = self._grant, self._link
+        assert grant is not None
+        # Without an edge out nobody counts the room; and a last settle may carry nothing.
+        count = min(len(self._buffer), grant.lease.hi)
+        values = self._buffer[:count]
+        del self._buffer[:count]
+        finished = finished and not self._buffer
+        self._grant = None
+        before = self._cursor
+        mark = before.mark
+        if self._marks and values:
+            mark = pickle.dumps(values[-1].cursor, pickle.HIGHEST_PROTOCOL)
+            values = [value.value if isinstance(value, At) else value for value in values]
+        bodies, failed = self._encode(values, grant.lease.token)
+        self._cursor = Cursor(before.seq + 1, before.count + count, mark, finished)
+        self._note_pace(count)
+        items, busy_s = self._pace.report()
+        link.settle(
+            [Done(grant.lease.token)],
+            outputs=bodies.outputs,
+            data=bodies.data,
+            failed=failed,
+            advance=Advance(before.seq, self._cursor),
+            claim=None if finished or link.stopping else link.new_claim(1),
+            items=items,
+            busy_s=busy_s,
+        )
+        self._limit = self._whole()
+
+    def _note_pace(self, count: int) -> None:
+        now = time.perf_counter()
+        self._pace.add(count, now - self._resumed_at)
+        self._resumed_at = now
+
+    def _encode(self, values: list[Any], token: int) -> tuple[Bodies, list[Failure]]:
+        try:
+            return self._router.encode(values), []
+        except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
+            bodies, faults = self._router.sift_values(values)
+            return bodies, [_lost(token, values[index], error) for index, error in faults]
+
+    def _ship_rest(self, *, finished: bool) -> None:
+        """Ship the buffer to its last item, and say that this was all if it was."""
+        link = self._link
+        while self._buffer or (finished and not self._cursor.finished):
+            while self._grant is None:
+                link.pump()
+                with link.lock:
+                    self._take_grant()
+                if link.refused:
+                    if finished:
+                        raise Rewound
+                    return
+                if self._grant is None:
+                    if link.ended or (not finished and not link.claiming):
+                        return
+                    self._pause(link.wait)
+            with link.lock:
+                if self._grant is not None:
+                    self._send(finished=finished)
+        link.give_back()
+
+    def _rewind(self) -> None:
+        link = self._link
+        with link.lock:
+            link.refused = False
+            self._cursor = link.cursor
+            self._buffer.clear()
+            self._grant = None
+            link.give_back()
+            if not link.claiming:
+                link.claim(1)
+
+    def _failed(self, error: BaseException) -> None:
+        """User code raised: keep what it yielded before, then tell the head."""
+        link = self._link
+        self._ship_rest(finished=False)
+        while not self._await_grant():
+            return
+        with link.lock:
+            grant, self._grant = self._grant, None
+            assert grant is not None
+            claim = link.new_claim(1)
+            link.settle([], failed=[failure(grant.lease.token, 0, error)], claim=claim)
+        while link.ledger.owed:
+            self._pause(link.wait)
+        link.cursor = self._cursor
+        raise Rewound
+
+    def _ship_when_idle(self) -> None:
+        """The shipper thread: send what waits when the answer to the last settle arrives."""
+        link = self._link
+        poll = select.poll()
+        poll.register(link.fileno(), select.POLLIN)
+        while not self._over.is_set():
+            poll.poll()
+            try:
+                with link.lock:
+                    link.pump()
+                    self._take_grant()
+                    if self._grant is not None and not link.ledger.owed:
+                        self._limit = 1
+                        if self._buffer:
+                            self._send(finished=False)
+            except (EOFError, OSError):
+                link.wake()  # the main thread meets it again and ends the process
+                return
+            link.wake()
+
+
+def _lost(token: int, value: Any, error: BaseException) -> Failure:
+    try:
+        shown = repr(value)[:2000]
+    except Exception:  # noqa: BLE001
+        shown = f"<{type(value).__name__}>"
+    told = failure(token, 0, error, "unpicklable")
+    return type(told)(token, 0, describe(error), told.traceback, "unpicklable", shown, final=True)
+
+
+def _run_coroutine(function: Any) -> Any:
+    import asyncio
+
+    runner = asyncio.new_event_loop()
+    return lambda: runner.run_until_complete(function())
+
+
+def _sync(values: Any) -> Iterator[Any]:
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    iterator = aiter_of(values)
+    while True:
+        try:
+            yield loop.run_until_complete(iterator.__anext__())
+        except StopAsyncIteration:
+            return
+
+
+def aiter_of(values: Any) -> Any:
+    """Return the async iterator of ``values``."""
+    return values.__aiter__()
