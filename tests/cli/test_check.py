@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_a_file_without_faults_gets_one_friendly_line(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    ended = runner("check")
+    assert ended.code == 0
+    assert (
+        "pipeline.toml is fine: 3 stages, 2 edges, every function imports.  Run it: runner up\n"
+        in ended.err
+    )
+    assert "kept in memory only" in ended.err
+
+
+def test_faults_are_data_on_stdout_with_a_caret_and_exit_1(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace("processes", "proceses"))
+    ended = runner("check", "--no-import")
+    assert ended.code == 1
+    assert "error[unknown-key]" in ended.out
+    assert "^^^^^^^^" in ended.out
+    assert "is fine" not in ended.err
+
+
+def test_a_function_that_is_not_there_is_found_by_importing(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace("functions:square", "functions:sqare"))
+    ended = runner("check")
+    assert ended.code == 1
+    assert "square" in ended.out
+    assert runner("check", "--no-import").code == 0
+
+
+def test_json_is_a_list_of_problems(runner: Callable[..., Any], project: Path) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace("processes", "proceses"))
+    ended = runner("check", "--json", "--no-import")
+    assert ended.code == 1
+    [problem] = [p for p in json.loads(ended.out) if p["severity"] == "error"]
+    assert (problem["code"], problem["line"], problem["column"]) == ("unknown-key", 10, 1)
+    assert json.loads(runner("check", "--format", "json", "--no-import").out)
+
+
+def test_github_gets_workflow_commands(runner: Callable[..., Any], project: Path) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace("processes", "proceses"))
+    assert "::error " in runner("check", "--format", "github", "--no-import").out
+
+
+def test_quiet_says_nothing_about_a_good_file(runner: Callable[..., Any], project: Path) -> None:
+    ended = runner("check", "-q")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+def test_another_file_is_named_in_the_next_command(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    (project / "pipeline.toml").rename(project / "other.toml")
+    assert "Run it: runner up other.toml" in runner("check", "other.toml").err
+    assert "Run it: runner up other.toml" in runner("check", "-f", "other.toml").err
