@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,13 +21,17 @@ HOSTS = [DESK, PI, RIG]
 
 
 def place(
-    keys: dict[str, object],
+    keys: dict[str, Any],
     hosts: list[Host],
     current: dict[str, dict[str, int]] | None = None,
     groups: dict[str, HostGroup] | None = None,
 ) -> Plan:
     """Plan one map stage `work` between a source and a sink that need no worker."""
-    stages = {"in": {"processes": 0}, "work": keys, "out": {"processes": 0}}
+    stages: dict[str, dict[str, Any]] = {
+        "in": {"processes": 0},
+        "work": keys,
+        "out": {"processes": 0},
+    }
     return assign(pipeline(stages, hosts=groups), hosts, current or {})
 
 
@@ -173,6 +177,12 @@ def test_a_worker_goes_to_the_least_loaded_host() -> None:
     assert counts(assign(line, [DESK, RIG], {})) == {"desk": 1}
 
 
+def test_workers_that_have_no_choice_count_as_load_before_they_are_placed() -> None:
+    fixed = {"per_host": {"rig-7": 6, "desk": 1}}
+    line = pipeline({"a": {"processes": 1}, "fixed": fixed, "z": {"processes": 0}})
+    assert counts(assign(line, [DESK, RIG], {}), "a") == {"desk": 1}
+
+
 def test_equal_hosts_are_taken_by_name() -> None:
     assert counts(place({"processes": 1}, [host("b"), host("a"), host("c")])) == {"a": 1}
 
@@ -193,9 +203,8 @@ def test_every_stage_has_one_worker_before_any_has_two() -> None:
 
 
 def test_a_stage_with_few_hosts_takes_its_seat_first() -> None:
-    line = pipeline(
-        {"a": {"processes": 1}, "b": {"processes": 1, "constraints": ["host == small"]}}
-    )
+    drawn = {"processes": 1, "affinity": [{"if": "host == small", "weight": 50}]}
+    line = pipeline({"a": drawn, "b": {"processes": 1, "constraints": ["host == small"]}})
     plan = assign(line, [host("small", cores=64, max_procs=1), host("big")], {})
     assert plan.counts == {"big": {"a": 1}, "small": {"b": 1}}
 
@@ -216,6 +225,27 @@ def test_more_workers_start_without_moving_the_others() -> None:
 def test_fewer_workers_stop_where_there_are_most() -> None:
     current = {"desk": {"work": 4}, "pi4": {"work": 1}, "rig-7": {"work": 4}}
     assert counts(place({"processes": 6}, HOSTS, current)) == {"desk": 2, "pi4": 1, "rig-7": 3}
+
+
+def test_fewer_workers_stop_first_where_affinity_is_least() -> None:
+    keys = {"processes": 2, "affinity": [{"if": "host == desk", "weight": 10}]}
+    assert counts(place(keys, HOSTS, {"desk": {"work": 2}, "pi4": {"work": 1}, "rig-7": {}})) == {
+        "desk": 2
+    }
+
+
+@pytest.mark.parametrize(
+    ("running", "left"),
+    [
+        ({"desk": 2, "rig-7": 8}, {"desk": 1, "rig-7": 8}),
+        ({"desk": 6, "rig-7": 4}, {"desk": 5, "rig-7": 4}),
+    ],
+)
+def test_fewer_packed_workers_stop_where_cores_are_short_and_then_where_they_are_few(
+    running: dict[str, int], left: dict[str, int]
+) -> None:
+    current = {host: {"work": n} for host, n in running.items()}
+    assert counts(place({"processes": 9, "spread": "pack"}, [DESK, RIG], current)) == left
 
 
 def test_workers_leave_a_host_whose_constraint_breaks() -> None:
@@ -239,6 +269,33 @@ def test_a_host_that_joins_takes_single_workers_too_but_the_source_and_the_sink_
     current = {"desk": {"list": 1, "decode": 1, "resize": 1, "store": 1}}
     plan = assign(line, [DESK, PI], current)
     assert plan.counts == {"desk": {"list": 1, "store": 1}, "pi4": {"decode": 1, "resize": 1}}
+
+
+def test_a_stage_is_balanced_even_where_the_loads_are_equal() -> None:
+    line = pipeline(
+        {"a": {"processes": 0}, "fixed": {"per_host": {"pi4": 4}}, "work": {"processes": 4}},
+        edges=[("a", "fixed"), ("fixed", "work"), ("work", "a")],
+    )
+    plan = assign(line, [DESK, PI], {"desk": {"work": 4}})
+    assert counts(plan) == {"desk": 2, "pi4": 2}
+
+
+def test_a_balanced_stage_stays_so_even_where_the_loads_are_not_equal() -> None:
+    line = pipeline(
+        {"a": {"processes": 0}, "fixed": {"per_host": {"desk": 6}}, "work": {"processes": 2}},
+        edges=[("a", "fixed"), ("fixed", "work"), ("work", "a")],
+    )
+    plan = assign(line, [DESK, PI], {"desk": {"work": 2, "fixed": 6}})
+    assert counts(plan) == {"desk": 1, "pi4": 1}
+
+
+def test_a_seat_that_a_move_frees_goes_to_who_waited_for_it() -> None:
+    small, big = host("small", max_procs=2), host("big")
+    line = pipeline({"a": {"processes": 2}, "b": {"constraints": ["host == small"]}})
+    current = {"small": {"a": 2}}
+    assert assign(line, [small], current).pending == {"b": 1}
+    plan = assign(line, [small, big], current)
+    assert plan.counts == {"big": {"a": 1}, "small": {"a": 1, "b": 1}}
 
 
 def test_nothing_moves_between_hosts_that_ran_before_a_join() -> None:
@@ -296,6 +353,12 @@ def test_a_sink_with_an_affinity_of_its_own_is_not_drawn_to_the_head() -> None:
     line = pipeline({"list": {}, "store": {"affinity": [{"if": "host == a", "weight": 1}]}})
     plan = assign(line, [host("a"), host("head", head=True)], {})
     assert counts(plan, "store") == {"a": 1}
+
+
+def test_a_sink_of_several_workers_is_spread_like_any_stage() -> None:
+    line = pipeline({"list": {"processes": 0}, "store": {"processes": 2}})
+    plan = assign(line, [host("a"), host("head", head=True)], {})
+    assert counts(plan, "store") == {"a": 1, "head": 1}
 
 
 def test_more_workers_than_cores_is_a_warning() -> None:

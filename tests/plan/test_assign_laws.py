@@ -21,6 +21,7 @@ from tests.plan.strategies import (
 )
 
 if TYPE_CHECKING:
+    from pipeline_runner.config.model import Stage
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.plan.hosts import Host
 
@@ -152,16 +153,19 @@ def test_a_join_moves_no_worker_that_could_have_stayed(
             assert theirs * joined.cores > (mine - 1) * other.cores
 
 
-@given(pipelines(), host_lists(), st.integers(1, 5))
-def test_more_workers_stop_none(line: Pipeline, hosts: list[Host], more: int) -> None:
-    before = assign(line, hosts, {})
+@given(pipelines(), host_lists(), st.integers(0, 9), st.integers(1, 5))
+def test_more_workers_stop_none(line: Pipeline, hosts: list[Host], n: int, more: int) -> None:
     name = min(line.stages)
-    stage = line.stages[name]
-    if stage.processes is None:
-        return
-    grown = stage.model_copy(update={"processes": stage.processes + more})
-    larger = replace(line, stages=line.stages | {name: grown})
-    after = assign(larger, hosts, before.counts)
+    before, after = (
+        replace(line, stages=line.stages | {name: with_processes(line.stages[name], total)})
+        for total in (n, n + more)
+    )
+    running = assign(before, hosts, {}).counts
+    plan = assign(after, hosts, running)
     for host in hosts:
-        for each, n in before.counts[host.name].items():
-            assert after.counts[host.name].get(each, 0) >= n
+        for stage, was in running[host.name].items():
+            assert plan.counts[host.name].get(stage, 0) >= was
+
+
+def with_processes(stage: Stage, n: int) -> Stage:
+    return stage.model_copy(update={"processes": n, "per_host": None, "autoscale": None})

@@ -198,7 +198,7 @@ def test_pending_and_warnings_are_told_and_are_no_changes() -> None:
 
 def test_a_fingerprint_changes_with_the_release_and_with_what_restarts() -> None:
     stage = Stage(run="app:f", processes=1)
-    assert fingerprint(stage) == fingerprint(Stage(run="app:f", per_host=2, rate_limit="1/s"))
+    assert fingerprint(stage) == fingerprint(Stage(run="app:f", per_host=2, max_per_host=1))
     assert fingerprint(stage) != fingerprint(stage, "a91f")
     assert fingerprint(stage) != fingerprint(Stage(run="app:g"))
     assert fingerprint(stage) != fingerprint(Stage(run="app:f", env={"A": "1"}))

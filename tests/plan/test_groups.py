@@ -22,7 +22,7 @@ def test_members_get_the_labels_of_their_groups() -> None:
     groups = {"lab": HostGroup(match=("rig-*",), labels={"room": "lab"})}
     desk, rig = enrol(groups, [host("rig-1"), host("desk")])
     assert (desk.host.labels, rig.host.labels) == ({}, {"room": "lab"})
-    assert (desk.groups, rig.groups) == (frozenset(), {"lab"})
+    assert (desk.groups, rig.groups) == (frozenset(), frozenset({"lab"}))
 
 
 def test_a_hosts_own_label_wins_over_its_groups() -> None:
