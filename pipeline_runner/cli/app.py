@@ -70,13 +70,23 @@ class Verbs(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: runner init hello && cd hello && runner up",
 )
-@click.option("--version", is_flag=True, is_eager=True, help="Print the version and exit.")
-def runner(version: bool) -> None:
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, wanted: _say_version(ctx) if wanted else None,
+    help="Print the version and exit.",
+)
+def runner() -> None:
     """Run a pipeline of Python functions over many processes, from one TOML file."""
-    if version:
-        from pipeline_runner import __version__
 
-        click.echo(f"runner {__version__}")
+
+def _say_version(ctx: click.Context) -> None:
+    from pipeline_runner import __version__
+
+    click.echo(f"runner {__version__}")
+    ctx.exit()
 
 
 def program() -> str:
@@ -97,10 +107,10 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except click.UsageError as fault:
         where = fault.ctx.command_path if fault.ctx else "runner"
-        say.error(fault.format_message(), hint=f"{where} --help", colour=colour)
+        say.error(_plainly(fault), hint=f"{where} --help", colour=colour)
         return ExitCode.USAGE
     except click.ClickException as fault:
-        say.error(fault.format_message(), colour=colour)
+        say.error(_plainly(fault), colour=colour)
         return ExitCode.USAGE
     except InvalidPipeline as fault:
         from pipeline_runner.cli.problems import frames
@@ -118,3 +128,9 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     return int(result or 0)
+
+
+def _plainly(fault: click.ClickException) -> str:
+    """Return click's words as ours are written: one sentence, no capital, no full stop."""
+    text = fault.format_message().removesuffix(".")
+    return text[:1].lower() + text[1:]

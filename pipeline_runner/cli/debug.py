@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Take N items from each source."
 )
-@click.option("--stage", metavar="S", help="Run stage S alone, on --item.")
+@click.option(
+    "--stage", metavar="S", help="Run stage S alone, on --item.", shell_complete=place.stage_names
+)
 @click.option("--item", metavar="JSON", help="The one item that --stage gets.")
 def debug(manner: Manner, limit: int | None, stage: str | None, item: str | None) -> ExitCode:
-    """Run the pipeline in one process: no workers, no network, so that breakpoints hold.
+    """Run the pipeline in one process, for a debugger.
 
-    An error of a stage ends it, with its traceback.
+    There are no workers and no network. An error of a stage ends it, with its traceback.
     """
     from pipeline_runner.worker.call import format_traceback
 

@@ -20,7 +20,10 @@ _PAYLOAD_LINES = 40
 
 @click.group()
 def errors() -> None:
-    """Look at dead letters: items that failed for good, kept with payload and traceback."""
+    """Look at dead letters: items that failed for good.
+
+    Each is kept with its payload and its traceback.
+    """
 
 
 @verb("list", facts=True)
@@ -45,7 +48,7 @@ def list_(manner: Manner) -> None:
 @verb("show", facts=True)
 @click.argument("letter", metavar="ID", type=int)
 def show(manner: Manner, letter: int) -> None:
-    """Show one dead letter: what failed, where, its payload and its traceback."""
+    """Show one dead letter, with payload and traceback."""
     letters = _letters(manner)
     found = next((each for each in letters if each.letter == letter), None)
     if found is None:

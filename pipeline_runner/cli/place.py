@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import click
 
     from pipeline_runner.config.pipeline import Pipeline
 
@@ -33,6 +34,19 @@ def load(file: Path) -> Pipeline:
     from pipeline_runner.config.parse import load as load_file
 
     return load_file(existing(file), os.environ)
+
+
+def stage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the stages a shell may complete to; none if the file cannot be read right now."""
+    del param
+    import tomli
+
+    file = ctx.params.get("named_file") or ctx.params.get("bare_file") or Path("pipeline.toml")
+    try:
+        stages = list(tomli.loads(file.read_text(encoding="utf-8"))["stages"])
+    except (tomli.TOMLDecodeError, OSError, UnicodeDecodeError, LookupError, TypeError):
+        return []
+    return [stage for stage in stages if stage.startswith(incomplete)]
 
 
 def state_dir(file: Path) -> Path:

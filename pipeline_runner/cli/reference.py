@@ -18,7 +18,10 @@ def schema(manner: Manner) -> None:  # noqa: ARG001
 @verb("explain", file="none")
 @click.argument("key", metavar="KEY")
 def explain(manner: Manner, key: str) -> None:  # noqa: ARG001
-    """Explain one KEY of the pipeline file, such as stages.processes or retry.attempts."""
+    """Explain one KEY of the pipeline file.
+
+    For example: runner explain stages.processes
+    """
     from pipeline_runner.config.explain import explain as meaning
 
     click.echo(meaning(key))

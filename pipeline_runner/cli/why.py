@@ -11,9 +11,9 @@ from pipeline_runner.cli.manners import Manner, verb
 
 
 @verb("why", facts=True)
-@click.argument("stage")
+@click.argument("stage", shell_complete=place.stage_names)
 def why(manner: Manner, stage: str) -> None:
-    """Say for STAGE, host by host, which rule allows or forbids its workers."""
+    """Say why STAGE runs where it runs, and not elsewhere."""
     from pipeline_runner.head.control import ask
 
     answer = ask(place.state_dir(manner.file), "why", stage=stage)

@@ -122,10 +122,11 @@ class Live:
         return line
 
     def _ansi(self, line: Text) -> str:
+        # Assembled anew, because a line that is all of one style is rendered without it.
         system = self._console._color_system  # noqa: SLF001  (rich has no public way to a string)
         return "".join(
             segment.style.render(segment.text, color_system=system)
             if segment.style
             else segment.text
-            for segment in line.render(self._console)
+            for segment in Text.assemble(line).render(self._console)
         )

@@ -60,4 +60,4 @@ def draining(snapshot: Snapshot) -> str:
     if not left:
         workers = sum(len(host.workers) for host in snapshot.hosts)
         left = f"{plural(workers, 'worker')} to end" if workers else "the last results"
-    return f"Stopping: waits for {left}. Ctrl-C again stops now."
+    return f"Stopping (Ctrl-C again: now): waits for {left}"

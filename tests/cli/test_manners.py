@@ -9,7 +9,7 @@ import click
 import pytest
 
 from pipeline_runner import __version__
-from pipeline_runner.cli import app, main, say
+from pipeline_runner.cli import app, main, place, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def test_the_version_loads_nothing_heavy_not_even_click() -> None:
     assert not loaded & (HEAVY | {"click", "pathlib"})
 
 
-@pytest.mark.parametrize("words", ["runner ", "runner up --u", "runner errors "])
+@pytest.mark.parametrize("words", ["runner ", "runner up --u", "runner errors ", "runner why s"])
 def test_completion_loads_nothing_heavy(words: str) -> None:
     loaded = loaded_by(
         "import sys; sys.argv = ['runner']\nfrom pipeline_runner.cli import main\n"
@@ -155,6 +155,14 @@ def test_completion_prints_a_script_for_the_shell(runner: Callable[..., Any], sh
     ended = runner("completion", shell)
     assert ended.code == 0
     assert "_RUNNER_COMPLETE" in ended.out
+
+
+def test_completion_knows_the_stages(project: Path) -> None:
+    context = click.Context(app.runner)
+    argument = click.Argument(["stage"])
+    assert place.stage_names(context, argument, "s") == ["square"]
+    (project / "pipeline.toml").write_text("[half")
+    assert place.stage_names(context, argument, "s") == []
 
 
 def test_every_option_of_every_verb_says_what_it_is_for() -> None:

@@ -78,8 +78,8 @@ def test_a_draining_run_says_what_it_waits_for_instead_of_its_bottleneck() -> No
     lines = seen(run(state="draining"), width=200, bottleneck=("BOTTLENECK x", "more"))
     assert lines[0].startswith("thumbs  draining 14m02s")
     assert lines[1] == (
-        "Stopping: waits for list (1 in work), resize (8 in work, 8,100 queued), "
-        "upload (1 in work, 12 queued). Ctrl-C again stops now."
+        "Stopping (Ctrl-C again: now): waits for list (1 in work), "
+        "resize (8 in work, 8,100 queued), upload (1 in work, 12 queued)"
     )
     assert not any("BOTTLENECK" in line for line in lines)
 
