@@ -36,7 +36,7 @@ def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github
     text = read(place.existing(manner.file))
     pipeline, problems = parse(text, file=str(manner.file), environ=os.environ)
     if pipeline and not no_import:
-        _, found = import_problems(pipeline)
+        found = import_problems(pipeline.at(manner.file.resolve()), text, str(manner.file))
         problems = in_file_order((*problems, *found))
     failed = any(problem.severity == "error" for problem in problems)
     if manner.quiet:

@@ -24,16 +24,14 @@ def frames(problems: Sequence[Problem], text: str, colour: bool | None) -> str:
     return render(problems, text, PLAIN if colour is False else ANSI)
 
 
-def import_problems(pipeline: Pipeline) -> tuple[str, tuple[Problem, ...]]:
-    """Import what the stages run, in a process of its own; return the file's text and the faults.
+def import_problems(pipeline: Pipeline, text: str, file: str) -> tuple[Problem, ...]:
+    """Import what the stages run, in a process of its own, and return what is wrong with it.
 
-    Raises UsageError if the file can no longer be read.
+    ``text`` is that of the pipeline's file, which the problems call ``file``.
     """
     from pipeline_runner.config.callable_checks import check_callables
     from pipeline_runner.config.locate import Locator
-    from pipeline_runner.config.parse import read
     from pipeline_runner.worker.probe import probe
 
-    text = read(pipeline.file)
     results = probe(pipeline, IMPORT_TIMEOUT_S)
-    return text, check_callables(pipeline, results, Locator(text, str(pipeline.file)))
+    return check_callables(pipeline, results, Locator(text, file))

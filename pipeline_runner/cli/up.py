@@ -44,7 +44,7 @@ def up(
     """
     pipeline = place.load(manner.file)
     if not no_import:
-        _try_imports(pipeline)
+        _try_imports(pipeline, manner)
     if fresh:
         fresh = _sure_to_forget(pipeline, yes)
     if detach:
@@ -72,12 +72,14 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, *, no_work: bool, fresh: bo
     return int(result.exit_code)
 
 
-def _try_imports(pipeline: Pipeline) -> None:
+def _try_imports(pipeline: Pipeline, manner: Manner) -> None:
     """Raise InvalidPipeline for functions that cannot run: better now than in every worker."""
     from pipeline_runner.cli.problems import import_problems
+    from pipeline_runner.config.parse import read
     from pipeline_runner.errors import InvalidPipeline
 
-    text, problems = import_problems(pipeline)
+    text = read(manner.file)
+    problems = import_problems(pipeline, text, str(manner.file))
     errors = tuple(problem for problem in problems if problem.severity == "error")
     if errors:
         raise InvalidPipeline(errors, text)

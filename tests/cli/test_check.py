@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
+
 
 def test_a_file_without_faults_gets_one_friendly_line(
     runner: Callable[..., Any], project: Path
@@ -70,3 +72,23 @@ def test_another_file_is_named_in_the_next_command(
     (project / "pipeline.toml").rename(project / "other.toml")
     assert "Run it: runner up other.toml" in runner("check", "other.toml").err
     assert "Run it: runner up other.toml" in runner("check", "-f", "other.toml").err
+
+
+def test_the_project_is_where_a_linked_file_really_is(
+    runner: Callable[..., Any],
+    project: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "linked.toml").symlink_to(project / "pipeline.toml")
+    monkeypatch.chdir(elsewhere)
+    assert runner("check", "linked.toml").code == 0
+
+
+def test_a_function_that_is_not_there_is_shown_at_its_place_in_the_file(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace("functions:square", "functions:sqare"))
+    assert " --> pipeline.toml:9:18\n" in runner("check").out
