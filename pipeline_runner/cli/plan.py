@@ -95,8 +95,11 @@ def _running(pipeline: Pipeline) -> tuple[State, list[Host], dict[str, int]] | N
         for host, stages in answer["slots"].items()
     }
     counts = {host: {s: len(i) for s, i in stages.items()} for host, stages in slots.items()}
-    # The head says which text it runs; the file may have changed since it was read.
-    then, _ = parse(answer["text"], file=str(pipeline.file), environ=os.environ)
+    # The file may have changed since the head read it. A head that does not tell its text is
+    # compared by its workers alone.
+    then = None
+    if text := answer.get("text"):
+        then, _ = parse(text, file=str(pipeline.file), environ=os.environ)
     hosts = [Host(**facts) for facts in answer["hosts"]]
     before = State(then or pipeline, Plan(counts, {}, {}, ()), slots)
     return before, hosts, {edge["name"]: edge["queued"] for edge in edges}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pipeline_runner.cli.place import existing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
@@ -24,11 +29,39 @@ def frames(problems: Sequence[Problem], text: str, colour: bool | None) -> str:
     return render(problems, text, PLAIN if colour is False else ANSI)
 
 
-def import_problems(pipeline: Pipeline, text: str, file: str) -> tuple[Problem, ...]:
-    """Import what the stages run, in a process of its own, and return what is wrong with it.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A file, read and judged: ``pipeline`` is None if there is an error that leaves none."""
 
-    ``text`` is that of the pipeline's file, which the problems call ``file``.
+    pipeline: Pipeline | None
+    text: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep the pipeline from running."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def judge(file: Path, *, tries_imports: bool) -> Judged:
+    """Read ``file`` and return all there is to say about it.
+
+    With ``tries_imports`` what the stages run is imported too, in a process of its own. Raises
+    UsageError if the file cannot be read.
     """
+    from pipeline_runner.config.faults import in_file_order
+    from pipeline_runner.config.parse import parse, read
+
+    text = read(existing(file))
+    pipeline, problems = parse(text, file=str(file), environ=os.environ)
+    if pipeline is not None:
+        pipeline = pipeline.at(file.resolve())
+        if tries_imports:
+            problems = in_file_order((*problems, *_import_problems(pipeline, text, str(file))))
+    return Judged(pipeline, text, problems)
+
+
+def _import_problems(pipeline: Pipeline, text: str, file: str) -> tuple[Problem, ...]:
     from pipeline_runner.config.callable_checks import check_callables
     from pipeline_runner.config.locate import Locator
     from pipeline_runner.worker.probe import probe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import place, say
+from pipeline_runner.cli import say
 from pipeline_runner.cli.manners import Manner, verb
 from pipeline_runner.errors import UsageError
 
@@ -42,9 +42,7 @@ def up(
 
     Ctrl-C once finishes what the workers hold; again stops now.
     """
-    pipeline = place.load(manner.file)
-    if not no_import:
-        _try_imports(pipeline, manner)
+    pipeline = _sound(manner, tries_imports=not no_import)
     if fresh:
         fresh = _sure_to_forget(pipeline, yes)
     if detach:
@@ -72,17 +70,22 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, *, no_work: bool, fresh: bo
     return int(result.exit_code)
 
 
-def _try_imports(pipeline: Pipeline, manner: Manner) -> None:
-    """Raise InvalidPipeline for functions that cannot run: better now than in every worker."""
-    from pipeline_runner.cli.problems import import_problems
-    from pipeline_runner.config.parse import read
+def _sound(manner: Manner, *, tries_imports: bool) -> Pipeline:
+    """Return the pipeline, its warnings said. Raises InvalidPipeline.
+
+    What cannot be imported is an error here already: better now than in every worker.
+    """
+    from pipeline_runner.cli.problems import frames, judge
     from pipeline_runner.errors import InvalidPipeline
 
-    text = read(manner.file)
-    problems = import_problems(pipeline, text, str(manner.file))
-    errors = tuple(problem for problem in problems if problem.severity == "error")
-    if errors:
-        raise InvalidPipeline(errors, text)
+    judged = judge(manner.file, tries_imports=tries_imports)
+    if judged.pipeline is None or judged.errors:
+        raise InvalidPipeline(judged.problems, judged.text)
+    warnings = [problem for problem in judged.problems if problem.severity == "warning"]
+    if warnings and not manner.quiet:
+        text = frames(warnings, judged.text, manner.colour)
+        click.echo(text, err=True, color=manner.colour)
+    return judged.pipeline
 
 
 def _sure_to_forget(pipeline: Pipeline, yes: bool) -> bool:

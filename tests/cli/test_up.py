@@ -177,3 +177,14 @@ def test_an_address_that_a_crashed_head_left_is_not_believed(
     (state / "head.json").write_text('{"pid": 1}')
     monkeypatch.setattr(detached, "_ENTRY", DIES)
     assert runner("up", "-d", "--no-import").code == 2
+
+
+def test_up_says_the_warnings_of_the_file_and_runs_it_all_the_same(
+    runner: Callable[..., Any], project: Path, head: Head
+) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace("processes = 2", 'processes = 2\nrestart = "again"'))
+    ended = runner("up", "--no-import")
+    assert ended.code == 0
+    assert "warning[no-effect]" in ended.err
+    assert "warning" not in runner("up", "--no-import", "-q").err
