@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.effects import Commit, Failed, Pending, Stopped
+from pipeline_runner.queues.effects import Failed, Pending, Stopped
 from pipeline_runner.queues.messages import Failure
 from pipeline_runner.queues.ranges import Range, intersect
 from pipeline_runner.queues.transaction import Letter, Requeue, Transaction
@@ -85,12 +85,13 @@ class Blame:
                 text = f"the process died: {died.cause}"
                 failure = Failure(lease.token, guilty[1], text, "", died.cause.split(":")[0])
                 self.charge(pending.step, lease, failure, worker)
+                pending.gives_up = pending.step.source is not None
             elif guilty is not None:
                 self._books.give_back(lease, lease.live)
             if lease.live:
                 pending.settling.append((lease, lease.live))
                 self._books.settling(lease, lease.live)
-        self._books.effects.append(Commit(pending))
+        self._books.commit(pending)
 
     def suspect(self, lease: Lease, spans: Spans) -> None:
         """Requeue the items of a batch that raised: each runs alone from now on."""
@@ -100,7 +101,7 @@ class Blame:
             pending.step.requeued.append(Requeue(lease.edge, item))
         pending.settling.append((lease, spans))
         self._books.settling(lease, spans)
-        self._books.effects.append(Commit(pending))
+        self._books.commit(pending)
 
     def committed(self, step: Transaction) -> None:
         """Let durable charges be seen."""
@@ -153,10 +154,9 @@ class Blame:
             )
             return
         step.letters.append(self._letter(lease, failure, worker, source.failures))
-        cursor = source.cursor
         source.seq += 1
-        ended = type(cursor)(source.seq, cursor.count, cursor.mark, finished=True)
-        step.source = (worker.stage, worker.index, ended)
+        source.ended = True
+        step.source = (worker.stage, worker.index, source.cursor)
 
     def _letter(
         self, lease: Lease, failure: Failure, worker: WorkerRecord, attempts: int

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline_runner.queues.effects import Commit
 from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
 from pipeline_runner.queues.ranges import Range, size, subtract
 from pipeline_runner.queues.sizing import RateLimit
 from pipeline_runner.queues.stages import EdgeState, StageState
 
 if TYPE_CHECKING:
-    from pipeline_runner.queues.effects import Effect
+    from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.topology import Topology
     from pipeline_runner.queues.transaction import Body, Durable
@@ -72,6 +73,7 @@ class Books:
             self._references[number] = self._references.get(number, 0) + items
             state = self.edges[edge]
             state.remaining += items
+            state.measure(len(body.data), body.n)
             state.published += items
             state.bytes += len(body.data) * items / max(body.n, 1)
             for r in ranges:
@@ -136,6 +138,21 @@ class Books:
         lease.live = subtract(lease.live, spans) if spans != lease.live else ()
         lease.settling += size(spans)
 
+    def commit(self, pending: Pending) -> None:
+        """Have a step made durable; a source's one by one.
+
+        Each builds on the cursor before it: were one to fail and the next not, the items between
+        their cursors would be skipped for good.
+        """
+        if pending.step.source is not None:
+            stage, index, _cursor = pending.step.source
+            source = self.stages[stage].source(index)
+            source.steps.append(pending)
+            if len(source.steps) > 1:
+                return
+            source.start()
+        self.effects.append(Commit(pending))
+
     def discard_if_empty(self, lease: Lease) -> None:
         """Forget a lease that has nothing left, and what was staged under it."""
         if lease.live or lease.settling:
@@ -167,6 +184,7 @@ class Books:
             edge = self.edges[name]
             edge.queue.push(Range(body.id, 0, body.n))
             edge.remaining += body.n
+            edge.measure(len(body.data), body.n)
             edge.published += body.n
             edge.bytes += len(body.data)
             edge.adapt(self.stages[edge.spec.target].service)

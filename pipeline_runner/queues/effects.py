@@ -23,6 +23,7 @@ class Pending:
     settling: list[tuple[Lease, Spans]] = field(default_factory=list)
     promised: list[tuple[str, int]] = field(default_factory=list)
     retryable: bool = False  # a charge: kept and tried again when the commit fails
+    gives_up: bool = False  # ends a source where its durable cursor is by then
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from pipeline_runner.queues.messages import Claim, Cursor
 from pipeline_runner.queues.ranges import size
 
 if TYPE_CHECKING:
+    from pipeline_runner.queues.effects import Pending
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.transaction import Body
 
@@ -72,3 +74,13 @@ class SourceState:
     lease: int = 0
     failures: int = 0  # in a row, without progress
     not_before: float = 0.0
+    steps: deque[Pending] = field(default_factory=deque)  # only the first is with the disk
+
+    def start(self) -> Pending:
+        """Return the first step, to be made durable."""
+        pending = self.steps[0]
+        if pending.gives_up:
+            stage, index, _cursor = pending.step.source or ("", 0, self.cursor)
+            ended = Cursor(self.cursor.seq + 1, self.cursor.count, self.cursor.mark, finished=True)
+            pending.step.source = stage, index, ended
+        return pending

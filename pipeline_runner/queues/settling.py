@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.blame import Blame
     from pipeline_runner.queues.books import Books
-    from pipeline_runner.queues.leases import Lease, WorkerRecord
+    from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
     from pipeline_runner.queues.messages import Settle
     from pipeline_runner.queues.ranges import Spans
 
@@ -46,12 +46,22 @@ class Settling:
             body = Body(self._books.next_body, output.n, part, worker.release)
             self._books.next_body += 1
             pending.step.produced.append((output.edges, body))
+        failed_for_good = pending.step.source is not None
         if settle.advance is not None:
-            source = self._books.stages[worker.stage].source(worker.index)
-            source.seq = settle.advance.next.seq
-            source.ended = settle.advance.next.finished
-            pending.step.source = (worker.stage, worker.index, settle.advance.next)
-        self._books.effects.append(Commit(pending))
+            self._promise(worker, settle.advance.next, pending, ended=failed_for_good)
+        else:
+            pending.gives_up = failed_for_good
+        self._books.commit(pending)
+
+    def _promise(
+        self, worker: WorkerRecord, after: Cursor, pending: Pending, *, ended: bool
+    ) -> None:
+        """Take a source's step: the next one has to build on it."""
+        source = self._books.stages[worker.stage].source(worker.index)
+        if ended and not after.finished:
+            after = Cursor(after.seq, after.count, after.mark, finished=True)
+        source.seq, source.ended = after.seq, after.finished
+        pending.step.source = (worker.stage, worker.index, after)
 
     def committed(self, pending: Pending) -> None:
         """Let a durable transaction be seen, and acknowledge its settle."""
@@ -80,11 +90,24 @@ class Settling:
             lease.settling -= size(spans)
             lease.live = union(lease.live, spans)
             books.give_back(lease, spans)
+        self._acknowledge(pending, ok=False)
         if pending.step.source is not None:
             stage, index, _cursor = pending.step.source
-            source = books.stages[stage].source(index)
-            source.seq, source.ended = source.cursor.seq, False
-        self._acknowledge(pending, ok=False)
+            self._rewind(books.stages[stage].source(index), pending)
+
+    def _rewind(self, source: SourceState, pending: Pending) -> None:
+        """Refuse what was built on a step that failed: it would skip that step's items."""
+        if not source.steps or source.steps[0] is not pending:
+            return
+        behind = list(source.steps)[1:]
+        source.steps.clear()
+        source.seq, source.ended = source.cursor.seq, False
+        for step in behind:
+            if step.retryable:
+                source.seq, source.ended = source.cursor.seq + 1, True
+                self._books.commit(step)
+            else:
+                self.refused(step)
 
     def _taken(self, worker: WorkerRecord, settle: Settle) -> dict[int, Spans] | None:
         """Return the indexes the settle takes from each lease, or None if any is not its own."""
@@ -171,6 +194,9 @@ class Settling:
         if cursor.count > source.cursor.count:
             source.failures = 0
         source.cursor = cursor
+        source.steps.popleft()
+        if source.steps:
+            self._books.effects.append(Commit(source.start()))
         if cursor.finished:
             self._books.maybe_finished = True
             self._books.dirty[stage] = None

@@ -31,6 +31,7 @@ class EdgeState:
     published: int = 0
     settled: int = 0
     bytes: float = 0.0  # of the bodies' unclaimed share
+    item_bytes: float = 1024.0  # mean size of the items published lately
     promised: int = 0  # items that sources have leave to emit
     hint: int = 1
 
@@ -40,17 +41,24 @@ class EdgeState:
         if self.spec.capacity_items is not None:
             return self.spec.capacity_items - self.queue.queued - self.promised
         assert self.spec.capacity_bytes is not None
-        left = self.spec.capacity_bytes - self.bytes
-        queued = self.queue.queued
-        mean = self.bytes / queued if queued and self.bytes else 1024.0
-        return int(left / mean) - self.promised if left > 0 else 0
+        fits = int((self.spec.capacity_bytes - self.bytes) / self.item_bytes)
+        if not self.queue.queued:  # an item larger than the whole bound has to pass all the same
+            fits = max(1, fits)
+        return fits - self.promised
 
     @property
     def largest_body(self) -> int:
         """Four bodies should fit an edge: producer and consumer then work at the same time."""
-        if self.spec.capacity_items is None:
-            return MOST_ITEMS
-        return max(1, min(MOST_ITEMS, self.spec.capacity_items // 4))
+        capacity = self.spec.capacity_items
+        if capacity is None:
+            assert self.spec.capacity_bytes is not None
+            capacity = int(self.spec.capacity_bytes / self.item_bytes)
+        return max(1, min(MOST_ITEMS, capacity // 4))
+
+    def measure(self, size_bytes: int, items: int) -> None:
+        """Learn the size of the items from a body that was published."""
+        each = max(1.0, size_bytes / items)
+        self.item_bytes = each if not self.published else self.item_bytes * 0.8 + each * 0.2
 
     def adapt(self, consumer: ServiceTimes) -> None:
         """Move the hint for the next body towards what its consumer can use."""
