@@ -137,6 +137,9 @@ class Books:
         """Move live indexes out of everybody's reach until their transaction is durable."""
         lease.live = subtract(lease.live, spans) if spans != lease.live else ()
         lease.settling += size(spans)
+        if lease.worker.parked is not None:
+            # Its claim ahead may have waited for empty hands, as beside or before a suspect.
+            self.dirty[lease.worker.stage] = None
 
     def commit(self, pending: Pending) -> None:
         """Have a step made durable; a source's one by one.
