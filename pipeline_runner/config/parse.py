@@ -13,13 +13,15 @@ from pipeline_runner.config.faults import placed
 from pipeline_runner.config.locate import Locator
 from pipeline_runner.config.pipeline import Pipeline, from_file
 from pipeline_runner.config.secrets import check_secrets
+from pipeline_runner.config.syntax import syntax_problem
 from pipeline_runner.config.validate import validate
-from pipeline_runner.errors import InvalidPipeline, Problem, Span, UsageError
+from pipeline_runner.errors import InvalidPipeline, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline_runner.config.locate import KeyPath
+    from pipeline_runner.errors import Problem
 
 
 def parse(
@@ -33,7 +35,7 @@ def parse(
     try:
         raw = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        return None, (_syntax_problem(error, file),)
+        return None, (syntax_problem(error, text, file),)
     data, faults, changed = substitute(raw, environ)
     faults += check_secrets(raw)
     draft, refused = validate(data, frozenset(fault.path for fault in faults))
@@ -80,9 +82,3 @@ def load(path: Path, environ: Mapping[str, str]) -> Pipeline:
 
 def _lies_in(path: KeyPath, known: set[KeyPath]) -> bool:
     return any(path[:length] in known for length in range(1, len(path) + 1))
-
-
-def _syntax_problem(error: tomli.TOMLDecodeError, file: str) -> Problem:
-    message = error.msg[:1].lower() + error.msg[1:]
-    span = Span(file, error.lineno, error.colno, error.lineno, error.colno + 1)
-    return Problem("toml-syntax", message, span)
