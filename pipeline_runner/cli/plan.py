@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +73,10 @@ def _state(pipeline: Pipeline, hosts: Sequence[Host], slots: Mapping[str, Any]) 
 
 
 def _here() -> list[Host]:
-    from pipeline_runner.observe.host import this_host
+    from pipeline_runner.agent.facts import facts
+    from pipeline_runner.plan.hosts import Host
 
-    return [this_host(head=True)]
+    return [Host(name=socket.gethostname(), head=True, **facts())]
 
 
 def _running(pipeline: Pipeline) -> tuple[State, list[Host], dict[str, int]] | None:
