@@ -112,12 +112,15 @@ class Ledger:
     def settled(self, answer: Settled) -> Cursor | None:
         """Record an acknowledgement, or a refusal whose outputs are dropped.
 
-        Returns the durable cursor that came with a refusal, for a source to go on from.
+        Returns the durable cursor that came with a refusal, for a source to go on from; its
+        leases are gone then, all of them.
         """
         owed = self.owed.pop(answer.seq, None)
         if answer.ok or owed is None:
             return None
-        # A refused settle gave its indexes back whole: what is left of those leases stays ours.
+        if answer.cursor is not None:
+            self.holdings.clear()
+        # Else it gave its indexes back whole: what is left of those leases stays ours.
         return answer.cursor
 
     def returned(self, token: Token, spans: Spans | None = None) -> None:

@@ -90,6 +90,8 @@ class Settling:
             lease.settling -= size(spans)
             lease.live = union(lease.live, spans)
             books.give_back(lease, spans)
+        if pending.worker is not None:
+            self._free_source(pending.worker)
         self._acknowledge(pending, ok=False)
         if pending.step.source is not None:
             stage, index, _cursor = pending.step.source
@@ -184,10 +186,24 @@ class Settling:
             if lease is not None and lease.worker is worker:
                 mine = lease.live if spans is None else intersect(lease.live, spans)
                 self._books.give_back(lease, mine)
-        cursor = self._cursor(worker)
+        cursor = self._free_source(worker)
         self._books.effects.append(
             Send(worker.session, Settled(settle.seq, ok=False, cursor=cursor))
         )
+
+    def _free_source(self, worker: WorkerRecord) -> Cursor | None:
+        """Take a refused source's other leases too, and return where it has to go on from.
+
+        Sequence numbers of two branches can meet: a settle built on the refused one could pass
+        for one built on another that was applied. Only a lease that is granted after the refusal,
+        and so heard after it, is used from the right cursor.
+        """
+        if not self._books.stages[worker.stage].spec.is_source:
+            return None
+        for lease in tuple(worker.leases.values()):
+            if lease.live:
+                self._books.give_back(lease, lease.live)
+        return self._cursor(worker)
 
     def _advance(self, stage: str, index: int, cursor: Cursor) -> None:
         source = self._books.stages[stage].source(index)
