@@ -60,8 +60,8 @@ def format_duration(seconds: float) -> str:
     """Return ``seconds`` in the largest unit that keeps it whole, such as "30s" or "200ms"."""
     for unit in ("d", "h", "m", "s"):
         if seconds and seconds % DURATION_UNITS[unit] == 0:
-            return f"{seconds / DURATION_UNITS[unit]:g}{unit}"
-    return f"{seconds * 1000:g}ms"
+            return f"{_plain(seconds / DURATION_UNITS[unit])}{unit}"
+    return f"{_plain(seconds * 1000)}ms"
 
 
 def format_size(size_bytes: int) -> str:
@@ -74,12 +74,16 @@ def format_size(size_bytes: int) -> str:
 
 def format_rate(rate: float) -> str:
     """Return ``rate``, items a second, such as "100/s"."""
-    return f"{rate:g}/s"
+    return f"{_plain(rate)}/s"
 
 
 def format_percent(share: float) -> str:
     """Return ``share``, 0..1, such as "25%"."""
-    return f"{share * 100:g}%"
+    return f"{_plain(share * 100)}%"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
 def part_of(share: float, count: int) -> int:
