@@ -99,9 +99,12 @@ def read(state: Path) -> list[DeadLetter]:
     return found
 
 
-def last_number(state: Path) -> int:
-    """Return the number of the newest letter, 0 if there is none."""
-    return max((letter.letter for letter in read(state)), default=0)
+def put_aside(state: Path) -> Path:
+    """Move the letters of an earlier run out of the way; return the folder they are in now."""
+    number = 1 + sum(1 for _ in state.glob("dead-*"))
+    kept = state / f"dead-{number}"
+    (state / _LOG).parent.rename(kept)
+    return kept
 
 
 def _write_once(path: Path, data: bytes) -> None:

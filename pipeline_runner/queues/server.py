@@ -120,9 +120,7 @@ class QueueServer:
 
     def died(self, died: Died) -> None:
         """Free a dead worker's leases, after everything it sent was read."""
-        self._dead[died.worker] = None
-        while len(self._dead) > _REMEMBERED_DEAD:
-            self._dead.popitem(last=False)
+        self._remember_dead(died.worker)
         connection = self._workers.get(died.worker)
         if connection is not None:
             # Its forked children may hold the socket open, so an end of file may never come.
@@ -130,10 +128,26 @@ class QueueServer:
             connection.close("its process ended")
         self.apply(lambda broker, now: broker.died(died, now))
 
+    def lost(self, host: str) -> None:
+        """Free what every worker of a dead agent's host held."""
+        for worker in tuple(self.broker.books.workers.values()):
+            connection = self._workers.get(worker.id)
+            if worker.host == host:
+                self._remember_dead(worker.id)
+                if connection is not None:
+                    connection.read_to_end()
+                    connection.close("its process ended")
+        self.apply(lambda broker, now: broker.lost(host, now))
+
     def send(self, connection: Connection, message: Any) -> None:
         """Send ``message`` to an agent or a command line."""
         connection.queue(message)
         connection.flush()
+
+    def _remember_dead(self, worker: str) -> None:
+        self._dead[worker] = None
+        while len(self._dead) > _REMEMBERED_DEAD:
+            self._dead.popitem(last=False)
 
     def _accept(self) -> None:
         assert self._listener is not None

@@ -6,6 +6,8 @@ stand in for the standard library's.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import logging
 import os
@@ -137,8 +139,10 @@ def _log_to_stderr(stage: str) -> None:
 
 
 if __name__ == "__main__":
-    # User code may leave threads behind that never end: the work is settled, so go.
     code = main()
+    # User code may leave threads behind that never end: the work is settled, so go.
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()  # noqa: SLF001  (what users registered must still run)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

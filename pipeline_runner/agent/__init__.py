@@ -1,0 +1,1 @@
+"""One process a host that starts, watches and stops workers until they are what is desired."""

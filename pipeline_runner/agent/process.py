@@ -1,0 +1,144 @@
+"""One worker process as its agent sees it: how it is started, and how it died."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.agent.lines import LineReader
+from pipeline_runner.worker.limits import resident_size
+from pipeline_runner.worker.page import READY, Page
+
+if TYPE_CHECKING:
+    from pipeline_runner.plan.reconcile import Slot
+
+# Python 3.10 does not know PYTHONSAFEPATH: a project's queue.py must not shadow the library's.
+_ENTRY = (
+    "import sys; sys.path[:] = filter(None, sys.path);"
+    "import runpy; runpy.run_module('pipeline_runner.worker', run_name='__main__')"
+)
+_EXITS = {0: "drained", 64: "finished", 65: "recycled", 66: "the head is gone"}
+
+
+@dataclass(slots=True)
+class Process:
+    """A worker. ``since`` is when ``phase`` began, monotonic seconds."""
+
+    id: str
+    slot: Slot
+    spec: str
+    popen: subprocess.Popen[bytes]
+    page: Page
+    timeout_s: float | None
+    max_memory: int | None
+    started: float
+    phase: str = "running"
+    since: float = 0.0
+    readers: list[LineReader] = field(default_factory=list)
+    last_words: str = ""
+    killed_for: str = ""  # why we killed it, if we did
+    overdue_index: int = -1
+
+    @property
+    def pid(self) -> int:
+        """The process id, also of its process group."""
+        return self.popen.pid
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether it got as far as taking work."""
+        return self.page.read()[3] == READY
+
+    def overdue(self, now: float) -> bool:
+        """Whether its item runs longer than allowed; the item is then in ``overdue_index``."""
+        if self.timeout_s is None:
+            return False
+        _token, index, item_started, _phase = self.page.read()
+        if not item_started or now - item_started <= self.timeout_s:
+            return False
+        self.overdue_index = index
+        self.killed_for = f"timeout: the item ran longer than {self.timeout_s:g} s"
+        return True
+
+    def bloated(self) -> bool:
+        """Whether one item took far more memory than allowed: it cannot be waited for."""
+        if self.max_memory is None:
+            return False
+        size = resident_size(Path(f"/proc/{self.pid}/statm"))
+        if size <= self.max_memory * 1.25:
+            return False
+        self.killed_for = f"memory: {size // 2**20} MiB, over max_memory"
+        return True
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if it is still there."""
+        if self.popen.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the process and everything it started."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return
+
+    def cause(self) -> str:
+        """Return how it died, in words; call it once it is reaped."""
+        if self.killed_for:
+            return self.killed_for
+        code = self.popen.returncode
+        if code < 0:
+            return f"died: killed by {signal.Signals(-code).name}"
+        return _EXITS.get(code, f"died: exit code {code}")
+
+
+def start(slot: Slot, fingerprint: str, spec: dict[str, Any], host: str, now: float) -> Process:
+    """Start a worker for ``slot``. Raises OSError if the system has no process to spare."""
+    worker = f"{host}/{slot.stage}[{slot.index}]/{secrets.token_hex(6)}"
+    job = {
+        **spec["job"],
+        "worker": worker,
+        "index": slot.index,
+        "host": host,
+        "parent": os.getpid(),
+    }
+    page = Page.create(job)
+    environment = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
+    environment |= spec["env"]
+    environment["PYTHONSAFEPATH"] = "1"
+    environment["RUNNER_OUTPUT"] = job["output"]
+    try:
+        popen = subprocess.Popen(
+            [sys.executable, "-c", _ENTRY, str(page.fd)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=job["root"],
+            env=environment,
+            pass_fds=(page.fd,),
+            start_new_session=True,  # Ctrl-C at a terminal is the head's to interpret
+        )
+    except OSError:
+        page.close()
+        raise
+    assert popen.stdout is not None
+    assert popen.stderr is not None
+    process = Process(
+        worker,
+        slot,
+        fingerprint,
+        popen,
+        page,
+        job["timeout_s"],
+        job["max_memory"],
+        started=now,
+        since=now,
+    )
+    process.readers = [LineReader(popen.stdout.fileno()), LineReader(popen.stderr.fileno())]
+    return process

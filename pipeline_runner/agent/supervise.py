@@ -1,0 +1,160 @@
+"""Keeps the workers of one host what they should be: starts, watches, drains, kills, reaps."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline_runner.agent.backoff import Backoff
+from pipeline_runner.agent.process import Process, start
+from pipeline_runner.plan.reconcile import Drain, Kill, Running, Slot, Start, reconcile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.agent.lines import LineReader
+    from pipeline_runner.queues.messages import Desired
+
+_FINISHED = 64
+_MOST_READS = 16  # of what a pipe still holds after its worker's death: 64 KiB each
+_ORDERLY = frozenset({0, _FINISHED, 65})
+
+
+class Watcher(Protocol):
+    """What the supervisor tells of."""
+
+    def started(self, process: Process) -> None:
+        """A worker runs: its pipes want watching."""
+
+    def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
+        """A worker is gone; what it held last is on its page."""
+
+    def failing(self, process: Process, deaths: int, retry_s: float) -> None:
+        """A worker died before it could take work."""
+
+    def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
+        """A worker wrote lines."""
+
+
+class Supervisor:
+    """The processes of one host, by pid."""
+
+    def __init__(self, host: str, watcher: Watcher) -> None:
+        self._host = host
+        self._watcher = watcher
+        self.processes: dict[int, Process] = {}
+        self._desired: dict[Slot, str] = {}
+        self._specs: dict[str, dict[str, Any]] = {}
+        self._grace_s = 30.0
+        self._backoff: dict[Slot, Backoff] = {}
+        self._finished: set[Slot] = set()  # their stage has ended: nothing to start again
+
+    def want(self, desired: Desired) -> None:
+        """Take over a new desired state."""
+        self._specs = desired.specs
+        self._grace_s = desired.grace_s
+        self._desired = {
+            Slot(stage, index): desired.specs[stage]["fingerprint"]
+            for stage, indexes in desired.slots.items()
+            for index in indexes
+        }
+        self._finished &= self._desired.keys()
+        for slot in self._backoff.keys() - self._desired.keys():
+            del self._backoff[slot]
+
+    def want_nothing(self, grace_s: float) -> None:
+        """Drain everything."""
+        self._desired, self._grace_s = {}, grace_s
+
+    def reconcile(self, now: float) -> None:
+        """Do what brings the processes nearer to what is desired."""
+        actual = [
+            Running(
+                p.slot, p.pid, p.spec, "draining" if p.phase == "draining" else "running", p.since
+            )
+            for p in self.processes.values()
+        ]
+        startable = {
+            slot: spec
+            for slot, spec in self._desired.items()
+            if slot not in self._finished and self._may_start(slot, now)
+        }
+        running = {worker.slot for worker in actual}
+        desired = {s: f for s, f in self._desired.items() if s in running or s in startable}
+        for action in reconcile(desired, actual, now, self._grace_s):
+            match action:
+                case Start():
+                    self._start(action.slot, action.spec, now)
+                case Drain():
+                    process = self.processes[action.pid]
+                    process.phase, process.since = "draining", now
+                    process.signal(signal.SIGTERM)
+                case Kill():
+                    self.processes[action.pid].killed_for = "died: its grace ran out"
+                    self.processes[action.pid].kill()
+
+    def check(self, now: float) -> None:
+        """Kill what runs too long or grew too large, and go on with what is due."""
+        for process in self.processes.values():
+            if not process.killed_for and (process.overdue(now) or process.bloated()):
+                process.kill()
+        self.reconcile(now)
+
+    def reap(self, now: float) -> None:
+        """Bury the processes that have ended, and replace them."""
+        for process in tuple(self.processes.values()):
+            if process.popen.poll() is not None:
+                del self.processes[process.pid]
+                self._bury(process, now)
+        self.reconcile(now)
+
+    def kill_all(self) -> None:
+        """Kill every worker at once."""
+        for process in self.processes.values():
+            process.kill()
+
+    def read(self, process: Process, reader: LineReader) -> bool:
+        """Pass on what a worker wrote; False at the end of its stream."""
+        lines = reader.read()
+        ended = lines is None
+        lines = reader.rest() if lines is None else lines
+        if lines:
+            if reader is process.readers[1] and lines[-1].strip():
+                process.last_words = lines[-1].strip()
+            self._watcher.printed(process, reader, lines)
+        return not ended
+
+    def _may_start(self, slot: Slot, now: float) -> bool:
+        backoff = self._backoff.get(slot)
+        return backoff is None or backoff.not_before <= now
+
+    def _start(self, slot: Slot, fingerprint: str, now: float) -> None:
+        process = start(slot, fingerprint, self._specs[slot.stage], self._host, now)
+        self.processes[process.pid] = process
+        self._watcher.started(process)
+
+    def _bury(self, process: Process, now: float) -> None:
+        process.kill()  # what it forked and left behind
+        for reader in process.readers:
+            # Bounded: what it daemonised may hold the pipe open and write on for ever.
+            for _ in range(_MOST_READS):
+                if not self.read(process, reader):
+                    break
+        token, _index, _started, _phase = process.page.read()
+        code = process.popen.returncode
+        ready = process.was_ready
+        expected = code in _ORDERLY or process.phase == "draining"
+        if code == _FINISHED:
+            self._finished.add(process.slot)
+        self._watcher.died(process, token, process.cause(), expected=expected)
+        if ready or expected:
+            self._backoff.pop(process.slot, None)
+        if not ready and not expected and process.slot in self._desired:
+            backoff = self._backoff.setdefault(process.slot, Backoff())
+            retry_s = backoff.died(now)
+            process.last_words = process.last_words or process.cause()
+            self._watcher.failing(process, backoff.deaths, retry_s)
+        for stream in (process.popen.stdout, process.popen.stderr):
+            if stream is not None:
+                stream.close()
+        process.page.close()

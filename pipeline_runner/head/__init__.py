@@ -1,0 +1,1 @@
+"""The process of ``runner up``: queues, desired state, and the answers to the command line."""

@@ -1,0 +1,96 @@
+"""Where a head can be found: its lock, its socket and its ``head.json``."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline_runner import __version__
+from pipeline_runner.errors import AlreadyRunning, NoHead, UsageError
+
+_LONGEST_SOCKET_PATH = 107  # bytes; the kernel's sockaddr_un has no room for more
+
+
+class Address:
+    """A head's claim to a state folder, for as long as it lives."""
+
+    def __init__(self, state: Path, name: str) -> None:
+        self._state = state
+        self._name = name
+        self._lock: int | None = None
+        self._elsewhere: Path | None = None
+        self.socket = state / "head.sock"
+
+    def take(self) -> None:
+        """Lock the state folder, making it if need be.
+
+        Raises AlreadyRunning if a head has it, UsageError if it cannot be made.
+        """
+        try:
+            for folder in (self._state.parent, self._state):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(
+                f"cannot use {self._state}: {error.strerror}",
+                hint="`state` in [server] names another folder",
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            self._lock = None
+            raise self._taken() from error
+        if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
+            self._elsewhere = Path(tempfile.mkdtemp(prefix="runner-"))  # 0700 by itself
+            self.socket = self._elsewhere / "head.sock"
+        self.socket.unlink(missing_ok=True)  # a killed head's: we hold the lock
+
+    def announce(self) -> None:
+        """Write ``head.json`` in one step: whoever finds it can connect."""
+        facts = {
+            "pid": os.getpid(),
+            "name": self._name,
+            "socket": str(self.socket),
+            "version": __version__,
+            "started": time.time(),
+        }
+        part = self._state / "head.json.part"
+        part.write_text(json.dumps(facts) + "\n")
+        part.replace(self._state / "head.json")
+
+    def leave(self) -> None:
+        """Take everything back; does nothing where nothing was taken."""
+        if self._lock is None:
+            return
+        (self._state / "head.json").unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)
+        if self._elsewhere is not None:
+            shutil.rmtree(self._elsewhere, ignore_errors=True)
+        os.close(self._lock)
+        self._lock = None
+
+    def _taken(self) -> AlreadyRunning:
+        try:
+            pid = f"by pid {find(self._state)['pid']}"
+        except NoHead:
+            pid = "by a head that is just starting"
+        return AlreadyRunning(
+            f"{self._name} runs already, {pid}",
+            hint="look at it with `runner ps`, stop it with `runner down`",
+        )
+
+
+def find(state: Path) -> dict[str, Any]:
+    """Return what a head wrote of itself in ``state``. Raises NoHead if there is none."""
+    try:
+        facts: dict[str, Any] = json.loads((state / "head.json").read_text())
+    except (OSError, ValueError) as error:
+        raise NoHead("no head runs this pipeline here", hint="start it: runner up") from error
+    return facts

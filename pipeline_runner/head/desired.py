@@ -1,0 +1,50 @@
+"""From a pipeline to what a host is told to run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.plan.spec import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline_runner.config.pipeline import Pipeline
+
+
+def specs(pipeline: Pipeline, socket: Path, release: str, counts: dict[str, int]) -> dict[str, Any]:
+    """Return each stage's spec: its fingerprint, its job but for the slot, its environment.
+
+    ``counts`` are the workers of each stage over all hosts.
+    """
+    return {
+        name: _spec(pipeline, name, socket, release, counts.get(name, 0))
+        for name in pipeline.stages
+    }
+
+
+def _spec(pipeline: Pipeline, name: str, socket: Path, release: str, count: int) -> dict[str, Any]:
+    stage = pipeline.stages[name]
+    batch = stage.batch
+    job = {
+        "socket": os.fspath(socket),
+        "pipeline": pipeline.name,
+        "stage": name,
+        "kind": pipeline.kind(name),
+        "run": stage.run,
+        "count": count,
+        "root": os.fspath(pipeline.root),
+        "output": os.fspath(pipeline.root),
+        "release": release,
+        "outs": [{"edge": edge.name, "tags": edge.tags} for edge in pipeline.outputs(name)],
+        "batch": None
+        if batch is None
+        else {"count": batch.count, "bytes": batch.bytes, "period_s": batch.period},
+        "concurrency": stage.concurrency,
+        "timeout_s": stage.timeout,
+        "max_items": stage.max_items,
+        "max_memory": stage.max_memory,
+        "again": stage.restart == "again",
+    }
+    return {"fingerprint": fingerprint(stage, release), "job": job, "env": stage.env}

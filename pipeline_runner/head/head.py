@@ -1,0 +1,396 @@
+"""The head: one run of one pipeline, from the first worker to the summary."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline_runner import events
+from pipeline_runner.errors import ExitCode, RunnerError
+from pipeline_runner.head import answers
+from pipeline_runner.head.address import Address
+from pipeline_runner.head.desired import specs
+from pipeline_runner.head.ending import Standing, next_step
+from pipeline_runner.head.hosts import Hosts
+from pipeline_runner.head.local_agent import LocalAgent
+from pipeline_runner.head.logs import LogFiles
+from pipeline_runner.head.view import View
+from pipeline_runner.queues import deadletters
+from pipeline_runner.queues.broker import Broker
+from pipeline_runner.queues.effects import Failed, Finished, Stopped
+from pipeline_runner.queues.messages import Answer, Ask, Beat, Desired, Died, Lines, Report
+from pipeline_runner.queues.server import QueueServer
+from pipeline_runner.queues.topology import topology_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.observe.screen import Screen
+    from pipeline_runner.observe.snapshot import RunState, Snapshot
+    from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.effects import Effect
+    from pipeline_runner.queues.messages import Hello
+    from pipeline_runner.queues.transaction import Letter
+
+LOOK_S = 0.25
+AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
+_SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """How to run. ``fresh`` forgets what an earlier run left; without ``work`` no worker runs."""
+
+    fresh: bool = False
+    work: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How it ended; ``lost`` items were queued or in work when it had to stop."""
+
+    exit_code: ExitCode
+    snapshot: Snapshot
+    lost: int
+
+
+def run(pipeline: Pipeline, screen: Screen, options: UpOptions) -> RunResult:
+    """Run ``pipeline`` until its end or a signal, telling ``screen``.
+
+    For the main thread. Raises AlreadyRunning if another head has its state folder.
+    """
+    address = Address(pipeline.state_dir, pipeline.name)
+    address.take()
+    try:
+        return asyncio.run(_run(pipeline, screen, options, address))
+    finally:
+        address.leave()
+
+
+async def _run(
+    pipeline: Pipeline, screen: Screen, options: UpOptions, address: Address
+) -> RunResult:
+    return await Head(pipeline, screen, options, address).run()
+
+
+class Head:
+    """Joins the broker's server, the agents and whoever watches."""
+
+    def __init__(
+        self, pipeline: Pipeline, screen: Screen, options: UpOptions, address: Address
+    ) -> None:
+        self._pipeline = pipeline
+        self._screen = screen
+        self._options = options
+        self._address = address
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        state = pipeline.state_dir
+        self._broker = Broker(topology_of(pipeline), run=secrets.token_hex(8))
+        self._server = QueueServer(self._broker, self, state, most_item=pipeline.server.max_item)
+        self._hosts = Hosts(pipeline)
+        self._view = View(pipeline, self._broker, self._started)
+        self._logs = LogFiles(state)
+        log = state / "logs" / "agent.log"
+        self._agent = LocalAgent(address.socket, socket.gethostname(), log)
+        self._ended: set[str] = set()  # stages whose end a worker has heard
+        self._draining_until: float | None = None
+        self._asked_at: float | None = None
+        self._stop_code: ExitCode | None = None
+        self._failed = False
+        self._stopping = False
+        self._left = asyncio.Event()
+        self._looked_at = -LOOK_S
+
+    async def run(self) -> RunResult:
+        """Serve until the run is over; see :func:`run`."""
+        self._put_letters_aside()
+        for number in _SIGNALS:
+            self._loop.add_signal_handler(number, self._on_signal, number)
+        self._server.listen(self._address.socket)
+        self._address.announce()
+        if self._options.work:
+            self._agent.start()
+        try:
+            while not self._left.is_set():
+                self._look()
+                try:
+                    await asyncio.wait_for(self._left.wait(), LOOK_S)
+                except asyncio.TimeoutError:
+                    continue
+        finally:
+            lost = self._remaining()
+            final = self._snapshot()
+            self._server.close()
+            await self._loop.run_in_executor(None, self._agent.stop)
+            self._logs.close()
+        self._screen.close(final, lost)
+        return RunResult(self._exit_code(lost), final, lost)
+
+    # What the server asks of a head.
+
+    def peer_joined(self, connection: Connection, hello: Hello) -> None:
+        """An agent is here: plan with its host, and tell it what to run."""
+        if hello.role != "agent":
+            return
+        self._hosts.join(connection, hello, self._loop.time())
+        assert self._hosts.plan is not None
+        for warning in self._hosts.plan.warnings:
+            self.warn(warning)
+        for stage, count in self._hosts.plan.pending.items():
+            self.warn(
+                f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed",
+                f"runner why {stage}",
+            )
+        self._publish()
+
+    def peer_said(self, connection: Connection, message: Any) -> None:
+        """An agent reports, or a command line asks."""
+        match message:
+            case Beat():
+                self._hosts.beat(connection.peer, message, self._loop.time())
+            case Died():
+                self._server.died(message)
+            case Lines():
+                self._printed(connection.peer, message)
+            case Report():
+                self._reported(message)
+            case Ask():
+                self._server.send(connection, self._answer(message))
+            case _:
+                connection.close(f"a {connection.role} does not send {type(message).__name__}")
+
+    def peer_left(self, connection: Connection) -> None:
+        """An agent is gone, and its workers with it: their items are free."""
+        if connection.role != "agent" or self._stopping_for_good():
+            return
+        self.warn(f"the agent of {connection.peer} died; its workers start again")
+        self._hosts.leave(connection.peer)
+        self._server.lost(connection.peer)
+        if self._options.work and connection.peer == socket.gethostname():
+            self._agent.start()
+
+    def decided(self, effect: Effect) -> None:
+        """The broker decided something worth telling."""
+        now = time.time()
+        match effect:
+            case Failed():
+                self._screen.event(
+                    events.ItemFailed(
+                        now,
+                        effect.stage,
+                        effect.item_id,
+                        effect.attempt,
+                        effect.attempts,
+                        effect.error,
+                        effect.retry_s,
+                    )
+                )
+            case Finished():
+                self._screen.event(events.StageFinished(now, effect.stage))
+            case Stopped():
+                self._failed = True
+                self._screen.event(
+                    events.Notice(
+                        now,
+                        "error",
+                        f"{effect.stage} failed for good and says on_failure = stop: "
+                        f"{effect.error}",
+                    )
+                )
+                self._drain(0.0)
+
+    def lettered(self, letters: Sequence[Letter]) -> None:
+        """Dead letters are on disk: say so."""
+        for letter in letters:
+            self._screen.event(
+                events.DeadLettered(
+                    time.time(),
+                    letter.letter,
+                    letter.stage,
+                    letter.item_id,
+                    letter.host,
+                    letter.error,
+                )
+            )
+
+    def warn(self, text: str, hint: str = "") -> None:
+        """Tell the person who watches."""
+        self._screen.event(events.Notice(time.time(), "warning", text, hint))
+
+    # What moves a run on.
+
+    def _publish(self) -> None:
+        """Tell each host what it should run now."""
+        counts = self._hosts.desired()
+        every = specs(self._pipeline, self._address.socket, "", dict(counts))
+        self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
+        for name, member in self._hosts.members.items():
+            mine = {} if self._stopping else dict(self._hosts.slots.get(name, {}))
+            if self._draining_until is not None:
+                mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
+            grace_s = 0.0 if self._stop_code is not None else self._pipeline.reload.grace
+            desired = Desired(1, "", every, mine, grace_s)
+            self._server.send(member.connection, desired)
+
+    def _count_sources(self, broker: Broker, counts: Mapping[str, int]) -> None:
+        for stage in self._pipeline.sources:
+            broker.processes(stage, max(1, counts.get(stage, 0)))
+
+    def _look(self) -> None:
+        """Show the run as it is, and see whether it is over."""
+        now = self._loop.time()
+        if now - self._looked_at >= LOOK_S * 0.9:
+            self._looked_at = now
+            self._screen.snapshot(self._snapshot())
+            self._logs.flush()
+        self._step()
+
+    def _step(self) -> None:
+        standing = Standing(
+            finished=self._finished() and self._server.idle,
+            draining_until=self._draining_until,
+            stop_now=self._stop_code is not None,
+            source_workers=sum(map(self._hosts.running, self._pipeline.sources)),
+            remaining=self._remaining(),
+            workers=self._hosts.running(),
+        )
+        match next_step(standing, self._loop.time()):
+            case "stop workers" if not self._stopping:
+                self._stopping = True
+                self._publish()
+            case "leave":
+                self._left.set()
+            case _:
+                pass
+
+    def _finished(self) -> bool:
+        stages = self._broker.books.stages
+        return all(
+            stage.finished and (name in self._ended or not self._hosts.desired().get(name))
+            for name, stage in stages.items()
+        )
+
+    def _remaining(self) -> int:
+        return sum(edge.remaining for edge in self._broker.books.edges.values())
+
+    def _stopping_for_good(self) -> bool:
+        return self._stopping or self._left.is_set()
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        now = self._loop.time()
+        if self._asked_at is None:
+            self._asked_at = now
+            self._drain(self._pipeline.reload.grace)
+        elif now - self._asked_at >= AGAIN_AFTER_S:
+            self._stop_now(_SIGNALS[number])
+
+    def _drain(self, grace_s: float) -> None:
+        """Stop the sources and let the backlog drain for at most ``grace_s`` seconds."""
+        if self._draining_until is None:
+            self._draining_until = self._loop.time() + grace_s
+            self._publish()
+            self._look()
+
+    def _stop_now(self, code: ExitCode) -> None:
+        if self._stop_code is None:
+            self._stop_code = code
+            self._stopping = True
+            self._publish()
+            self._look()
+
+    def _printed(self, host: str, message: Lines) -> None:
+        for line in message.lines:
+            stream: Literal["stdout", "stderr"]
+            stream = "stderr" if line.stream == "stderr" else "stdout"
+            printed = events.Printed(
+                line.ts, host, line.stage, line.index, line.pid, stream, line.text
+            )
+            self._screen.event(printed)
+            self._logs.write(printed)
+
+    def _reported(self, report: Report) -> None:
+        fields = report.fields
+        match report.kind:
+            case "WorkerStarted":
+                self._hosts.started(
+                    fields["host"],
+                    fields["pid"],
+                    fields["stage"],
+                    fields["index"],
+                    self._loop.time(),
+                )
+                self._screen.event(events.WorkerStarted(**fields))
+            case "WorkerExited":
+                self._hosts.exited(fields["host"], fields["pid"])
+                if fields["cause"] == "finished":
+                    self._ended.add(fields["stage"])
+                self._screen.event(events.WorkerExited(**fields))
+                self._step()
+            case "WorkerFailing":
+                self._view.failing[fields["stage"]] = fields["reason"]
+                self._screen.event(events.WorkerFailing(**fields))
+
+    def _answer(self, ask: Ask) -> Answer:
+        try:
+            return Answer(self._result(ask))
+        except RunnerError as error:
+            return Answer(error=error.message, hint=error.hint)
+
+    def _result(self, ask: Ask) -> dict[str, Any]:
+        match ask.verb:
+            case "ps":
+                return self._snapshot().as_json()
+            case "why":
+                return answers.explain(self._pipeline, self._hosts, str(ask.arguments["stage"]))
+            case "plan":
+                return answers.plan(self._hosts)
+            case "down":
+                if ask.arguments.get("now"):
+                    self._loop.call_soon(self._stop_now, ExitCode.TERMINATED)
+                else:
+                    self._loop.call_soon(self._drain, self._pipeline.reload.grace)
+                return {}
+        raise RunnerError(f"this head does not know {ask.verb!r}", hint="its version may be older")
+
+    def _snapshot(self) -> Snapshot:
+        desired = self._hosts.desired()
+        hosts = [member.report for member in self._hosts.members.values()]
+        return self._view.snapshot(
+            self._loop.time(), state=self._state(), desired=desired, hosts=hosts
+        )
+
+    def _state(self) -> RunState:
+        if self._failed:
+            return "failed"
+        if self._finished():
+            return "finished"
+        if self._stop_code is not None or (self._left.is_set() and self._draining_until):
+            return "stopped"
+        if self._draining_until is not None:
+            return "draining"
+        return "running" if self._hosts.running() else "starting"
+
+    def _exit_code(self, lost: int) -> ExitCode:
+        if self._stop_code is not None:
+            return self._stop_code
+        dead = any(stage.dead for stage in self._broker.books.stages.values())
+        return ExitCode.ERRORS if dead or lost or self._failed else ExitCode.OK
+
+    def _put_letters_aside(self) -> None:
+        """Keep an earlier run's dead letters apart from this one's."""
+        count = len(deadletters.read(self._pipeline.state_dir))
+        if count:
+            kept = deadletters.put_aside(self._pipeline.state_dir)
+            shown = os.path.relpath(kept, self._pipeline.root)
+            letters = "1 dead letter" if count == 1 else f"{count} dead letters"
+            self._screen.event(
+                events.Notice(time.time(), "info", f"{letters} of an earlier run went to {shown}")
+            )
