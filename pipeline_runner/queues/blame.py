@@ -73,7 +73,7 @@ class Blame:
         guilty = self._guilty(running, died)
         pending = Pending(Transaction(), retryable=True)
         for lease in running:
-            for lo, hi in lease.live:
+            for lo, hi in lease.live if lease.edge else ():
                 if guilty is None:
                     item = Range(lease.body, lo, hi, lease.attempts, suspect=True)
                     pending.step.requeued.append(Requeue(lease.edge, item))

@@ -81,7 +81,8 @@ class Books:
         for (stage, index), cursor in durable.cursors.items():
             self.stages[stage].sources[index] = SourceState(cursor, cursor.seq, cursor.finished)
         self.next_body = durable.next_body
-        self.next_letter = len(durable.letters) + 1
+        # Not their count: a letter whose commit failed leaves a gap.
+        self.next_letter = max((letter.letter for letter in durable.letters), default=0) + 1
 
     def alarm(self, due: float) -> None:
         """Ask the shell to call ``tick`` at ``due``, or earlier."""
@@ -170,8 +171,8 @@ class Books:
         source = stage.source(lease.worker.index)
         if source.lease == lease.token:
             source.lease = 0
-            self.dirty[lease.worker.stage] = None
         self.unpromise(stage, lease)
+        self.dirty[lease.worker.stage] = None
 
     def unpromise(self, stage: StageState, lease: Lease) -> None:
         """Take back a source's leave to emit: its items have come, or never will."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.messages import Adopt, Claim, Done, Held, Settle
-from pipeline_runner.queues.ranges import size, subtract
+from msgspec.structs import replace
+
+from pipeline_runner.queues.messages import Adopt, Claim, Held, Settle
+from pipeline_runner.queues.ranges import size, subtract, union
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
         Adopted,
         Advance,
         Cursor,
+        Done,
         Failure,
         Granted,
         Output,
@@ -99,13 +102,14 @@ class Ledger:
             items,
             busy_s,
         )
-        owed = Owed(message, data)
+        taken: dict[Token, Spans] = {}
         for one in done:
-            holding = self.holdings[one.token]
-            self._take(owed, holding, holding.spans if one.spans is None else one.spans)
+            taken[one.token] = self.holdings[one.token].spans if one.spans is None else one.spans
         for failure in failed:
-            holding = self.holdings[failure.token]
-            self._take(owed, holding, ((failure.index, failure.index + 1),))
+            index: Spans = ((failure.index, failure.index + 1),)
+            taken[failure.token] = union(taken.get(failure.token, ()), index)
+        # One for each lease, however many ways its items went: each is adopted as one lease.
+        owed = Owed(message, data, [self._take(token, spans) for token, spans in taken.items()])
         self.owed[message.seq] = owed
         return message
 
@@ -167,47 +171,30 @@ class Ledger:
             )
 
     def _renamed(self, owed: Owed, tokens: list[Token]) -> Owed:
-        tokens_now = {taken.token: token for taken, token in zip(owed.taken, tokens, strict=True)}
-        old = owed.settle
-        settle = Settle(
-            self.next_seq(),
-            tuple(
-                Done(tokens_now[taken.token], taken.spans)
-                for taken in owed.taken
-                if taken.token in {done.token for done in old.done}
-            ),
-            old.outputs,
-            old.staged,
-            tuple(
-                type(f)(tokens_now[f.token], f.index, f.error, f.traceback, f.cause, f.payload)
-                for f in old.failed
-            ),
-            old.advance,
-            None,
+        now = {taken.token: token for taken, token in zip(owed.taken, tokens, strict=True)}
+        before = owed.settle
+        settle = replace(
+            before,
+            seq=self.next_seq(),
+            done=tuple(replace(done, token=now[done.token]) for done in before.done),
+            failed=tuple(replace(fault, token=now[fault.token]) for fault in before.failed),
+            claim=None,
         )
-        renamed = Owed(settle, owed.data)
-        renamed.taken = [
-            Holding(tokens_now[t.token], t.edge, t.body, t.spans, t.attempts, t.suspect)
+        taken = [
+            Holding(now[t.token], t.edge, t.body, t.spans, t.attempts, t.suspect)
             for t in owed.taken
         ]
-        self.owed[settle.seq] = renamed
+        renamed = self.owed[settle.seq] = Owed(settle, owed.data, taken)
         return renamed
 
-    def _take(self, owed: Owed, holding: Holding, spans: Spans) -> None:
-        owed.taken.append(
-            Holding(
-                holding.token,
-                holding.edge,
-                holding.body,
-                spans,
-                holding.attempts,
-                holding.suspect,
-            )
-        )
+    def _take(self, token: Token, spans: Spans) -> Holding:
+        holding = self.holdings[token]
         left = () if spans is holding.spans else subtract(holding.spans, spans)
+        taken = Holding(token, holding.edge, holding.body, spans, holding.attempts, holding.suspect)
         holding.spans = left
         if not left:
-            del self.holdings[holding.token]
+            del self.holdings[token]
+        return taken
 
 
 def _held(holding: Holding) -> Held:

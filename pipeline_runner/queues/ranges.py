@@ -35,14 +35,14 @@ def union(first: Spans, second: Spans) -> Spans:
 
 
 def intersect(first: Spans, second: Spans) -> Spans:
-    """Return the indexes that both hold."""
+    """Return the indexes that both hold, each once even if a peer named it twice."""
     found = [
         (max(lo, other_lo), min(hi, other_hi))
         for lo, hi in first
         for other_lo, other_hi in second
         if max(lo, other_lo) < min(hi, other_hi)
     ]
-    return tuple(sorted(found))
+    return union(tuple(found), ())
 
 
 def subtract(spans: Spans, taken: Spans) -> Spans:

@@ -128,7 +128,7 @@ class Settling:
             if lease is None or lease.worker is not worker or not _within(one, lease.live):
                 return None
             before = taken.get(failure.token, ())
-            if intersect(before, one):
+            if lease.edge and intersect(before, one):  # a source may lose several values at once
                 return None
             taken[failure.token] = union(before, one)
         return taken if taken and self._advances(worker, settle) else None
@@ -147,6 +147,7 @@ class Settling:
         staged = {key for done in settle.done for key in self._books.leases[done.token].staged}
         return (
             all(output.edges and edges.issuperset(output.edges) for output in settle.outputs)
+            and all(len(set(output.edges)) == len(output.edges) for output in settle.outputs)
             and all(output.n > 0 for output in settle.outputs)
             and staged.issuperset(settle.staged)
         )
@@ -167,14 +168,16 @@ class Settling:
         if lease.edge and consumed:
             pending.step.consumed.append((lease.edge, lease.body, consumed))
         if lease.credit:
-            self._refund(lease, settle)
+            self._refund(lease, settle, pending)
         self._books.settling(lease, spans)
         pending.settling.append((lease, spans))
 
-    def _refund(self, lease: Lease, settle: Settle) -> None:
+    def _refund(self, lease: Lease, settle: Settle, pending: Pending) -> None:
         stage = self._books.stages[lease.worker.stage]
         if stage.limit is not None:
-            stage.limit.refund(max(0, lease.credit - sum(o.n for o in settle.outputs)))
+            emitted = sum(output.n for output in settle.outputs)
+            emitted += sum(body.n for _edges, body in pending.step.produced)  # staged before
+            stage.limit.refund(max(0, lease.credit - emitted))
 
     def _refuse(self, worker: WorkerRecord, settle: Settle) -> None:
         named = [(done.token, done.spans) for done in settle.done]
