@@ -1,0 +1,3 @@
+"""Fixed."""
+from __future__ import annotations
+TRACES: list = []
