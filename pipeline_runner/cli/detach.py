@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline_runner.cli.place import head_pid
 from pipeline_runner.errors import ExitCode, TimedOut
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def detach(pipeline: Pipeline, manner: Manner, *, no_work: bool, fresh: bool) ->
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
-    if not _wait_for_head(pipeline.state_dir / "head.json", child):
+    if not _wait_for_head(pipeline.state_dir, child):
         for line in log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]:
             click.echo(line, err=True)
         return child.returncode
@@ -62,11 +63,11 @@ def detach(pipeline: Pipeline, manner: Manner, *, no_work: bool, fresh: bool) ->
     return ExitCode.OK
 
 
-def _wait_for_head(address: Path, child: subprocess.Popen[bytes]) -> bool:
+def _wait_for_head(state_dir: Path, child: subprocess.Popen[bytes]) -> bool:
     """Wait until ``child`` has left its address; False if it ended instead."""
     give_up_at = time.monotonic() + _PATIENCE_S
     while time.monotonic() < give_up_at:
-        if _pid_in(address) == child.pid:
+        if head_pid(state_dir) == child.pid:
             # Nobody waits for it any more: it is init's child when this process ends.
             child.returncode = 0
             return True
@@ -75,17 +76,8 @@ def _wait_for_head(address: Path, child: subprocess.Popen[bytes]) -> bool:
         time.sleep(_LOOK_EVERY_S)
     raise TimedOut(
         f"the head, pid {child.pid}, did not answer within {_PATIENCE_S:.0f} s",
-        hint=f"it is still starting; its words are in {_short(address.parent / 'logs' / 'up.log')}",
+        hint=f"it is still starting; its words are in {_short(state_dir / 'logs' / 'up.log')}",
     )
-
-
-def _pid_in(address: Path) -> int | None:
-    """Return the pid in a head's address file: a head that crashed may have left its own."""
-    try:
-        pid = json.loads(address.read_bytes())["pid"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    return pid if isinstance(pid, int) else None
 
 
 def _short(path: Path) -> str:

@@ -59,8 +59,11 @@ def _wait(state_dir: Path, manner: Manner) -> None:
         try:
             left = waiting_for(Snapshot.from_json(ask(state_dir, "ps")))
         except NoHead:
-            return
+            break
         if left and not said and not manner.quiet:
             say.note(f"waits for {left}")
             said = left
+        time.sleep(_LOOK_EVERY_S)
+    # It stops answering a little before its process, and what that still writes, has ended.
+    while place.head_pid(state_dir) is not None:
         time.sleep(_LOOK_EVERY_S)

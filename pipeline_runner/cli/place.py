@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,3 +81,18 @@ def _by_running_head(file: Path) -> Path | None:
     except OSError:
         return None
     return heads[0].parent if len(heads) == 1 else None
+
+
+def head_pid(state_dir: Path) -> int | None:
+    """Return the pid of the head that lives in ``state_dir``, None if there is none.
+
+    A head that was killed leaves its address behind; it does not count.
+    """
+    try:
+        pid = json.loads((state_dir / "head.json").read_bytes())["pid"]
+        os.kill(pid, 0)  # no signal: only asks whether it is there
+    except PermissionError:
+        return int(pid)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return int(pid)

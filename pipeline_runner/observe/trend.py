@@ -72,8 +72,16 @@ def eta_s(snapshot: Snapshot, trend: Trend, stage: StageView) -> float | None:
     backlog = queued_for(snapshot, stage.name)
     if backlog == 0:
         return 0.0
+    if not _fed(snapshot, stage.name):
+        return backlog / stage.in_rate if stage.in_rate > 0 else None
     growth = stage_growth(snapshot, trend, stage.name)
     # A twentieth of the throughput is noise: batches settle in steps.
     if abs(growth) <= 0.05 * stage.in_rate:
         return None
     return float("inf") if growth > 0 else backlog / -growth
+
+
+def _fed(snapshot: Snapshot, stage: str) -> bool:
+    """Whether anything may still come: a stage before it has not finished."""
+    before = {edge.from_ for edge in snapshot.edges if edge.to == stage}
+    return any(each.state != "finished" for each in snapshot.stages if each.name in before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import types
 from dataclasses import dataclass, field
@@ -84,6 +85,18 @@ def test_down_waits_until_no_head_answers(
     assert head.asked == [("down", {"now": False}), ("ps", {}), ("ps", {})]
     assert "waits for list (1 in work)" in ended.err
     assert ended.err.endswith("stopped\n")
+
+
+def test_down_does_not_wait_for_a_head_that_was_killed(
+    runner: Callable[..., Any], project: Path, head: Head
+) -> None:
+    head.answers = {"down": {}}
+    state = project / ".runner" / "squares"
+    state.mkdir(parents=True)
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    (state / "head.json").write_text(json.dumps({"pid": int(gone.stdout)}))
+    assert runner("down").code == 0
 
 
 def test_down_now_needs_a_yes_where_nobody_can_be_asked(

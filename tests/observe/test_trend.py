@@ -49,3 +49,13 @@ def test_eta_follows_the_backlog(backlogs: tuple[int, int], eta: float | None) -
 
 def test_a_source_has_no_eta() -> None:
     assert eta_s(run(), Trend(), stage("list", "source")) is None
+
+
+def test_once_nothing_more_can_come_the_eta_is_the_backlog_at_the_present_pace() -> None:
+    snapshot = run(
+        stages=(stage("list", "source", state="finished"), stage("resize")),
+        edges=(edge("list", "resize", 300),),
+    )
+    growing = watched(200, 300)
+    assert eta_s(snapshot, growing, stage("resize", in_rate=20.0)) == 15.0
+    assert eta_s(snapshot, growing, stage("resize", in_rate=0.0)) is None
