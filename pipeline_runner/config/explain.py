@@ -123,6 +123,8 @@ def _listing(table: type[Model]) -> list[str]:
 
 
 def _facts(holder: type[Model], info: FieldInfo, key: str) -> list[str]:
+    if holder is File:
+        return [f"Written:  {_header(key, info)}", *(["Required."] if info.is_required() else [])]
     node = _node(holder, key)
     facts = [f"Type:     {type_words(node)}"]
     if info.is_required():
