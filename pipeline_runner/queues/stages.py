@@ -48,12 +48,12 @@ class EdgeState:
 
     @property
     def largest_body(self) -> int:
-        """Four bodies should fit an edge: producer and consumer then work at the same time."""
+        """Two bodies should fit an edge, beside the two that producer and consumer work on."""
         capacity = self.spec.capacity_items
         if capacity is None:
             assert self.spec.capacity_bytes is not None
             capacity = int(self.spec.capacity_bytes / self.item_bytes)
-        return max(1, min(MOST_ITEMS, capacity // 4))
+        return max(1, min(MOST_ITEMS, capacity // 2))
 
     def measure(self, size_bytes: int, items: int) -> None:
         """Learn the size of the items from a body that was published."""

@@ -176,7 +176,12 @@ class ItemLoop:
         done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, bad)
         if not done and not failures:
             return
-        staged = [key for i in range(lo, done_to) if i not in bad for key in self._staged_of(i)]
+        staged = [
+            key
+            for index, keys in self._staged.items()
+            if lo <= index < done_to and index not in bad
+            for key in keys
+        ]
         claim = None
         if last and not link.stopping and not link.claiming and self._wants_more():
             claim = link.new_claim(self._limits.cap(self._pace.want()))
@@ -194,9 +199,6 @@ class ItemLoop:
 
     def _prefetches(self, lease: Granted) -> bool:
         return self._pace.prefetches and self._limits.prefetches and not lease.suspect
-
-    def _staged_of(self, index: int) -> list[int]:
-        return self._staged.get(index, []) if self._staged else []
 
     def _wants_more(self) -> bool:
         if self._limits.reached:
