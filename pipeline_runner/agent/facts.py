@@ -36,7 +36,7 @@ def usable_cores() -> int:
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
+            cores = min(cores, -(-int(quota) // int(period)))
     return cores
 
 

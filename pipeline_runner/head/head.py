@@ -89,6 +89,7 @@ class Head:
         self._pipeline = pipeline
         self._screen = screen
         self._options = options
+        self._text = pipeline.file.read_text(encoding="utf-8")
         self._address = address
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
@@ -165,7 +166,7 @@ class Head:
             case Ask():
                 self._server.send(connection, self._answer(message))
             case _:
-                connection.close(f"a {connection.role} does not send {type(message).__name__}")
+                connection.refuse(f"a {connection.role} does not send {type(message).__name__}")
 
     def peer_left(self, connection: Connection) -> None:
         """An agent is gone, and its workers with it: their items are free."""
@@ -351,7 +352,7 @@ class Head:
             case "why":
                 return answers.explain(self._pipeline, self._hosts, str(ask.arguments["stage"]))
             case "plan":
-                return answers.plan(self._hosts)
+                return answers.plan(self._hosts) | {"text": self._text}
             case "down":
                 if ask.arguments.get("now"):
                     self._loop.call_soon(self._stop_now, ExitCode.TERMINATED)

@@ -75,7 +75,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run at one moment. ``up_s`` is seconds since it began; ``sources_total`` may be unknown."""
+    """A run at one moment. ``up_s`` is seconds since it began."""
 
     name: str
     state: RunState

@@ -35,7 +35,8 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         most_bodies: int,
         on_message: Callable[[Connection, Any, memoryview], None],
-        on_closed: Callable[[Connection, str], None],
+        on_closed: Callable[[Connection], None],
+        on_offence: Callable[[Connection, str], None],
     ) -> None:
         self.sock = sock
         self.known = False
@@ -47,6 +48,7 @@ class Connection:
         self._most_bodies = most_bodies
         self._on_message = on_message
         self._on_closed = on_closed
+        self._on_offence = on_offence
         self._partial = bytearray()
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
@@ -66,8 +68,8 @@ class Connection:
                 sent = self.sock.sendmsg(parts)
             except BlockingIOError:
                 break
-            except OSError as error:
-                self.close(f"{error.strerror}")
+            except OSError:
+                self.close()
                 return
             self._drop(sent)
         if bool(self._out) != self._writing and not self.closed:
@@ -93,16 +95,16 @@ class Connection:
             size = self.sock.recv_into(scratch)
         except BlockingIOError:
             return False
-        except OSError as error:
-            self.close(f"{error.strerror}")
+        except OSError:  # a reset: what it sent before was read before
+            self.close()
             return False
         if not size:
-            self.close("end of file")
+            self.close()
             return False
         try:
             self._received(scratch[:size])
         except ProtocolError as error:
-            self.close(error.message + (f" ({error.hint})" if error.hint else ""))
+            self.refuse(error.message, error.hint)
         return True
 
     def read_to_end(self) -> None:
@@ -112,8 +114,14 @@ class Connection:
         while self.read(scratch):
             pass
 
-    def close(self, why: str) -> None:
-        """Forget the peer and say why; a second time does nothing."""
+    def refuse(self, why: str, hint: str = "") -> None:
+        """Close the connection of a peer that broke the rules, and say so."""
+        if not self.closed:
+            self._on_offence(self, f"{why} ({hint})" if hint else why)
+            self.close()
+
+    def close(self) -> None:
+        """Forget the peer; a second time does nothing."""
         if self.closed:
             return
         self.closed = True
@@ -121,7 +129,7 @@ class Connection:
         if self._writing:
             self._loop.remove_writer(self.sock)
         self.sock.close()
-        self._on_closed(self, why)
+        self._on_closed(self)
 
     def _received(self, data: memoryview) -> None:
         if not self._partial:

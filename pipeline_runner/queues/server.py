@@ -111,7 +111,7 @@ class QueueServer:
             self._listener = None
         for connection in tuple(self._connections):
             connection.flush()
-            connection.close("the head stops")
+            connection.close()
 
     def apply(self, decide: Callable[[Broker, float], None]) -> None:
         """Let the head act on the broker, and carry out what follows."""
@@ -125,7 +125,7 @@ class QueueServer:
         if connection is not None:
             # Its forked children may hold the socket open, so an end of file may never come.
             connection.read_to_end()
-            connection.close("its process ended")
+            connection.close()
         self.apply(lambda broker, now: broker.died(died, now))
 
     def lost(self, host: str) -> None:
@@ -136,7 +136,7 @@ class QueueServer:
                 self._remember_dead(worker.id)
                 if connection is not None:
                     connection.read_to_end()
-                    connection.close("its process ended")
+                    connection.close()
         self.apply(lambda broker, now: broker.lost(host, now))
 
     def send(self, connection: Connection, message: Any) -> None:
@@ -164,13 +164,13 @@ class QueueServer:
             return
         sock.setblocking(False)
         connection = Connection(
-            sock, self._loop, self._most_bodies, self._on_message, self._on_closed
+            sock, self._loop, self._most_bodies, self._on_message, self._on_closed, self._on_offence
         )
         self._connections.add(connection)
         self._unknown[connection] = self._loop.time() + HANDSHAKE_S
         if len(self._unknown) > MOST_UNKNOWN:
             # The oldest silent one goes: an honest peer says HELLO at once.
-            next(iter(self._unknown)).close("too many silent connections")
+            next(iter(self._unknown)).refuse("too many silent connections")
         self._sweep_later()
 
     def _accept_again(self) -> None:
@@ -188,7 +188,7 @@ class QueueServer:
         now = self._loop.time()
         for connection, deadline in tuple(self._unknown.items()):
             if deadline <= now:
-                connection.close("no HELLO in time")
+                connection.refuse("no HELLO in time")
         self._sweep_later()
 
     def _on_message(self, connection: Connection, message: Any, bodies: memoryview) -> None:
@@ -218,7 +218,7 @@ class QueueServer:
             return
         older = self._workers.pop(hello.worker, None)
         if older is not None:
-            older.close("its worker has a newer connection")
+            older.close()
         connection.session = self.broker.hello(hello, self._loop.time())
         self._workers[hello.worker] = connection
         self._by_session[connection.session] = connection
@@ -239,7 +239,7 @@ class QueueServer:
             case _:
                 raise ProtocolError(f"a worker does not send {type(message).__name__}")
 
-    def _on_closed(self, connection: Connection, why: str) -> None:
+    def _on_closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
         self._unknown.pop(connection, None)
         self._unsent.pop(connection, None)
@@ -250,9 +250,10 @@ class QueueServer:
             self.broker.closed(connection.session)
         elif connection.known:
             self._head.peer_left(connection)
-        if why not in ("end of file", "its process ended", "the head stops"):
-            name = connection.peer or "a silent peer"
-            self._head.warn(f"closed the connection of {name}: {why}")
+
+    def _on_offence(self, connection: Connection, why: str) -> None:
+        name = connection.peer or "a silent peer"
+        self._head.warn(f"closed the connection of {name}: {why}")
 
     def _carry_out(self) -> None:
         effects = self.broker.take()
