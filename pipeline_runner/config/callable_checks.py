@@ -151,12 +151,22 @@ class _Judge:
             yield self._on_attribute("wrong-kind", message, hint)
 
     def _source(self, call: Signature) -> Iterator[Fault]:
-        generator = call.kind in {"generator", "asyncgen"}
-        if self.kind != "source" or not generator or call.cursor or self.stage.restart == "again":
+        if self.kind != "source" or call.kind not in {"generator", "asyncgen"}:
             return
-        message = f"after a restart {self.attribute} is iterated past what it already gave"
-        hint = 'so it must give the same again; restart = "again" for a live feed'
-        yield Fault("replay", message, self.path, hint, severity="note")
+        if self._may_be_several():
+            message = f"every process iterates {self.attribute} from its beginning"
+            hint = "divide the work by context().index and context().count, or run one process"
+            yield Fault("copies", message, self.path, hint, severity="note")
+        if not call.cursor and self.stage.restart != "again":
+            message = f"after a restart {self.attribute} is iterated past what it already gave"
+            hint = 'so it must give the same again; restart = "again" for a live feed'
+            yield Fault("replay", message, self.path, hint, severity="note")
+
+    def _may_be_several(self) -> bool:
+        stage = self.stage
+        if stage.processes is not None:
+            return stage.processes > 1
+        return stage.autoscale is not None or stage.per_host not in (None, 1)
 
 
 def _article(kind: StageKind) -> str:

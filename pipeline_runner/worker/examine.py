@@ -6,6 +6,7 @@ standard library is imported before the project comes to the front of ``sys.path
 
 from __future__ import annotations
 
+import ctypes
 import difflib
 import functools
 import importlib
@@ -14,6 +15,7 @@ import inspect
 import json
 import os
 import pkgutil
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _CLOSE = 3
+_PR_SET_PDEATHSIG = 1
 
 
 def main(request: Path, report: Path) -> None:
     """Examine every stage of ``request``, and write each to ``report`` as soon as it is known."""
     asked = json.loads(request.read_text(encoding="utf-8"))
+    _die_with(asked["parent"])
     root = Path(asked["root"])
     own = request.parent
     os.chdir(root)
@@ -49,6 +53,15 @@ def main(request: Path, report: Path) -> None:
         for stage, run in asked["runs"].items():
             _write(out.fileno(), stage, None)
             _write(out.fileno(), stage, examine(run, root))
+
+
+def _die_with(parent: int) -> None:
+    """See to it that a module that hangs does not outlive a ``check`` that was killed."""
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) or os.getppid() != parent:
+        os._exit(1)
 
 
 def _write(fd: int, stage: str, result: ProbeResult | None) -> None:

@@ -70,7 +70,8 @@ def _interpret(
     """Return the results, the stage that was begun last, and how the interpreter ended."""
     with tempfile.TemporaryDirectory(prefix="runner-probe-") as folder:
         request, report = Path(folder, "request.json"), Path(folder, "report.jsonl")
-        request.write_text(json.dumps({"root": str(root), "runs": runs}), encoding="utf-8")
+        asked = {"root": str(root), "runs": runs, "parent": os.getpid()}
+        request.write_text(json.dumps(asked), encoding="utf-8")
         report.touch()
         # It starts in a folder without modules: before our own imports, a user's queue.py must
         # not be found in place of the standard library's.

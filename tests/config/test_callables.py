@@ -206,6 +206,18 @@ def test_a_generator_source_without_a_cursor_is_told_that_it_is_replayed() -> No
     assert judged("list", taking(kind="generator"), live) == ()
 
 
+@pytest.mark.parametrize(
+    ("setting", "several"),
+    [("processes = 2", True), ('per_host = "cores"', True), ("processes = 1", False), ("", False)],
+)
+def test_several_processes_of_a_generator_source_are_told_that_they_repeat_it(
+    setting: str, several: bool
+) -> None:
+    text = TEXT.replace("[stages.decode]", f"{setting}\n[stages.decode]")
+    codes = [problem.code for problem in judged("list", taking("cursor", kind="generator"), text)]
+    assert codes == (["copies"] if several else [])
+
+
 def test_a_run_from_the_environment_is_underlined_whole() -> None:
     text = TEXT.replace('"app.io:list"', '"${RUN}"')
     plain, [place] = marked(text.replace('"${RUN}"', '⟦"${RUN}"⟧'))

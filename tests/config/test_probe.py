@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,8 @@ from pipeline_runner.config.parse import load
 from pipeline_runner.worker.probe import probe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline_runner.config.pipeline import Pipeline
 
 APP = """\
@@ -61,6 +66,15 @@ def wraps(function):
 def wrapped(item, more): ...
 """
 
+CHECK = """
+import sys, tempfile
+from pathlib import Path
+from pipeline_runner.config.parse import load
+from pipeline_runner.worker.probe import probe
+tempfile.tempdir = sys.argv[1]
+probe(load(Path(sys.argv[1], "pipeline.toml"), {}), 60)
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -84,6 +98,21 @@ def pipeline_of(project: Path, *runs: str, env: str = "{}") -> Pipeline:
 
 def probed(project: Path, *runs: str, timeout_s: float = 30, env: str = "{}") -> list[ProbeResult]:
     return list(probe(pipeline_of(project, *runs, env=env), timeout_s).values())
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, even where nobody has reaped it."""
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(") ")[2][0] == "Z"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for ``condition``; the test's own time limit ends a wait for what never comes."""
+    while not condition():
+        threading.Event().wait(0.01)
 
 
 def test_each_kind_of_callable_is_told_apart(project: Path) -> None:
@@ -190,8 +219,25 @@ def test_a_module_that_hangs_is_ended_with_all_it_started(project: Path) -> None
     assert (hangs.fault.kind, hangs.fault.message) == ("timeout", "2 s")
     assert fine.signature is not None
     child = int((project / "child").read_text(encoding="utf-8"))
-    stat = Path("/proc", str(child), "stat")
-    assert not stat.exists() or stat.read_text(encoding="utf-8").split(") ")[1][0] == "Z"
+    until(lambda: is_gone(child))
+
+
+def test_a_check_that_is_killed_leaves_no_interpreter_behind(project: Path) -> None:
+    (project / "hangs.py").write_text(
+        "import os, pathlib, signal\n"
+        "pathlib.Path('new').write_text(str(os.getpid()))\n"
+        "pathlib.Path('new').rename('pid')\n"
+        "signal.pause()\n",
+        encoding="utf-8",
+    )
+    pipeline_of(project, "hangs:f")
+    check = subprocess.Popen([sys.executable, "-c", CHECK, str(project)])
+    try:
+        until((project / "pid").exists)
+    finally:
+        check.kill()
+        check.wait()
+    until(lambda: is_gone(int((project / "pid").read_text(encoding="utf-8"))))
 
 
 def test_threads_and_prints_of_user_code_hold_nothing_up(
