@@ -244,6 +244,12 @@ class Seat:
         cursor: Cursor = self.last(Session).cursor
         return cursor
 
+    @property
+    def cursor_seq(self) -> int:
+        """How many steps of this source were read, durable or not."""
+        record = self.desk.broker.books.sessions[self.session]
+        return self.desk.broker.books.stages[record.stage].source(record.index).seq
+
     def emit(self, lease: Granted, expected: int, n: int, *, finished: bool = False) -> int:
         """Settle a source's lease with ``n`` items on every edge, one step further."""
         stage = self.desk.broker.books.sessions[self.session].stage
