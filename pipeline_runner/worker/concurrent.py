@@ -15,6 +15,8 @@ from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import Bodies, Router
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from pipeline_runner.queues.messages import Granted
     from pipeline_runner.worker.call import Target
     from pipeline_runner.worker.job import Job
@@ -23,6 +25,40 @@ if TYPE_CHECKING:
     from pipeline_runner.worker.page import Page
 
 RUNS_ALL = -1  # on the page: everything this worker holds is running
+LEAVE_S = 0.5  # an item whose time is up is cancelled, and has so long before its process is killed
+
+
+class Deadline:
+    """Cancels the task that runs it when its time is up, and says so as a TimeoutError."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self.passed = False
+
+    async def hold(self, call: Awaitable[Any]) -> Any:
+        """Await ``call``. Raises TimeoutError, whatever it does about being cancelled."""
+        if self._timeout_s is None:
+            return await call
+        task = asyncio.current_task()
+        assert task is not None
+        # No task of its own, as asyncio.wait_for has: SystemExit in one ends the whole loop.
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire, task)
+        cause: BaseException | None = None
+        try:
+            result = await call
+        except BaseException as error:
+            if not self.passed:
+                raise
+            cause = error
+        finally:
+            timer.cancel()
+        if self.passed:
+            raise TimeoutError(f"the item ran longer than {self._timeout_s:g} s") from cause
+        return result
+
+    def _expire(self, task: asyncio.Task[None]) -> None:
+        self.passed = True
+        task.cancel()
 
 
 class ConcurrentLoop:
@@ -37,7 +73,7 @@ class ConcurrentLoop:
         self._timeout_s = job.timeout_s
         self._router = Router(job.outs)
         self._pace = Pace()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], float] = {}  # and when each began, oldest first
         self._changed = asyncio.Event()
 
     def item(self) -> tuple[str, int]:
@@ -85,40 +121,44 @@ class ConcurrentLoop:
         self._page.running(RUNS_ALL)
         for index in range(lease.lo, lease.hi):
             task = asyncio.create_task(self._one(lease, index, items[index]))
-            self._tasks.add(task)
+            self._tasks[task] = time.monotonic()
             task.add_done_callback(self._finished)
+        self._note_oldest()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         self._limits.count(1)
         if not self._tasks:
             self._page.running(0)
+        self._note_oldest()
         self._changed.set()
+
+    def _note_oldest(self) -> None:
+        """Let the agent see an item that cannot be cancelled, because it holds up the loop."""
+        if self._timeout_s is None:
+            return
+        if self._tasks:
+            self._page.item(-1, next(iter(self._tasks.values())) + LEAVE_S)
+        else:
+            self._page.item(0, 0.0)
 
     async def _one(self, lease: Granted, index: int, value: Any) -> None:
         async_item.set((f"{lease.edge}:{lease.body}:{index}", lease.attempts + 1))
         started = time.perf_counter()
+        deadline = Deadline(self._timeout_s)
         try:
-            produced = await self._call(value)
+            produced = await deadline.hold(self._call(value))
             bodies = self._router.encode(produced)
-        except asyncio.TimeoutError as error:
-            cause = (
-                "timeout" if time.perf_counter() - started >= (self._timeout_s or 0) else "raised"
-            )
-            self._link.settle([], failed=[failure(lease.token, index, error, cause)])
         except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
-            self._link.settle([], failed=[failure(lease.token, index, error)])
+            cause = "timeout" if deadline.passed else "raised"
+            self._link.settle([], failed=[failure(lease.token, index, error, cause)])
         else:
             self._settle(lease, index, bodies, time.perf_counter() - started)
 
     async def _call(self, value: Any) -> list[Any]:
         if self._target.kind == "async":
-            return [await asyncio.wait_for(self._target.call(value), self._timeout_s)]
-
-        async def gather() -> list[Any]:
-            return [output async for output in self._target.call(value)]
-
-        return await asyncio.wait_for(gather(), self._timeout_s)
+            return [await self._target.call(value)]
+        return [output async for output in self._target.call(value)]
 
     def _settle(self, lease: Granted, index: int, bodies: Bodies, busy_s: float) -> None:
         # Concurrent items share their process: each took its part of the time.
