@@ -1,0 +1,35 @@
+# `make test` needs nothing but Python 3.10 or later; `make check` runs in the environment at hand.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: test check lint types floors pytest bench clean
+
+test: $(BIN)/runner
+	$(MAKE) check
+
+$(BIN)/runner:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[dev]'
+
+check: lint types floors pytest
+
+lint:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types:
+	$(BIN)/mypy
+
+floors:
+	$(BIN)/lint-imports --no-logo
+
+pytest:
+	$(BIN)/python -m pytest
+
+bench:
+	$(BIN)/python -m benchmarks.speed
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
