@@ -132,9 +132,7 @@ class Desk:
     def restart(self, *, closed_for: float | None = None) -> Desk:
         """A new head over what was durable."""
         until = None if closed_for is None else self.now + closed_for
-        return Desk(
-            self.topology, self.disk, epoch=self.broker.books.epoch + 1, closed_until=until
-        )
+        return Desk(self.topology, self.disk, epoch=self.broker.books.epoch + 1, closed_until=until)
 
     def queued(self, edge: str) -> list[tuple[int, int, int]]:
         """(body, lo, hi) of what waits on an edge, as touching pieces are one."""
@@ -198,9 +196,7 @@ class Seat:
         seq = self.next_seq()
         outputs = tuple(Output(tuple(edges.split()), n, 10 * n) for edges, n in out)
         ahead = Claim(self.next_seq(), claim) if claim else None
-        message = Settle(
-            seq, tuple(done), outputs, tuple(staged), tuple(failed), advance, ahead
-        )
+        message = Settle(seq, tuple(done), outputs, tuple(staged), tuple(failed), advance, ahead)
         self.desk.broker.settle(
             self.session, message, [b"x" * o.size for o in outputs], self.desk.now
         )

@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.client import Ledger
 from pipeline_runner.queues.codec import decode, encode
 from pipeline_runner.queues.messages import (
     Adopted,
@@ -29,7 +28,7 @@ from pipeline_runner.queues.ranges import size, union
 if TYPE_CHECKING:
     from random import Random
 
-    from pipeline_runner.queues.client import Holding
+    from pipeline_runner.queues.client import Holding, Ledger
     from pipeline_runner.queues.ranges import Spans
     from tests.queues.shapes import Routed
     from tests.queues.world import World
@@ -93,13 +92,14 @@ class ModelWorker:
         self.connection = Connection()
         self.world.connections.append(self.connection)
         self.state, self.asked = "hello", False
-        self._send(Hello("worker", self.host, self.name, self.stage, self.index, 1))
+        self.send(Hello("worker", self.host, self.name, self.stage, self.index, 1))
 
     def hung_up(self) -> None:
         """Notice that the connection is gone."""
         self.connection, self.state, self.asked = None, "cut", False
 
-    def _send(self, message: Any, data: Any = None) -> None:
+    def send(self, message: Any, data: Any = None) -> None:
+        """Put a frame on the wire to the head."""
         assert self.connection is not None
         self.connection.up.append((message, data))
 
@@ -131,7 +131,7 @@ class ModelWorker:
             self.met, self.state = True, "ready"
             return
         self.state = "adopting"
-        self._send(self.ledger.adopt())
+        self.send(self.ledger.adopt())
         self.world.count["adopt"] += 1
 
     def _adopted(self, message: Adopted) -> None:
@@ -143,7 +143,7 @@ class ModelWorker:
         self.ran, self.page, self.running, self.credit = {}, 0, None, {}
         for owed in self.ledger.adopted(message):
             self.world.count["settle sent again"] += 1
-            self._send(owed.settle, owed.data)
+            self.send(owed.settle, owed.data)
         self.state = "ready"
 
     def _settled(self, message: Settled) -> None:
@@ -186,7 +186,7 @@ class ModelWorker:
         return not self.ledger.holdings or rng.random() < 0.3
 
     def _claim(self, rng: Random) -> str:
-        self._send(self._new_claim(rng))
+        self.send(self._new_claim(rng))
         return "claims"
 
     def _new_claim(self, rng: Random) -> Any:
@@ -234,7 +234,7 @@ class ModelWorker:
     def _batch_raised(self, token: int, indexes: tuple[int, ...]) -> str:
         spans = _spans(indexes)
         self.world.count["batch raised"] += 1
-        self._send(Return(token, spans, suspect=True))
+        self.send(Return(token, spans, suspect=True))
         self.ledger.returned(token, spans)
         self.running, self.page = None, 0
         return "returns a batch that raised"
@@ -243,7 +243,7 @@ class ModelWorker:
         token = rng.choice(list(self.ledger.holdings))
         spans = self.ledger.holdings[token].spans
         part = None if rng.random() < 0.5 else ((spans[0][0], spans[0][0] + 1),)
-        self._send(Return(token, part))
+        self.send(Return(token, part))
         self.ledger.returned(token, part)
         for index in list(self.ran.get(token, ())):
             if part is None or index == part[0][0]:
@@ -259,7 +259,7 @@ class ModelWorker:
         self.running, self.page, self.ran = None, 0, {}
         for token in list(self.ledger.holdings):
             if self.state == "ready":
-                self._send(Return(token))
+                self.send(Return(token))
                 self.ledger.returned(token)
 
     def _settle(self, rng: Random) -> str:
@@ -292,7 +292,7 @@ class ModelWorker:
             if good:
                 whole = good == holding.spans and rng.random() < 0.5
                 done.append(Done(token, None if whole else good))
-        outputs, data = _bodies(routed)
+        outputs, data = bodies(routed)
         claim = self._new_claim(rng) if self._may_claim(rng, eager=True) else None
         settle = self.ledger.settle(
             done,
@@ -304,18 +304,18 @@ class ModelWorker:
             items=sum(size(one.spans or ()) for one in done),
             busy_s=rng.choice((0.0, 0.01, 1.0)),
         )
-        self._send(settle, data)
+        self.send(settle, data)
         return f"settles {len(done)} leases, {len(failed)} failures, {len(routed)} outputs"
 
     def _stage(self, token: int, spans: Spans, made: list[Routed]) -> list[int]:
         self.world.count["staged"] += 1
         keys = []
-        outputs, data = _bodies(made)
+        outputs, data = bodies(made)
         for output, part in zip(outputs, data, strict=True):
             key = self.ledger.next_seq()
             keys.append(key)
             for _ in range(2):  # a repeat is ignored
-                self._send(Stage(token, spans, key, output), part)
+                self.send(Stage(token, spans, key, output), part)
         return keys
 
     # ---- sources
@@ -327,7 +327,7 @@ class ModelWorker:
         if rng.random() < 0.03 and not eager:
             self.world.count["source failed"] += 1
             settle = self.ledger.settle([], failed=[Failure(token, 0, "no feed", "")])
-            self._send(settle, ())
+            self.send(settle, ())
             return "fails"
         sequence = self.world.shape.sequence(self.stage, self.index)
         start = self.cursor.count
@@ -338,7 +338,7 @@ class ModelWorker:
             self.world.count["source value lost"] += 1
         finished = stop == len(sequence) and (eager or rng.random() < 0.7)
         after = Cursor(self.cursor.seq + 1, stop, None, finished)
-        outputs, data = _bodies(
+        outputs, data = bodies(
             [self.world.shape.route(self.stage, value) for value in values if value not in lost]
         )
         settle = self.ledger.settle(
@@ -349,7 +349,7 @@ class ModelWorker:
             advance=Advance(self.cursor.seq, after),
             claim=None if self.asked or finished else self._new_claim(rng),
         )
-        self._send(settle, data)
+        self.send(settle, data)
         self.cursor = after
         return f"emits {values}{' and is through' if finished else ''}"
 
@@ -361,7 +361,7 @@ def _spans(indexes: list[int] | tuple[int, ...]) -> Spans:
     return spans
 
 
-def _bodies(routed: list[Routed]) -> tuple[list[Output], list[bytes]]:
+def bodies(routed: list[Routed]) -> tuple[list[Output], list[bytes]]:
     """One body for each set of edges, as a worker's sender makes them."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for edges, item in routed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 from zlib import crc32
 
 from pipeline_runner.queues.topology import EdgeSpec, StageSpec, Topology
@@ -34,7 +34,7 @@ _GRAPHS: dict[str, tuple[tuple[tuple[str, str], ...], dict[str, Way]]] = {
 
 
 def graph(
-    links: tuple[tuple[str, str], ...], *, capacity: int | None = 10_000, **stage: object
+    links: tuple[tuple[str, str], ...], *, capacity: int | None = 10_000, **stage: Any
 ) -> Topology:
     """A topology of ``links`` whose edges are named "source->target"."""
     edges = {f"{a}->{b}": EdgeSpec(f"{a}->{b}", a, b, capacity) for a, b in links}
@@ -44,7 +44,7 @@ def graph(
             name,
             tuple(e.name for e in edges.values() if e.target == name),
             tuple(e.name for e in edges.values() if e.source == name),
-            **stage,  # type: ignore[arg-type]
+            **stage,
         )
         for name in names
     }
@@ -76,7 +76,7 @@ class Shape:
         dice = self.dice(stage, item, "mishap")
         if not self.trouble or dice % self.trouble:
             return "ok"
-        return ("flaky", "raises", "poison")[dice // self.trouble % 3]  # type: ignore[return-value]
+        return ("flaky", "raises", "poison")[dice // self.trouble % 3]
 
     def route(self, stage: str, item: str) -> Routed:
         """Where a source's item, or an output, goes."""

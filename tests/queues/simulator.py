@@ -72,7 +72,9 @@ class Failure(AssertionError):
 
     def __init__(self, seed: int, world: World, error: BaseException) -> None:
         steps = "\n  ".join(world.trace)
-        super().__init__(f"seed {seed}, {world.shape.name}\n  {steps}\n{type(error).__name__}: {error}")
+        super().__init__(
+            f"seed {seed}, {world.shape.name}\n  {steps}\n{type(error).__name__}: {error}"
+        )
         self.seed = seed
 
 
@@ -242,14 +244,19 @@ class Schedule:
                 continue
             shares = world.shares(stage)
             for index in range(shares or 1):
-                if not any(w.stage == stage and (not shares or w.index == index) for w in world.workers):
+                if not any(
+                    w.stage == stage and (not shares or w.index == index) for w in world.workers
+                ):
                     self._say("head", f"starts {stage} {index} again")
                     world.spawn(stage, index)
 
     def _places(self) -> str:
         books = self.world.broker.books
         queues = {name: list(edge.queue) for name, edge in books.edges.items()}
-        leases = [(lease.token, lease.worker.id, lease.edge, lease.live) for lease in books.leases.values()]
+        leases = [
+            (lease.token, lease.worker.id, lease.edge, lease.live)
+            for lease in books.leases.values()
+        ]
         return f"queued {queues}, leased {leases}, finished {dict(self.world.finished)}"
 
 

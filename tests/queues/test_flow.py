@@ -1,4 +1,4 @@
-"""Fan-in and copies, gates, rates, sizes, and the end: rules 3 and 19, and what claims may expect."""
+"""Fan-in, copies, gates, rates, sizes and the end: rules 3 and 19, and what a claim may expect."""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ def members(spans: Spans) -> set[int]:
 
 
 @given(indexes, indexes)
-def test_union_intersect_and_subtract_are_those_of_sets(a: frozenset[int], b: frozenset[int]) -> None:
+def test_union_intersect_and_subtract_are_those_of_sets(
+    a: frozenset[int], b: frozenset[int]
+) -> None:
     first, second = spans_of(a), spans_of(b)
     assert union(first, second) == spans_of(a | b)
     assert intersect(first, second) == spans_of(a & b)
@@ -89,18 +91,21 @@ def test_pop_takes_each_item_once_and_loses_none(
     before = held(queue)
     taken: list[tuple[int, int, int, bool]] = []
     for want, alone in pops:
-        item = queue.pop(want, alone=alone)
-        if item is None:
+        popped = queue.pop(want, alone=alone)
+        if popped is None:
             assert not queue.ready_items or (queue.suspects and not alone)
             continue
-        assert item.hi - item.lo <= want
-        assert not item.suspect or (alone and item.hi - item.lo == 1)
-        taken += [(item.body, i, item.attempts, item.suspect) for i in range(item.lo, item.hi)]
+        assert popped.hi - popped.lo <= want
+        assert not popped.suspect or (alone and popped.hi - popped.lo == 1)
+        spread = range(popped.lo, popped.hi)
+        taken += [(popped.body, index, popped.attempts, popped.suspect) for index in spread]
         assert queue.ready_items == len(held(queue))
     assert sorted(held(queue) + taken) == before
 
 
-@given(st.lists(st.integers(1, 5), min_size=1), st.lists(st.integers(1, 4), min_size=30, max_size=60))
+@given(
+    st.lists(st.integers(1, 5), min_size=1), st.lists(st.integers(1, 4), min_size=30, max_size=60)
+)
 def test_pop_is_first_in_first_out(sizes: list[int], wants: list[int]) -> None:
     queue = EdgeQueue()
     for body, n in enumerate(sizes):

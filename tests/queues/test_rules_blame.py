@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pipeline_runner.queues.effects import Failed, Stopped
@@ -12,7 +14,7 @@ from tests.queues.shapes import graph
 ONE = (("s", "a"),)
 
 
-def eager(**rules: object) -> Desk:
+def eager(**rules: Any) -> Desk:
     """Five items for one stage whose retries do not wait."""
     return Desk(graph(ONE, **({"backoff_s": 0.0} | rules)), stocked(sa=[5]))
 

@@ -57,7 +57,7 @@ def test_session_carries_the_durable_cursor_over_a_restart_too() -> None:
 
 
 def test_a_source_settle_without_the_live_lease_is_refused() -> None:
-    desk, source = started()
+    _desk, source = started()
     lease = source.claim()
     again = source.reconnect()
     again.adopt()

@@ -240,6 +240,7 @@ class World:
                     self.disk.waiting.append(effect.pending)
                 case Finished():
                     self.finished[effect.stage] += 1
+                    self.oracle.ended(effect.stage)
                 case Failed():
                     self.count["item to be retried"] += 1
                 case Stopped():
