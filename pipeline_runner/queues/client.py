@@ -116,15 +116,13 @@ class Ledger:
     def settled(self, answer: Settled) -> Cursor | None:
         """Record an acknowledgement, or a refusal whose outputs are dropped.
 
-        Returns the durable cursor that came with a refusal, for a source to go on from; its
-        leases are gone then, all of them.
+        Returns the durable cursor that came with a refusal, for a source to go on from: the head
+        took all its leases, and it must settle nothing more before it has gone back there.
         """
         owed = self.owed.pop(answer.seq, None)
         if answer.ok or owed is None:
             return None
-        if answer.cursor is not None:
-            self.holdings.clear()
-        # Else it gave its indexes back whole: what is left of those leases stays ours.
+        # A refused settle gave its indexes back whole: what is left of those leases stays ours.
         return answer.cursor
 
     def returned(self, token: Token, spans: Spans | None = None) -> None:

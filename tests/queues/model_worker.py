@@ -154,6 +154,9 @@ class ModelWorker:
         if self.is_source:
             assert cursor is not None
             self.cursor = cursor
+            for token in list(self.ledger.holdings):
+                self.send(Return(token))
+                self.ledger.returned(token)
 
     # ---- what it does when it is scheduled
 

@@ -245,16 +245,6 @@ class _ForgivingSettling(Settling):
         return self._cursor(worker)
 
 
-class KeepsHoldings(Ledger):
-    """A ledger that goes on with its leases after a source was refused."""
-
-    def settled(self, answer: Settled) -> Cursor | None:
-        before = dict(self.holdings)
-        cursor = super().settled(answer)
-        self.holdings = before
-        return cursor
-
-
 class ResendsAll(Ledger):
     """Rule 13: sends every settle again, also one of which only a part was adopted."""
 

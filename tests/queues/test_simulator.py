@@ -83,7 +83,7 @@ def test_a_broker_that_loses_or_doubles_is_caught(
         (planted.FreesWhatIsSettling, Ledger),
         (planted.ChargesTheFirst, Ledger),
         (planted.StepsWithoutCompare, Ledger),
-        (planted.KeepsRefusedLeases, planted.KeepsHoldings),
+        (planted.KeepsRefusedLeases, Ledger),
         (planted.StepsAllAtOnce, Ledger),
         (planted.GatesInsideCycles, Ledger),
     ],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.messages import Done, Return
+from pipeline_runner.queues.messages import Advance, Cursor, Done, Return
 from tests.queues.model_worker import bodies
 from tests.queues.shapes import Shape, graph
 
@@ -83,6 +83,15 @@ class Hand:
             self.write_all()
             self.swap(source)
         raise AssertionError("the source is never through")
+
+    def step(self, source: ModelWorker, seq: int, count: int, values: list[Routed]) -> None:
+        """Send a source's step from number ``seq`` to the cursor at ``count`` items."""
+        outputs, data = bodies(values)
+        token = next(iter(source.ledger.holdings))
+        advance = Advance(seq, Cursor(seq + 1, count))
+        source.send(
+            source.ledger.settle([Done(token)], outputs=outputs, data=data, advance=advance), data
+        )
 
     def settle(self, worker: ModelWorker, *, claim: int = 0) -> None:
         """Run all that a worker holds and send the settle."""
@@ -207,18 +216,25 @@ def crash_before_the_disk(world: World) -> None:
 
 
 def branches_of_a_source_meet(world: World) -> None:
-    """Rules 17 and 18: a step is read, the reset source starts again from the cursor before it."""
+    """Rules 17 and 18: a step is read, the reset source goes another way from the cursor before it.
+
+    Its second step expects the number that the first way reached.
+    """
     hand = Hand(world)
     source = hand.worker("s")
+    value = world.shape.route("s", world.shape.sequence("s", 0)[0])
     hand.join(source)
     hand.claim(source, 1)
-    source.act(hand.rng, eager=True)
+    hand.step(source, 0, 1, [value])
     hand.up(source)
     world.cut(source, keep=0)
     hand.join(source)
-    for _ in range(4):
-        source.act(hand.rng, eager=True)
-        hand.up(source)
+    hand.claim(source, 1)
+    hand.claim(source, 1)
+    hand.step(source, 0, 0, [])
+    hand.step(source, 1, 1, [value])
+    hand.up(source)
+    hand.write_all()
 
 
 def charged_and_adopted_with_old_attempts(world: World) -> None:
