@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.queues.codec import decode, encode
 from pipeline_runner.queues.messages import (
     Adopted,
-    Advance,
     Cursor,
     Done,
     Empty,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from pipeline_runner.queues.client import Holding, Ledger
+    from pipeline_runner.queues.messages import Claim
     from pipeline_runner.queues.ranges import Spans
     from tests.queues.shapes import Routed
     from tests.queues.world import World
@@ -151,12 +151,15 @@ class ModelWorker:
         if message.ok:
             return
         self.world.count["settle refused"] += 1
-        if self.is_source:
-            assert cursor is not None
-            self.cursor = cursor
-            for token in list(self.ledger.holdings):
-                self.send(Return(token))
-                self.ledger.returned(token)
+        if cursor is not None:
+            self.rewind(cursor)
+
+    def rewind(self, cursor: Cursor) -> None:
+        """Go back to where a refusal says the source durably is."""
+        self.cursor = cursor
+        for token in list(self.ledger.holdings):
+            self.send(Return(token))
+            self.ledger.returned(token)
 
     # ---- what it does when it is scheduled
 
@@ -165,10 +168,10 @@ class ModelWorker:
         if self.state == "cut":
             self.connect()
             return "connects"
-        if self.state != "ready":
-            return ""
-        if self.is_source:
-            return self._act_source(rng, eager=eager)
+        return self.work(rng, eager=eager) if self.state == "ready" else ""
+
+    def work(self, rng: Random, *, eager: bool) -> str:
+        """Do one thing with what it holds."""
         choices = []
         if self.running is not None:
             choices.append(self._finish)
@@ -179,20 +182,23 @@ class ModelWorker:
                 choices.append(self._settle)
             if not eager and self.ledger.holdings:
                 choices += [self._return] if rng.random() < 0.15 else []
-        if self._may_claim(rng, eager=eager):
-            choices.append(self._claim)
+        if self.may_claim(rng, eager=eager):
+            choices.append(self.claim)
         return rng.choice(choices)(rng) if choices else ""
 
-    def _may_claim(self, rng: Random, *, eager: bool) -> bool:
+    def may_claim(self, rng: Random, *, eager: bool) -> bool:
+        """Whether a claim would be in order, and now and then one ahead of the work."""
         if self.asked or self.ended or self.draining:
             return False
         return not self.ledger.holdings or rng.random() < 0.3
 
-    def _claim(self, rng: Random) -> str:
-        self.send(self._new_claim(rng))
+    def claim(self, rng: Random) -> str:
+        """Ask for work."""
+        self.send(self.new_claim(rng))
         return "claims"
 
-    def _new_claim(self, rng: Random) -> Any:
+    def new_claim(self, rng: Random) -> Claim:
+        """A claim of any size and patience."""
         self.asked = True
         have = rng.choice(list(self.items)) if self.items and rng.random() < 0.7 else 0
         wait_s = rng.choice((0.5, 3.0)) if rng.random() < 0.2 else None
@@ -296,7 +302,7 @@ class ModelWorker:
                 whole = good == holding.spans and rng.random() < 0.5
                 done.append(Done(token, None if whole else good))
         outputs, data = bodies(routed)
-        claim = self._new_claim(rng) if self._may_claim(rng, eager=True) else None
+        claim = self.new_claim(rng) if self.may_claim(rng, eager=True) else None
         settle = self.ledger.settle(
             done,
             outputs=outputs,
@@ -320,41 +326,6 @@ class ModelWorker:
             for _ in range(2):  # a repeat is ignored
                 self.send(Stage(token, spans, key, output), part)
         return keys
-
-    # ---- sources
-
-    def _act_source(self, rng: Random, *, eager: bool) -> str:
-        if not self.ledger.holdings:
-            return self._claim(rng) if self._may_claim(rng, eager=eager) else ""
-        token = next(iter(self.ledger.holdings))
-        if rng.random() < 0.03 and not eager:
-            self.world.count["source failed"] += 1
-            settle = self.ledger.settle([], failed=[Failure(token, 0, "no feed", "")])
-            self.send(settle, ())
-            return "fails"
-        sequence = self.world.shape.sequence(self.stage, self.index)
-        start = self.cursor.count
-        stop = min(len(sequence), start + rng.randint(0 if not eager else 1, self.credit[token]))
-        values, lost = sequence[start:stop], []
-        if values and rng.random() < 0.05:
-            lost = rng.sample(values, rng.randint(1, len(values)))
-            self.world.count["source value lost"] += 1
-        finished = stop == len(sequence) and (eager or rng.random() < 0.7)
-        after = Cursor(self.cursor.seq + 1, stop, None, finished)
-        outputs, data = bodies(
-            [self.world.shape.route(self.stage, value) for value in values if value not in lost]
-        )
-        settle = self.ledger.settle(
-            [] if lost else [Done(token)],
-            outputs=outputs,
-            data=data,
-            failed=[Failure(token, 0, "unpicklable", "", payload=value) for value in lost],
-            advance=Advance(self.cursor.seq, after),
-            claim=None if self.asked or finished else self._new_claim(rng),
-        )
-        self.send(settle, data)
-        self.cursor = after
-        return f"emits {values}{' and is through' if finished else ''}"
 
 
 def _spans(indexes: list[int] | tuple[int, ...]) -> Spans:

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline_runner.queues.client import Ledger
 from tests.queues import planted
-from tests.queues.simulator import ALWAYS_SEEN, Failure, Schedule, run_seed, run_seeds
+from tests.queues.schedule import Schedule
+from tests.queues.simulator import ALWAYS_SEEN, Failure, run_seed, run_seeds
 from tests.queues.traces import TRACES, Trace
 from tests.queues.world import World
 

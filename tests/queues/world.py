@@ -24,8 +24,10 @@ from pipeline_runner.queues.messages import (
     Stage,
 )
 from pipeline_runner.queues.transaction import Durable
+from tests.queues.model_source import ModelSource
 from tests.queues.model_worker import Connection, ModelWorker
-from tests.queues.oracle import Broken, Oracle
+from tests.queues.oracle import Oracle
+from tests.queues.places import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +93,8 @@ class World:
         """Start a process."""
         self._born += 1
         host = ("north", "south")[self._born % 2]
-        worker = ModelWorker(self, f"{stage}-{self._born}", stage, index, host)
+        process = ModelSource if self.shape.topology.stages[stage].is_source else ModelWorker
+        worker = process(self, f"{stage}-{self._born}", stage, index, host)
         self.workers.append(worker)
         return worker
 
