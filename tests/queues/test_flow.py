@@ -1,16 +1,12 @@
-"""Fan-in, copies, gates, rates, sizes and the end: rules 3 and 19, and what a claim may expect."""
+"""Fan-in, copies, gates and the end: rules 3 and 19, and what a claim may expect."""
 
 from __future__ import annotations
 
 from collections import deque
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline_runner.queues.messages import Advance, Cursor, Done, Empty, End, Granted, Settle
-from pipeline_runner.queues.sizing import MOST_ITEMS, RateLimit, ServiceTimes, grow, items_for
-from pipeline_runner.queues.stages import EdgeState
 from pipeline_runner.queues.topology import EdgeSpec, Topology
 from tests.queues.desk import CHAIN, Desk, Seat, failure, stocked
 from tests.queues.shapes import graph
@@ -208,119 +204,6 @@ def test_a_cycles_entry_is_gated_by_the_sum_of_its_capacities() -> None:
     for queued, granted in ((5, True), (6, False)):
         desk = Desk(topology, stocked(sa=[1], ab=[queued]))
         assert (desk.worker("a-1", "a").claim() is not None) == granted
-
-
-# ---- rates
-
-
-def test_a_rate_is_spent_at_the_claim() -> None:
-    desk = Desk(graph((("s", "a"),), rate=10.0), stocked(sa=[9]))
-    worker = desk.worker("a-1", "a")
-    assert worker.claim(64).hi == 1
-    assert worker.claim(64) is None
-    assert desk.broker.wake_at == pytest.approx(1000.1)
-    desk.wait(0.1)
-    assert worker.last(Granted).lo == 1
-
-
-@given(
-    st.sampled_from([0.5, 3.0, 20.0, 1000.0]),
-    st.lists(st.tuples(st.floats(0.0, 0.4), st.integers(1, 64)), min_size=1, max_size=40),
-)
-def test_a_rate_is_never_exceeded_over_any_window(
-    rate: float, tries: list[tuple[float, int]]
-) -> None:
-    limit = RateLimit(rate)
-    burst = max(1.0, rate / 10)
-    now = 0.0
-    spent: list[tuple[float, int]] = []
-    for pause, want in tries:
-        now += pause
-        take = min(want, limit.available(now))
-        limit.spend(take)
-        spent.append((now, take))
-    for first, (start, _n) in enumerate(spent):
-        total = 0
-        for at, n in spent[first:]:
-            total += n
-            assert total <= burst + rate * (at - start) + 1e-6
-
-
-def test_a_rate_that_is_due_is_available() -> None:
-    limit = RateLimit(3.0)
-    assert limit.available(1e6) == 1
-    limit.spend(1)
-    assert limit.available(1e6) == 0
-    assert limit.available(limit.due() + 1e-9) == 1
-
-
-def test_a_source_gets_back_the_rate_it_did_not_use_and_not_what_it_staged() -> None:
-    desk = Desk(graph((("s", "a"),), rate=100.0))
-    source = desk.worker("s-1", "s")
-    limit = desk.broker.books.stages["s"].limit
-    assert limit is not None
-    desk.broker.books.edges["s->a"].hint = 8
-    limit.tokens = 9.0
-    lease = source.claim(64)
-    assert lease.hi == 8
-    source.stage(lease, 1, "s->a", 3)
-    source.settle(
-        Done(lease.token), out=[("s->a", 2)], staged=[1], advance=Advance(0, Cursor(1, 5))
-    )
-    assert limit.tokens == pytest.approx(9.0 - 5)
-
-
-# ---- sizes
-
-
-@given(st.integers(1, 5000), st.lists(st.integers(1, 9000), max_size=30))
-def test_hints_grow_by_doubling_and_shrink_at_once(start: int, targets: list[int]) -> None:
-    size = start
-    for target in targets:
-        after = grow(size, target)
-        assert after == target if target <= size else size < after <= min(target, 2 * size)
-        size = after
-
-
-@given(st.floats(0.0, 1e4))
-def test_a_body_is_about_twenty_milliseconds_of_work_and_never_empty(mean_s: float) -> None:
-    items = items_for(mean_s)
-    assert 1 <= items <= MOST_ITEMS
-    assert items == 1 or items * mean_s <= 0.02 + 1e-9
-
-
-def test_the_hint_of_an_edge_starts_at_one_and_follows_its_consumer() -> None:
-    edge = EdgeState(EdgeSpec("s->a", "s", "a", 10_000))
-    pace = ServiceTimes()
-    assert edge.hint == 1
-    pace.add(1000, 0.001)
-    hints = []
-    for _ in range(14):
-        edge.adapt(pace)
-        hints.append(edge.hint)
-    assert hints[:4] == [2, 4, 8, 16]
-    assert hints[-1] == edge.largest_body == 5000  # two fit the edge
-    for _ in range(40):
-        pace.add(1, 1.0)
-    edge.adapt(pace)
-    assert edge.hint == 1
-
-
-def test_a_grant_carries_a_hint_for_each_edge_out() -> None:
-    desk = Desk(graph((("s", "a"), ("a", "b"), ("a", "c"))), stocked(sa=[1]))
-    assert desk.worker("a-1", "a").claim().hints == (1, 1)
-
-
-@given(st.lists(st.floats(1e-6, 10.0), min_size=1, max_size=50), st.floats(0.01, 1.0))
-def test_a_quantile_is_within_a_bucket_of_the_true_one(times: list[float], share: float) -> None:
-    pace = ServiceTimes()
-    for time_s in times:
-        pace.add(1, time_s)
-    exact = sorted(times)[max(0, -(-int(share * len(times) * 1e9) // 10**9) - 1)]
-    found = pace.quantile(share)
-    assert found is not None
-    assert exact / 1.5 <= found or found >= min(times) / 1.2
-    assert min(times) / 1.2 <= found <= max(times) * 1.2
 
 
 # ---- answers
