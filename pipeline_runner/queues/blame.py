@@ -82,7 +82,8 @@ class Blame:
                 rest = tuple(span for span in _without(lease.live, one))
                 if rest:
                     self._books.give_back(lease, rest)
-                text = f"the process died: {died.cause}"
+                # "died: killed by SIGKILL", or why its agent killed it: "timeout: ...", "memory: ..."
+                text = f"the process {died.cause}" if died.cause[:5] == "died:" else died.cause
                 failure = Failure(lease.token, guilty[1], text, "", died.cause.split(":")[0])
                 self.charge(pending.step, lease, failure, worker)
                 pending.gives_up = pending.step.source is not None

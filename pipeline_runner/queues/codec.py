@@ -33,7 +33,7 @@ def encode_sound(items: list[Any]) -> tuple[list[Any], list[Unpicklable]]:
     for index, item in enumerate(items):
         try:
             pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
-        except Exception as error:  # noqa: BLE001  (user classes raise what they like)
+        except BaseException as error:  # noqa: BLE001  (user classes raise what they like)
             faults.append(Unpicklable(index, error))
         else:
             sound.append(item)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done
-from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.failures import failure, undecodable
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router
+from pipeline_runner.worker.routing import Bodies, Router, unsendable
 
 if TYPE_CHECKING:
     from pipeline_runner.queues.messages import Failure
@@ -90,17 +90,14 @@ class BatchLoop:
 
     def _members_of(self, grant: Grant) -> list[Member]:
         lease = grant.lease
+        bad: set[int] = set()
         try:
             items = self._link.items(grant)
         except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            self._link.settle(
-                [],
-                failed=[
-                    failure(lease.token, index, error, "undecodable")
-                    for index in range(lease.lo, lease.hi)
-                ],
-            )
-            return []
+            items = self._link.salvage(grant, error)
+            failed = undecodable(lease, items)
+            self._link.settle([], failed=failed)
+            bad = {one.index for one in failed}
         return [
             Member(
                 lease.token,
@@ -112,6 +109,7 @@ class BatchLoop:
                 items[index],
             )
             for index in range(lease.lo, lease.hi)
+            if index not in bad
         ]
 
     def _run_batch(self) -> None:
@@ -179,6 +177,6 @@ class BatchLoop:
         except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
             bodies, faults = self._router.sift([[result] for result in results])
             return bodies, [
-                failure(self._members[i].token, self._members[i].index, error, "unpicklable")
+                failure(self._members[i].token, self._members[i].index, error, unsendable(error))
                 for i, error in faults
             ]

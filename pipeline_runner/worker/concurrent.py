@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done
 from pipeline_runner.worker.context import async_item
-from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.failures import failure, undecodable
 from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import Bodies, Router
 
@@ -111,15 +111,16 @@ class ConcurrentLoop:
 
     def _start(self, grant: Grant) -> None:
         lease = grant.lease
+        bad: set[int] = set()
         try:
             items = self._link.items(grant)
         except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            indexes = range(lease.lo, lease.hi)
-            failed = [failure(lease.token, index, error, "undecodable") for index in indexes]
+            items = self._link.salvage(grant, error)
+            failed = undecodable(lease, items)
             self._link.settle([], failed=failed)
-            return
+            bad = {one.index for one in failed}
         self._page.running(RUNS_ALL)
-        for index in range(lease.lo, lease.hi):
+        for index in sorted({*range(lease.lo, lease.hi)} - bad):
             task = asyncio.create_task(self._one(lease, index, items[index]))
             self._tasks[task] = time.monotonic()
             task.add_done_callback(self._finished)

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pipeline_runner.queues.messages import Done, Failure
 from pipeline_runner.worker.call import describe, format_traceback
+from pipeline_runner.worker.salvage import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.queues.messages import Granted
 
 
 def failure(token: int, index: int, error: BaseException, cause: str = "raised") -> Failure:
     """Return the failure of one index of a lease."""
     return Failure(token, index, describe(error), format_traceback(error), cause)
+
+
+def undecodable(lease: Granted, items: Sequence[Any]) -> list[Failure]:
+    """Return a failure for each item of ``lease`` that could not be salvaged."""
+    return [
+        failure(lease.token, index, items[index].error, "undecodable")
+        for index in range(lease.lo, lease.hi)
+        if isinstance(items[index], Broken)
+    ]
 
 
 def done_without(token: int, lo: int, hi: int, bad: set[int]) -> list[Done]:

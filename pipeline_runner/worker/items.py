@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.queues.messages import Done, Stage
 from pipeline_runner.worker.failures import done_without, failure
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router
+from pipeline_runner.worker.routing import Bodies, Router, unsendable
+from pipeline_runner.worker.salvage import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,11 +73,11 @@ class ItemLoop:
     def _process(self, grant: Grant) -> None:
         link, lease = self._link, grant.lease
         self._begin(lease)
+        careful = self._many or self._watched
         try:
             items = link.items(grant)
         except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            self._all_failed(lease, error)
-            return
+            items, careful = link.salvage(grant, error), True
         if self._prefetches(lease) and not link.claiming and not link.grants:
             link.claim(self._limits.cap(self._pace.want()))
         self._working.set()
@@ -84,13 +85,13 @@ class ItemLoop:
         index = lease.lo
         while index < lease.hi and not link.stopping:
             try:
-                if self._many or self._watched or self._pace.checks:
+                if careful or self._pace.checks:
                     self._run_carefully(items, index, lease.hi)
                 else:
                     self._run(items, index, lease.hi)
             except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
                 index = self._base + len(self._out)
-                self._failed(index, error)
+                self._failed(index, error, items[index])
                 index += 1
             else:
                 index = self._base + len(self._out)
@@ -111,7 +112,10 @@ class ItemLoop:
                 return
             if self._watched:
                 self._page.item(index, time.monotonic())
-            result = self._call(items[index])
+            item = items[index]
+            if type(item) is Broken:
+                raise item.error
+            result = self._call(item)
             self._out.append(self._collect(index, result) if self._many else result)
 
     def _collect(self, index: int, values: Any) -> list[Any]:
@@ -174,7 +178,11 @@ class ItemLoop:
         bad = {failure.index for failure in failures}
         whole = not failures and lo == lease.lo and done_to == lease.hi
         done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, bad)
+        wants = last and not link.stopping and not link.claiming and self._wants_more()
+        want = self._limits.cap(self._pace.want()) if wants else 0
         if not done and not failures:
+            if wants:  # the last item failed, and its settle went ahead of this one
+                link.claim(want)
             return
         staged = [
             key
@@ -182,9 +190,7 @@ class ItemLoop:
             if lo <= index < done_to and index not in bad
             for key in keys
         ]
-        claim = None
-        if last and not link.stopping and not link.claiming and self._wants_more():
-            claim = link.new_claim(self._limits.cap(self._pace.want()))
+        claim = link.new_claim(want) if wants else None
         items, busy_s = self._pace.report()
         link.settle(
             done,
@@ -216,23 +222,15 @@ class ItemLoop:
             each = produced if self._many else [[value] for value in produced]
             bodies, faults = self._router.sift(each)
             return bodies, [
-                failure(lease.token, lo + index, error, "unpicklable") for index, error in faults
+                failure(lease.token, lo + i, error, unsendable(error)) for i, error in faults
             ]
 
-    def _failed(self, index: int, error: BaseException) -> None:
+    def _failed(self, index: int, error: BaseException, item: Any) -> None:
         assert self._lease is not None
+        cause = "undecodable" if type(item) is Broken else "raised"
         with self._link.lock:
-            self._ship(failure(self._lease.token, index, error))
+            self._ship(failure(self._lease.token, index, error, cause))
             self._base, self._out, self._shipped = index + 1, [], 0
-
-    def _all_failed(self, lease: Granted, error: BaseException) -> None:
-        failures = [
-            failure(lease.token, index, error, "undecodable") for index in range(lease.lo, lease.hi)
-        ]
-        with self._link.lock:
-            self._link.settle([], failed=failures)
-            if not self._link.claiming and not self._link.grants:
-                self._link.claim(1)
 
     def _linger(self) -> None:
         """Settle ahead what a lease has done, when its next item takes unexpectedly long."""

@@ -23,6 +23,7 @@ from pipeline_runner.queues.messages import (
     Session,
     Settled,
 )
+from pipeline_runner.worker.salvage import Broken, salvage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,3 +212,10 @@ class Link:
             self._items = decode(self._data)
         self._fresh_from = lease.hi
         return self._items
+
+    def salvage(self, grant: Grant, error: BaseException) -> list[Any]:
+        """Return the items of a body that raised ``error``, each bad one as a ``Broken``."""
+        try:
+            return salvage(self._data)
+        except BaseException:  # noqa: BLE001  (it is no pickle at all, or a truncated one)
+            return [Broken(error)] * grant.lease.n

@@ -19,6 +19,11 @@ class NoEdgeFitsError(LookupError):
     """An output whose tags fit no edge: an error, not a loss."""
 
 
+def unsendable(error: BaseException) -> str:
+    """Return the cause of a failure whose item could not be sent: "unroutable" or "unpicklable"."""
+    return "unroutable" if isinstance(error, NoEdgeFitsError) else "unpicklable"
+
+
 @dataclass(slots=True)
 class Bodies:
     """Encoded outputs, ready to send, and the mean size of an item in bytes."""

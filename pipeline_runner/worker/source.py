@@ -13,11 +13,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from pipeline_runner.queues.messages import Advance, Cursor, Done
-from pipeline_runner.worker.call import describe
 from pipeline_runner.worker.failures import failure
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router
+from pipeline_runner.worker.routing import Bodies, Router, unsendable
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
@@ -309,8 +310,8 @@ def _lost(token: int, value: Any, error: BaseException) -> Failure:
         shown = repr(value)[:2000]
     except Exception:  # noqa: BLE001
         shown = f"<{type(value).__name__}>"
-    told = failure(token, 0, error, "unpicklable")
-    return type(told)(token, 0, describe(error), told.traceback, "unpicklable", shown, final=True)
+    told = failure(token, 0, error, unsendable(error))
+    return replace(told, payload=shown, final=True)
 
 
 def _run_coroutine(function: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import os
 import signal
@@ -66,7 +67,7 @@ def until(true: Callable[[], Any], what: str = "", *, within_s: float = 30.0) ->
 
 def chain(*stages: str) -> str:
     """Return the TOML of edges from each stage to the next."""
-    pairs = zip(stages, stages[1:], strict=False)
+    pairs = itertools.pairwise(stages)
     return "".join(f'[[edges]]\nfrom = "{a}"\nto = "{b}"\n' for a, b in pairs)
 
 
@@ -198,7 +199,9 @@ class Project:
         """Where the run keeps its state."""
         return self.root / ".runner" / self.name
 
-    def write(self, functions: str, document: str, *, more: Mapping[str, str] | None = None) -> None:
+    def write(
+        self, functions: str, document: str, *, more: Mapping[str, str] | None = None
+    ) -> None:
         """Write the functions, the file, and ``more`` modules by name."""
         head = f'[pipeline]\nname = "{self.name}"\ndurability = "memory"\n'
         texts = {"functions": functions, "kept": KEPT, **(more or {})}

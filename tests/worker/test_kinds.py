@@ -145,7 +145,11 @@ def ran() -> Iterator[tuple[Project, Ended]]:
             document += chain(name, "keep")
     document += stage("keep", "kept:keep") + stage("swallow", "functions:swallow")
     document += chain("numbers", "swallow")
-    for name, tags in (("every", ""), ("evens", 'tags = ["even"]'), ("both", 'tags = ["four", "even"]')):
+    for name, tags in (
+        ("every", ""),
+        ("evens", 'tags = ["even"]'),
+        ("both", 'tags = ["four", "even"]'),
+    ):
         document += stage(name, "kept:keep") + chain("by_tag", name) + tags + "\n"
     with fresh_project() as project:
         project.write(FUNCTIONS, document)
