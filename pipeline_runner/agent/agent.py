@@ -107,8 +107,8 @@ class Agent:
 
     def _receive(self) -> None:
         try:
-            while (arrived := self._wire.receive_now()) is not None:
-                self._take_in(arrived[0])
+            for message, _none in self._wire.receive_now():
+                self._take_in(message)
         except (EOFError, OSError):
             self._over.set()
 

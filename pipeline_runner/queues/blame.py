@@ -82,7 +82,7 @@ class Blame:
                 rest = tuple(span for span in _without(lease.live, one))
                 if rest:
                     self._books.give_back(lease, rest)
-                # "died: killed by SIGKILL", or why its agent killed it: "timeout: ...", "memory: ..."
+                # "died: killed by SIGKILL", or why its agent killed it: "timeout: ..."
                 text = f"the process {died.cause}" if died.cause[:5] == "died:" else died.cause
                 failure = Failure(lease.token, guilty[1], text, "", died.cause.split(":")[0])
                 self.charge(pending.step, lease, failure, worker)

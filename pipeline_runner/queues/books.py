@@ -46,6 +46,7 @@ class Books:
         self.effects: list[Effect] = []
         self.dirty: dict[str, None] = {}  # stages whose parked claims may be served now
         self.maybe_finished = True
+        self.ending = False  # some source has ended: an empty edge may now mean the end
         self.wake_at: float | None = None  # when something falls due that no message brings
         self.next_body = 1
         self.next_letter = 1
@@ -204,7 +205,7 @@ class Books:
             self._references[body] = left
         else:
             del self._references[body], self.bodies[body]
-        if not state.remaining:
+        if not state.remaining and self.ending:
             self.maybe_finished = True
 
     def no_longer_leased(self, lease: Lease, items: int) -> None:

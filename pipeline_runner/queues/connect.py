@@ -32,6 +32,7 @@ class Wire:
         self.sock = sock
         self._buffer = bytearray()
         self._arrived: deque[tuple[Any, bytes]] = deque()
+        self._poll: select.poll | None = None
         self.closed = False
 
     @staticmethod
@@ -65,23 +66,29 @@ class Wire:
             self._fill(block=True)
         return self._arrived.popleft()
 
-    def receive_now(self) -> tuple[Any, bytes] | None:
-        """Return a message that has arrived, or None. Raises EOFError when the head is gone."""
-        if not self._arrived and not self.closed:
-            self._fill(block=False)
-        if self._arrived:
-            return self._arrived.popleft()
-        if self.closed:
-            raise EOFError("the head closed the connection")
-        return None
+    def receive_now(self) -> list[tuple[Any, bytes]]:
+        """Return what one look at the socket brought, without waiting.
 
-    def wait(self, wakeup_fd: int, timeout_s: float | None = None) -> None:
-        """Wait until a message may have arrived, or ``wakeup_fd`` is readable."""
+        Raises EOFError when the head is gone and nothing of it is left to read.
+        """
         if not self._arrived:
-            poll = select.poll()
-            poll.register(self.sock, select.POLLIN)
-            poll.register(wakeup_fd, select.POLLIN)
-            poll.poll(None if timeout_s is None else timeout_s * 1000)
+            if not self.closed:
+                self._fill(block=False)
+            if self.closed and not self._arrived:
+                raise EOFError("the head closed the connection")
+        arrived = list(self._arrived)
+        self._arrived.clear()
+        return arrived
+
+    def wait(self, wakeup_fd: int) -> bool:
+        """Wait until a message may have arrived or ``wakeup_fd`` is readable; is it?"""
+        if self._arrived:
+            return False
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.sock, select.POLLIN)
+            self._poll.register(wakeup_fd, select.POLLIN)
+        return any(fd == wakeup_fd for fd, _event in self._poll.poll())
 
     def close(self) -> None:
         """Close the socket; a second time does nothing."""

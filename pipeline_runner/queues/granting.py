@@ -109,7 +109,7 @@ class Granting:
             changed = False
             for stage in self._books.stages.values():
                 if not stage.finished and self._is_over(stage):
-                    stage.finished = True
+                    stage.finished = self._books.ending = True
                     changed = True
                     self._books.effects.append(Finished(stage.spec.name))
                     self._books.dirty[stage.spec.name] = None

@@ -26,6 +26,7 @@ from pipeline_runner.queues.messages import (
     Hello,
     Return,
     Settle,
+    Settled,
     Stage,
 )
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.transaction import Letter
 
 HANDSHAKE_S = 5.0
+ACKNOWLEDGE_S = 0.02
 MOST_UNKNOWN = 64  # connections that have not said HELLO
 _REMEMBERED_DEAD = 10_000
 
@@ -81,6 +83,7 @@ class QueueServer:
         self._by_session: dict[int, Connection] = {}
         self._dead: OrderedDict[str, None] = OrderedDict()
         self._unsent: dict[Connection, None] = {}
+        self._acknowledging: dict[Connection, None] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -260,19 +263,45 @@ class QueueServer:
         while effects:
             for effect in effects:
                 if isinstance(effect, Send):
-                    connection = self._by_session.get(effect.session)
-                    if connection is not None:
-                        connection.queue(effect.message, effect.data)
-                        self._unsent[connection] = None
+                    self._queue(effect)
                 elif isinstance(effect, Commit):
                     self._store.commit(effect.pending)
                 else:
                     self._head.decided(effect)
             effects = self.broker.take()
         unsent, self._unsent = self._unsent, {}
-        for connection in unsent:
+        # Last decided, first sent: whoever has new items to work on is woken before the sender
+        # that is told so.
+        for connection in reversed(unsent):
+            self._acknowledging.pop(connection, None)
             connection.flush()
         self._set_alarm()
+
+    def _queue(self, send: Send) -> None:
+        connection = self._by_session.get(send.session)
+        if connection is None:
+            return
+        connection.queue(send.message, send.data)
+        message = send.message
+        if isinstance(message, Settled) and message.ok and message.cursor is None:
+            self._acknowledge_later(connection)
+        else:
+            self._unsent[connection] = None
+
+    def _acknowledge_later(self, connection: Connection) -> None:
+        """Let a map's acknowledgement travel with its next lease, if one comes soon.
+
+        It waits for nothing else with it, and waking it would take a core from whoever has its
+        outputs to work on. A source does wait: for the leave to emit that comes with it.
+        """
+        if not self._acknowledging:
+            self._loop.call_later(ACKNOWLEDGE_S, self._acknowledge)
+        self._acknowledging[connection] = None
+
+    def _acknowledge(self) -> None:
+        connections, self._acknowledging = self._acknowledging, {}
+        for connection in connections:
+            connection.flush()
 
     def _set_alarm(self) -> None:
         due = self.broker.wake_at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done, Stage
 from pipeline_runner.worker.failures import done_without, failure
-from pipeline_runner.worker.pace import Pace
+from pipeline_runner.worker.pace import PREFETCH_BELOW_S, Pace
 from pipeline_runner.worker.routing import Bodies, Router, unsendable
 from pipeline_runner.worker.salvage import Broken
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline_runner.worker.page import Page
 
 LINGER_S = 0.1  # results of a lease that runs longer than planned go ahead of its end
+ROUND_TRIP_S = 2e-4
 BODY_BYTES = 1024**2
 _MOST_VALUES = 4096
 
@@ -80,7 +81,8 @@ class ItemLoop:
             items, careful = link.salvage(grant, error), True
         if self._prefetches(lease) and not link.claiming and not link.grants:
             link.claim(self._limits.cap(self._pace.want()))
-        self._working.set()
+        if lease.hi - lease.lo > 1:
+            self._working.set()
         started = time.perf_counter()
         index = lease.lo
         while index < lease.hi and not link.stopping:
@@ -96,7 +98,6 @@ class ItemLoop:
             else:
                 index = self._base + len(self._out)
         self._working.clear()
-        self._page.item(0, 0.0)
         self._pace.add(index - lease.lo, time.perf_counter() - started)
         self._limits.count(index - lease.lo)
         self._end()
@@ -155,11 +156,14 @@ class ItemLoop:
         """Settle what is left of the lease and claim on; return what a stop left undone."""
         link, lease = self._link, self._lease
         assert lease is not None
-        link.pump()
+        if link.claiming:
+            link.pump()
         with link.lock:
             self._ship(last=True)
             if lease.token in link.ledger.holdings:  # cut short by a stop
                 return
+        if self._watched:
+            self._page.item(0, 0.0)
         self._page.running(0)
         self._lease = None
 
@@ -184,13 +188,13 @@ class ItemLoop:
             if wants:  # the last item failed, and its settle went ahead of this one
                 link.claim(want)
             return
+        claim = link.new_claim(want) if wants else None
         staged = [
             key
             for index, keys in self._staged.items()
             if lo <= index < done_to and index not in bad
             for key in keys
         ]
-        claim = link.new_claim(want) if wants else None
         items, busy_s = self._pace.report()
         link.settle(
             done,
@@ -204,7 +208,15 @@ class ItemLoop:
         )
 
     def _prefetches(self, lease: Granted) -> bool:
-        return self._pace.prefetches and self._limits.prefetches and not lease.suspect
+        """Whether to have the next lease at hand before this one ends.
+
+        A lease shorter than the way to the head and back gains nothing by it, and the claim
+        would be one more message before the work.
+        """
+        mean_s = self._pace.mean_s
+        if mean_s is None or lease.suspect or not self._limits.prefetches:
+            return False
+        return mean_s < PREFETCH_BELOW_S and mean_s * (lease.hi - lease.lo) > ROUND_TRIP_S
 
     def _wants_more(self) -> bool:
         if self._limits.reached:

@@ -110,14 +110,9 @@ class Link:
 
     def wait(self) -> None:
         """Wait until something arrives or somebody wakes us, and take it in."""
-        self._wire.wait(self._wake_read)
-        with contextlib.suppress(BlockingIOError):
+        if self._wire.wait(self._wake_read):
             os.read(self._wake_read, 4096)
         self.pump()
-
-    def wait_readable(self, stop_fd: int) -> None:
-        """Wait until the head may have sent something; for a thread beside the main one."""
-        self._wire.wait(stop_fd)
 
     def fileno(self) -> int:
         """Return the socket, for an event loop to watch."""
@@ -130,8 +125,8 @@ class Link:
     def pump(self) -> None:
         """Take in all that has arrived, without waiting. Raises EOFError when the head is gone."""
         with self.lock:
-            while (arrived := self._wire.receive_now()) is not None:
-                self._take_in(*arrived)
+            for message, data in self._wire.receive_now():
+                self._take_in(message, data)
 
     def _take_in(self, message: Any, data: bytes) -> None:
         match message:

@@ -38,11 +38,6 @@ class Pace:
         return self._want
 
     @property
-    def prefetches(self) -> bool:
-        """Whether the next lease may be claimed while one runs."""
-        return self.mean_s is not None and self.mean_s < PREFETCH_BELOW_S
-
-    @property
     def checks(self) -> bool:
         """Whether to look at the stop flag before each item."""
         return self.mean_s is None or self.mean_s > CHECK_ABOVE_S

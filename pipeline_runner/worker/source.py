@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 _UNTOLD = 64  # items of a body before the head has hinted at more
 
 
-class Rewound(Exception):  # noqa: N818  (a turn in the way, not an error)
+class Rewound(Exception):
     """A settle was refused: iterate again from the durable cursor."""
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """A stop was asked: what was yielded is shipped, nothing more is."""
 
 
@@ -79,6 +79,7 @@ class SourceLoop:
                 if self._await_grant():
                     self._emit_all()
                     self._ship_rest(finished=True)
+                    self._await_end()
             except Rewound:
                 self._rewind()
                 continue
@@ -171,7 +172,8 @@ class SourceLoop:
     def _ship(self) -> None:
         """Ship a full buffer, waiting while the head has no room for it."""
         link = self._link
-        link.pump()
+        if self._grant is None or link.ledger.owed:
+            link.pump()
         with link.lock:
             self._take_grant()
             if self._grant is not None and not link.refused and not link.stopping:
@@ -256,6 +258,15 @@ class SourceLoop:
                 if self._grant is not None:
                     self._send(finished=finished)
         link.give_back()
+
+    def _await_end(self) -> None:
+        """Wait until the last settle stands: then, and only then, the source has ended."""
+        link = self._link
+        while link.ledger.owed:
+            self._pause(link.wait)
+        if link.refused:
+            raise Rewound
+        link.ended = True
 
     def _rewind(self) -> None:
         link = self._link
