@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline_runner.queues.messages import Advance, Cursor, Done, End, Failure, Granted
 from tests.queues.desk import Desk, Seat
 from tests.queues.shapes import graph
@@ -210,11 +212,15 @@ def test_a_source_that_dies_for_good_behind_a_step_that_failed_ends_before_it() 
     assert desk.queued("s->a") == []
 
 
-def test_several_values_of_one_step_may_be_lost_each_with_a_letter() -> None:
+@pytest.mark.parametrize("names_its_lease_done", [True, False])
+def test_several_values_of_one_step_may_be_lost_each_with_a_letter(
+    names_its_lease_done: bool,
+) -> None:
     desk, source = started()
     lease = source.claim()
+    done = [Done(lease.token)] if names_its_lease_done else []
     lost = [Failure(lease.token, 0, "TypeError", "", payload=repr(value)) for value in (1, 2)]
-    seq = source.settle(out=[("s->a", 1)], failed=lost, advance=Advance(0, Cursor(1, 3)))
+    seq = source.settle(*done, out=[("s->a", 1)], failed=lost, advance=Advance(0, Cursor(1, 3)))
     desk.commit()
     assert source.ok(seq)
     assert [letter.payload for letter in desk.disk.letters] == ["1", "2"]
