@@ -4,14 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test check lint types floors pytest bench clean
+.PHONY: test check lint types floors pytest coverage bench clean
 
 test: $(BIN)/runner
 	$(MAKE) check
 
-$(BIN)/runner:
+$(BIN)/runner: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[dev]'
+	touch $@
 
 check: lint types floors pytest
 
@@ -27,6 +28,11 @@ floors:
 
 pytest:
 	$(BIN)/python -m pytest
+
+coverage:
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --show-missing
 
 bench:
 	$(BIN)/python -m benchmarks.speed
