@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,10 +47,14 @@ _SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMIN
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """How to run. ``fresh`` forgets what an earlier run left; without ``work`` no worker runs."""
+    """How to run. ``fresh`` forgets what an earlier run left; without ``work`` no worker runs.
+
+    ``text`` is that of a pipeline made in code, which has no file.
+    """
 
     fresh: bool = False
     work: bool = True
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class RunResult:
 def run(pipeline: Pipeline, screen: Screen, options: UpOptions) -> RunResult:
     """Run ``pipeline`` until its end or a signal, telling ``screen``.
 
-    For the main thread. Raises AlreadyRunning if another head has its state folder.
+    In the main thread, that is: in another one no signal reaches it, and only `down` stops it.
+    Raises AlreadyRunning if another head has its state folder.
     """
     address = Address(pipeline.state_dir, pipeline.name)
     address.take()
@@ -89,7 +95,8 @@ class Head:
         self._pipeline = pipeline
         self._screen = screen
         self._options = options
-        self._text = pipeline.file.read_text(encoding="utf-8")
+        text = options.text
+        self._text = pipeline.file.read_text(encoding="utf-8") if text is None else text
         self._address = address
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
@@ -113,8 +120,9 @@ class Head:
     async def run(self) -> RunResult:
         """Serve until the run is over; see :func:`run`."""
         self._put_letters_aside()
-        for number in _SIGNALS:
-            self._loop.add_signal_handler(number, self._on_signal, number)
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._loop.add_signal_handler(number, self._on_signal, number)
         self._server.listen(self._address.socket)
         self._address.announce()
         if self._options.work:
