@@ -13,9 +13,10 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pipeline_runner.errors import NoHead
 from pipeline_runner.worker import context as contexts
@@ -38,6 +39,7 @@ EXIT_RECYCLE = 65  # max_items or max_memory was reached: start another
 EXIT_NO_HEAD = 66
 EXIT_NO_START = 67  # user code could not be imported or built
 
+EXIT_FUNCTIONS_S = 30.0  # what users registered for the exit may take so long
 _PR_SET_PDEATHSIG = 1
 
 
@@ -58,7 +60,14 @@ def main() -> int:
     except (NoHead, EOFError, OSError):
         return EXIT_NO_HEAD
     link.stop_on(signal.SIGTERM)
+    os.register_at_fork(after_in_child=lambda: _stand_apart(link, page))
     return _work(job, page, link)
+
+
+def _stand_apart(link: Link, page: Page) -> None:
+    """Keep a forked child from speaking for this worker, even if it returns into our loop."""
+    link.leave()
+    page.leave()
 
 
 def _work(job: Job, page: Page, link: Link) -> int:
@@ -92,6 +101,10 @@ def _work(job: Job, page: Page, link: Link) -> int:
         link.finish()
     except (EOFError, ConnectionError, BrokenPipeError):
         return EXIT_NO_HEAD
+    except OSError:
+        if link.left:
+            os._exit(EXIT_DRAINED)  # a child that user code forked and let return
+        raise
     if link.ended:
         return EXIT_FINISHED
     return EXIT_RECYCLE if limits.reached else EXIT_DRAINED
@@ -116,8 +129,7 @@ def _close(target: Target) -> None:
         target.close()
     except BaseException:  # noqa: BLE001  (what it settled stands, whatever close() does)
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
 
 
 def _die_with(parent: int) -> None:
@@ -138,11 +150,28 @@ def _log_to_stderr(stage: str) -> None:
     logger.propagate = False
 
 
-if __name__ == "__main__":
-    code = main()
-    # User code may leave threads behind that never end: the work is settled, so go.
+def _leave(code: int) -> NoReturn:
+    """Exit at once: the work is settled, and user code may have left threads that never end."""
+    late = threading.Timer(EXIT_FUNCTIONS_S, os._exit, [code])
+    late.daemon = True
+    late.start()
+    with contextlib.suppress(BaseException):
+        if "multiprocessing.process" in sys.modules:
+            from multiprocessing import active_children
+
+            for child in active_children():  # it would be waited for, and it may never end
+                child.kill()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()  # noqa: SLF001  (what users registered must still run)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # user code may have closed it or put it away
+            stream.flush()
+
+
+if __name__ == "__main__":
+    _leave(main())

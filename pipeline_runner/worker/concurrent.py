@@ -94,9 +94,9 @@ class ConcurrentLoop:
             link.pump()
             while link.grants:
                 self._start(link.grants.popleft())
-            free = self._most - len(self._tasks)
+            free = self._limits.cap(self._most) - len(self._tasks)
             if free > 0 and not link.claiming and not link.ended:
-                link.claim(self._limits.cap(free))
+                link.claim(free)
             if link.ended and not self._tasks:
                 return
             await self._wait_for_change()

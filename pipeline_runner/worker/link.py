@@ -50,6 +50,7 @@ class Link:
         self.claiming = False
         self.ended = False
         self.stopping = False
+        self.left = False  # this is a forked child: see leave()
         self.refused = False  # a source's settle was: go on from ``cursor``
         self.hints: tuple[int, ...] = ()
         self.ledger = ledger
@@ -190,6 +191,14 @@ class Link:
         self.stopping = False
         while self.ledger.owed:
             self.wait()
+        self._wire.close()
+
+    def leave(self) -> None:
+        """Close this process's end of the socket: for a forked child, which is not the worker.
+
+        The worker's own end stays open, and no child keeps it open beyond the worker's death.
+        """
+        self.left = True
         self._wire.close()
 
     def items(self, grant: Grant) -> list[Any]:

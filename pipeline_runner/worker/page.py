@@ -67,6 +67,10 @@ class Page:
         token, index, started = _RUNNING.unpack_from(self._map, 0)
         return token, index, started, self._map[_PHASE_AT]
 
+    def leave(self) -> None:
+        """Write into the void from now on: for a forked child, which is not the worker."""
+        self._map = mmap.mmap(-1, _SIZE)
+
     def close(self) -> None:
         """Let go of the memory."""
         self._map.close()

@@ -121,14 +121,19 @@ class Run:
         """The head's."""
         return self.popen.pid
 
-    def wait(self, within_s: float = 60.0) -> Ended:
+    def wait(self, within_s: float = 40.0) -> Ended:
         """Wait for the head to end."""
         try:
             out, err = self.popen.communicate(timeout=within_s)
         except subprocess.TimeoutExpired:
-            facts = json.dumps(self.look())
+            facts = self.look()
+            log = self.project.state / "logs" / "agent.log"
             self.end()
-            raise AssertionError(f"the run did not end; at {facts}") from None
+            stages = [each for each in facts.get("stages", ()) if each["state"] != "finished"]
+            workers = [host["workers"] for host in facts.get("hosts", ())]
+            raise AssertionError(
+                f"the run did not end: {facts.get('state')} {stages} {workers} {log.read_text()}"
+            ) from None
         try:
             snapshot = json.loads(out)
         except ValueError:
@@ -230,7 +235,7 @@ class Project:
         self.runs.append(run)
         return run
 
-    def up(self, *arguments: str, within_s: float = 60.0) -> Ended:
+    def up(self, *arguments: str, within_s: float = 40.0) -> Ended:
         """Run the pipeline to its end."""
         return self.start(*arguments).wait(within_s)
 
