@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline_runner.worker.link import Grant, Link
     from pipeline_runner.worker.page import Page
 
+ITERATED = ("generator", "asyncgen")
 _UNTOLD = 64  # items of a body before the head has hinted at more
 
 
@@ -47,6 +48,8 @@ class SourceLoop:
     def __init__(self, job: Job, target: Target, link: Link, page: Page) -> None:
         self._target = target
         self._again = job.again
+        # What a plain function or a live feed gave is gone if it is not shipped.
+        self._replays = target.takes_cursor or (target.kind in ITERATED and not job.again)
         self._link = link
         self._page = page
         self._router = Router(job.outs)
@@ -79,7 +82,8 @@ class SourceLoop:
                 if self._await_grant():
                     self._emit_all()
                     self._ship_rest(finished=True)
-                    self._await_end()
+                    if self._cursor.finished:
+                        self._await_end()
             except Rewound:
                 self._rewind()
                 continue
@@ -117,7 +121,7 @@ class SourceLoop:
             mark = self._cursor.mark
             values = target.call(cursor=None if mark is None else pickle.loads(mark))  # noqa: S301
             return _sync(values) if target.kind == "asyncgen" else iter(values)
-        if target.kind in ("generator", "asyncgen"):
+        if target.kind in ITERATED:
             made = target.call()
             values = _sync(made) if target.kind == "asyncgen" else iter(made)
             # A counted generator is iterated past what is already kept; a live feed is not.
@@ -253,6 +257,8 @@ class SourceLoop:
                 if self._grant is None:
                     if link.ended or (not finished and not link.claiming):
                         return
+                    if link.stopping and self._replays:
+                        return  # there is no room; what waits is yielded again another time
                     self._pause(link.wait)
             with link.lock:
                 if self._grant is not None:

@@ -232,7 +232,7 @@ def test_on_failure_stop_pauses_the_sources_and_exits_1(project: Project) -> Non
     run = project.start()
     until(lambda: run.stage("endless").get("out", 0) >= 10)
     project.open_gate()
-    ended = run.wait()
+    ended = run.wait(within_s=15)  # no worker sits out its grace, the paused source least of all
     assert ended.code == 1
     assert ended.snapshot is not None
     assert ended.snapshot["state"] == "failed"
