@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.codec import decode
+from pipeline_runner.queues.codec import decode, encode
 from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker.call import Target, load
 from pipeline_runner.worker.job import Out
@@ -21,7 +22,9 @@ from pipeline_runner.worker.routing import Router
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from typing_extensions import Self
 
     from pipeline_runner.config.pipeline import Pipeline
 
@@ -32,57 +35,92 @@ def run(
     limit: int | None = None,
     only: str | None = None,
     items: Sequence[Any] | None = None,
+    feed: Mapping[str, Iterable[Any]] | None = None,
 ) -> dict[str, list[Any]]:
     """Run ``pipeline`` here and return what its sinks returned, by stage.
 
     ``limit`` ends each source after so many values. With ``only``, just that stage is called, with
-    ``items``, and its outputs are returned. Raises whatever user code raises.
+    ``items``, and its outputs are returned. With ``feed`` no source is called: what enters are
+    the items it has for each of its stages, a source's as if that had given them. Raises whatever
+    user code raises.
     """
     if only is not None:
-        desk = _Desk(pipeline, [only])
-        for item in items or ():
-            desk.call(only, item, forward=False)
-        desk.flush(only, forward=False)
-        desk.close()
+        with _Desk(pipeline, [only]) as desk:
+            for item in items or ():
+                desk.call(only, item, forward=False)
+            desk.flush(only, forward=False)
         return {only: desk.results[only]}
-    desk = _Desk(pipeline, list(pipeline.stages))
-    for source in pipeline.sources:
-        for value in itertools.islice(desk.values(source), limit):
-            desk.emit(source, [value])
-            desk.drain()
-    for component in pipeline.components:
-        for stage in component:
-            desk.flush(stage)
-            desk.drain()
-    desk.close()
+    called = [name for name in pipeline.stages if feed is None or pipeline.inputs(name)]
+    with _Desk(pipeline, called) as desk:
+        if feed is None:
+            for source in pipeline.sources:
+                for value in itertools.islice(desk.values(source), limit):
+                    desk.give(source, value)
+        else:
+            for name, given in feed.items():
+                enter = desk.give if name in pipeline.sources else desk.take
+                for value in given:
+                    enter(name, value)
+        desk.flush_all()
     return {sink: desk.results[sink] for sink in pipeline.sinks}
 
 
 @dataclass(slots=True)
 class _Stage:
-    target: Target
     router: Router
     batch: int | None
+    target: Target | None = None
     gathered: list[Any] = field(default_factory=list)
 
 
 class _Desk:
-    """The stages and the items on their way between them."""
+    """The stages and the items on their way between them; entered, those it calls are there."""
 
-    def __init__(self, pipeline: Pipeline, names: Sequence[str]) -> None:
+    def __init__(self, pipeline: Pipeline, called: Sequence[str]) -> None:
         self._pipeline = pipeline
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[tuple[str, Any]] = deque()
         self._finished = False
         self._count = 0
-        self.results: dict[str, list[Any]] = {name: [] for name in names}
-        self._stages = {name: self._load(name) for name in names}
+        self._names = called
+        self.results: dict[str, list[Any]] = {name: [] for name in pipeline.stages}
+        self._stages = {name: self._made(name) for name in pipeline.stages}
 
-    def _load(self, name: str) -> _Stage:
+    def __enter__(self) -> Self:
+        try:
+            for name in self._names:
+                self._enter(name)
+                target = load(self._pipeline.stages[name].run)
+                self._stages[name].target = target
+                if target.kind in {"async", "asyncgen"}:
+                    self._refuse_another_loop(name)
+        except BaseException:
+            self._close(finished=False)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._close(finished=kind is None)
+
+    def _made(self, name: str) -> _Stage:
         stage = self._pipeline.stages[name]
         outs = [Out(edge.name, edge.tags) for edge in self._pipeline.outputs(name)]
-        self._enter(name)
-        return _Stage(load(stage.run), Router(outs), stage.batch.count if stage.batch else None)
+        return _Stage(Router(outs), stage.batch.count if stage.batch else None)
+
+    def _target(self, name: str) -> Target:
+        target = self._stages[name].target
+        assert target is not None, f"{name} is not called in this run"
+        return target
+
+    def _refuse_another_loop(self, name: str) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise RuntimeError(
+            f"{name} is async and would run in an event loop of its own, and one runs here "
+            "already: call this from code that is not async"
+        )
 
     def _enter(self, name: str) -> None:
         contexts.enter(
@@ -100,10 +138,9 @@ class _Desk:
 
     def values(self, name: str) -> Iterator[Any]:
         """Yield what a source yields or returns, to its end."""
-        target = self._stages[name].target
-        for value in self._values(name, target):
+        for value in self._values(name, self._target(name)):
             self._enter(name)
-            yield value.value if isinstance(value, At) else value
+            yield value
 
     def _values(self, name: str, target: Target) -> Iterable[Any]:
         self._enter(name)
@@ -124,6 +161,20 @@ class _Desk:
             if value is END:
                 return
             yield value
+
+    def give(self, name: str, value: Any) -> None:
+        """Let a source give ``value``, and call stages until nothing is on its way."""
+        value = value.value if isinstance(value, At) else value
+        if self._stages[name].router.is_sink:
+            self.results[name].append(value)
+        self.emit(name, [value])
+        self.drain()
+
+    def take(self, name: str, item: Any) -> None:
+        """Let a stage take ``item`` as if an edge had brought it, and go on like :meth:`give`."""
+        for copy in decode(encode([item])):
+            self.call(name, copy)
+        self.drain()
 
     def emit(self, name: str, values: list[Any]) -> None:
         """Send a stage's outputs to the edges they fit."""
@@ -155,32 +206,45 @@ class _Desk:
         if gathered:
             self._run(name, gathered, forward)
 
+    def flush_all(self) -> None:
+        """Call every batch that is not full, upstream first, until none has an item left."""
+        while any(stage.gathered for stage in self._stages.values()):
+            for name in itertools.chain.from_iterable(self._pipeline.components):
+                self.flush(name)
+                self.drain()
+
     def _run(self, name: str, given: Any, forward: bool) -> None:
         self._enter(name)
         self._count += 1
-        stage = self._stages[name]
-        result = stage.target.call(given)
-        if stage.target.kind == "asyncgen":
+        stage, target = self._stages[name], self._target(name)
+        result = target.call(given)
+        if target.kind == "asyncgen":
             outputs = list(self._iterate(result))
-        elif stage.target.kind == "generator":
+        elif target.kind == "generator":
             outputs = list(result)
         else:
-            result = self._finish(stage.target, result)
+            result = self._finish(target, result)
             outputs = list(result) if stage.batch and not stage.router.is_sink else [result]
         if not forward or stage.router.is_sink:
             self.results[name] += outputs
         else:
             self.emit(name, outputs)
 
-    def close(self) -> None:
-        """Close what classes built, at the true end."""
-        self._finished = True
-        for name, stage in self._stages.items():
-            self._enter(name)
-            stage.target.close()
-        contexts.enter(None)
-        if self._loop is not None:
-            self._loop.close()
+    def _close(self, *, finished: bool) -> None:
+        """Close what classes built. After an error, it alone is told: not what follows from it."""
+        self._finished = finished
+        try:
+            for name in self._names:
+                self._enter(name)
+                target = self._stages[name].target
+                if target is not None:
+                    with nullcontext() if finished else suppress(Exception):
+                        target.close()
+        finally:
+            contexts.enter(None)
+            if self._loop is not None:
+                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+                self._loop.close()
 
     def _finish(self, target: Target, result: Any) -> Any:
         return self._own_loop().run_until_complete(result) if target.kind == "async" else result
