@@ -181,6 +181,8 @@ class Head:
         if connection.role != "agent" or self._stopping_for_good():
             return
         self.warn(f"the agent of {connection.peer} died; its workers start again")
+        if connection.peer == socket.gethostname():
+            self._agent.sweep(self._hosts.members[connection.peer].report.workers)
         self._hosts.leave(connection.peer)
         self._server.lost(connection.peer)
         if self._options.work and connection.peer == socket.gethostname():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _ENTRY = (
@@ -39,6 +42,15 @@ class LocalAgent:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def sweep(self, pids: Iterable[int]) -> None:
+        """Kill what the workers of a dead agent had started: each led a process group.
+
+        The kernel ends a worker with its agent, but knows nothing of a worker's own children.
+        """
+        for pid in pids:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """Wait until it has gone, for the socket is closed; kill it if it does not go."""
