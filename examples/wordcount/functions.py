@@ -67,8 +67,7 @@ class Tally:
     def close(self) -> None:
         """Called at every orderly exit; ``finished`` only when there is nothing more to come."""
         if context().finished:
-            names = list(files())
-            print(table(self.store.totals(names), len(names)))
+            print(table(*self.store.totals(set(files()))))
         self.store.close()
 
 
@@ -76,6 +75,7 @@ class Store:
     """One row a file. Rows of files that are no more, from a run of long ago, do not count."""
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
         self.rows = sqlite3.connect(path, isolation_level=None)
         self.rows.execute("PRAGMA journal_mode = WAL")
         self.rows.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing
@@ -84,13 +84,15 @@ class Store:
     def keep(self, name: str, found: dict[str, int]) -> None:
         self.rows.execute("INSERT OR REPLACE INTO counts VALUES (?, ?)", (name, json.dumps(found)))
 
-    def totals(self, names: list[str]) -> Counter[str]:
-        wanted, sums = set(names), Counter[str]()
+    def totals(self, wanted: set[str]) -> tuple[Counter[str], int]:
+        """The sums over the rows of ``wanted`` files, and how many rows those are."""
+        sums, among = Counter[str](), 0
         with closing(self.rows.execute("SELECT file, names FROM counts")) as rows:
             for name, found in rows:
                 if name in wanted:
                     sums.update(json.loads(found))
-        return sums
+                    among += 1
+        return sums, among
 
     def close(self) -> None:
         self.rows.close()

@@ -46,3 +46,13 @@ def test_the_first_line_finds_the_schema_and_the_file_keeps_to_it(
         [tombi, "lint", "--offline", file], capture_output=True, text=True, timeout=60
     )
     assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_also_runs_in_one_process(example: Callable[[str], Example], name: str) -> None:
+    copy = example(name)
+    before = copy.files()
+    ended = copy.runner("debug", "--limit", "1")
+    assert ended.code == 0, ended
+    assert ended.err.splitlines()[-1].endswith(": 1 item")
+    assert copy.files() == before
