@@ -246,22 +246,22 @@ class SourceLoop:
         """Ship the buffer to its last item, and say that this was all if it was."""
         link = self._link
         while self._buffer or (finished and not self._cursor.finished):
-            while self._grant is None:
+            if link.refused:
+                if finished:
+                    raise Rewound
+                return
+            if self._grant is None:
                 link.pump()
                 with link.lock:
                     self._take_grant()
-                if link.refused:
-                    if finished:
-                        raise Rewound
-                    return
-                if self._grant is None:
+                if self._grant is None and not link.refused:
                     if link.ended or (not finished and not link.claiming):
                         return
                     if link.stopping and self._replays:
                         return  # there is no room; what waits is yielded again another time
                     self._pause(link.wait)
             with link.lock:
-                if self._grant is not None:
+                if self._grant is not None and not link.refused:
                     self._send(finished=finished)
         link.give_back()
 
@@ -312,7 +312,7 @@ class SourceLoop:
                 with link.lock:
                     link.pump()
                     self._take_grant()
-                    if self._grant is not None and not link.ledger.owed:
+                    if self._grant is not None and not link.ledger.owed and not link.refused:
                         self._limit = 1
                         if self._buffer:
                             self._send(finished=False)
