@@ -165,6 +165,9 @@ class Head:
         match message:
             case Beat():
                 self._hosts.beat(connection.peer, message, self._loop.time())
+                for worker in message.workers:
+                    if worker.state == "running":
+                        self._view.failing.pop(worker.stage, None)
             case Died():
                 self._server.died(message)
             case Lines():
@@ -341,6 +344,8 @@ class Head:
                 self._screen.event(events.WorkerStarted(**fields))
             case "WorkerExited":
                 self._hosts.exited(fields["host"], fields["pid"])
+                if fields["expected"]:
+                    self._view.failing.pop(fields["stage"], None)
                 if fields["cause"] == "finished":
                     self._ended.add(fields["stage"])
                 self._screen.event(events.WorkerExited(**fields))
