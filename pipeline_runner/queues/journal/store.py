@@ -1,0 +1,276 @@
+"""The store of ``durability = "fsync"`` and ``"relaxed"``: group commit into the journal.
+
+All steps that wait share a transaction. Its statements run in the loop's thread and only its
+COMMIT, which waits for the disk, in a thread of its own: one hand-over of the interpreter for a
+group instead of one for each statement. The two never use the connection at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import queue
+import shutil
+import sqlite3
+import threading
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline_runner.queues.journal.recovery import mark_suspect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pipeline_runner.queues.effects import Pending
+    from pipeline_runner.queues.journal.recovery import Opened
+    from pipeline_runner.queues.transaction import Letter
+
+CHECKPOINT_BYTES = 16 * 1024**2  # of bodies since the last one
+RELAXED_S = 1.0
+AGAIN_S = 1.0  # a full disk stays full for a while
+_MOST_STEPS = 512  # of one transaction: the loop has to turn
+_ROOM_BYTES = 1024**2  # to be free, beyond what did not fit, before outputs are taken again
+
+
+class Clerk(Protocol):
+    """Whom a journal answers to, in the loop's thread."""
+
+    def answer(self, pending: Pending, ok: bool) -> None:
+        """This step is durable, or it will never be."""
+
+    def answered(self) -> None:
+        """Every step of a group has its answer: carry out what follows."""
+
+    def write_letters(self, letters: Sequence[Letter]) -> None:
+        """Put dead letters on disk. Called in the journal's thread. Raises OSError."""
+
+    def disk_full(self, reason: str) -> None:
+        """Nothing new can be kept, for this reason; an empty one says that it can again."""
+
+    def disk_failed(self, error: Exception) -> None:
+        """The disk cannot be trusted any more. Nothing is answered from here on."""
+
+
+class Journal:
+    """Makes steps durable in the order they come, and answers for each in that order.
+
+    On a full disk steps with outputs are refused, others wait; on any other fault of the disk
+    everything ends.
+    """
+
+    def __init__(self, opened: Opened, clerk: Clerk, *, relaxed: bool) -> None:
+        self._sql = opened.sql
+        self._writer = opened.writer
+        self._path = opened.path
+        self._clerk = clerk
+        self._relaxed = relaxed
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Pending] = deque()
+        self._refused: list[Pending] = []
+        self._group: tuple[Pending, ...] = ()  # with the disk
+        self._busy = False  # the connection is the other thread's
+        self._committed = False  # its last transaction, whatever came after it
+        self._full = False
+        self._shares: dict[str, int] | None = None
+        self._scheduled = False
+        self._unsaved_bytes = 0  # since the last checkpoint
+        self._saves = False  # a checkpoint is due within a second
+        self._too_large = 0  # bytes of the outputs that found no room
+        self._timer: asyncio.TimerHandle | None = None
+        self._dead = False
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the disk."""
+        return not self._waiting and not self._refused
+
+    def commit(self, pending: Pending) -> None:
+        """Make ``pending`` durable, then answer."""
+        if self._full and _needs_room(pending):
+            self._refused.append(pending)
+        else:
+            self._waiting.append(pending)
+        self._start_soon()
+
+    def keep_shares(self, counts: Mapping[str, int]) -> None:
+        """Keep over how many processes each source is spread."""
+        self._shares = dict(counts)
+        self._start_soon()
+
+    def close(self) -> None:
+        """Wait for the disk, and close the file. What has no answer by now gets none."""
+        self._dead = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._jobs.put(None)
+        self._thread.join()
+        with suppress(sqlite3.Error):
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+        with suppress(sqlite3.Error):
+            self._sql.close()
+
+    def _start_soon(self) -> None:
+        if not self._scheduled and not self._busy:
+            self._scheduled = True
+            self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._scheduled = False
+        if self._dead or self._busy:
+            return
+        if self._refused:
+            refused, self._refused = self._refused, []
+            self._answer(refused, ok=False)
+        if not self._full:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Write what waits into a transaction, and have it committed."""
+        shares, self._shares = self._shares, None
+        group = tuple(islice(self._waiting, _MOST_STEPS))
+        if not group and shares is None:
+            return
+        letters = [letter for pending in group for letter in pending.step.letters]
+        try:
+            self._writer.begin()
+            for pending in group:
+                self._writer.write(pending.step)
+            if shares is not None:
+                self._writer.shares(shares)
+            self._writer.seal()
+        except sqlite3.Error as error:
+            self._failed(error)
+            return
+        self._group = group
+        self._unsaved_bytes += 4096 + sum(map(_size, group))
+        saves = self._unsaved_bytes >= CHECKPOINT_BYTES
+        self._committed = False
+        self._do(lambda: self._commit(letters, saves=saves))
+
+    def _commit(self, letters: Sequence[Letter], *, saves: bool) -> None:
+        if letters:  # on disk before their items are gone; a crash between leaves one too many
+            self._clerk.write_letters(letters)
+        self._sql.execute("COMMIT")
+        self._committed = True
+        if saves:
+            self._save()
+
+    def _save(self) -> None:
+        """Move the log into the database. What is committed stays so, even if this fails."""
+        self._sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self._unsaved_bytes = 0
+
+    def _do(self, job: Callable[[], None]) -> None:
+        self._busy = True
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            error: Exception | None = None
+            try:
+                job()
+            except (sqlite3.Error, OSError) as fault:
+                error = fault
+            with suppress(RuntimeError):  # the loop has closed: nobody is left to answer to
+                self._loop.call_soon_threadsafe(self._done, error)
+
+    def _done(self, error: Exception | None) -> None:
+        if self._dead:
+            return
+        self._busy = False
+        group, self._group = self._group, ()
+        if not self._committed:
+            self._failed(error or sqlite3.OperationalError("no commit"))
+            return
+        self._writer.committed()
+        if self._full and group:
+            self._full = False
+            self._clerk.disk_full("")
+        for _ in group:
+            self._waiting.popleft()
+        self._answer(group, ok=True)
+        if error is not None and not is_full(error):  # a checkpoint's
+            self._break(error)
+            return
+        if self._relaxed and not self._saves and self._unsaved_bytes:
+            self._saves = True
+            self._timer = self._loop.call_later(RELAXED_S, self._save_late)
+        if self._waiting or self._refused or self._shares is not None:
+            self._start_soon()
+
+    def _save_late(self) -> None:
+        if self._dead:
+            return
+        if self._busy:  # a commit is under way: after it
+            self._timer = self._loop.call_later(RELAXED_S / 10, self._save_late)
+            return
+        self._saves = False
+        self._committed = True
+        self._do(self._save)
+
+    def _answer(self, group: Sequence[Pending], *, ok: bool) -> None:
+        for pending in group:
+            self._clerk.answer(pending, ok)
+        self._clerk.answered()
+
+    def _failed(self, error: Exception) -> None:
+        with suppress(sqlite3.Error):
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+        self._writer.rolled_back()
+        if not is_full(error):
+            self._break(error)
+            return
+        refused = [pending for pending in self._waiting if _needs_room(pending)]
+        self._waiting = deque(pending for pending in self._waiting if not _needs_room(pending))
+        self._loop.call_later(AGAIN_S, self._again)
+        if not self._full:
+            self._full = True
+            self._too_large = max(map(_size, refused), default=0)
+            self._clerk.disk_full(f"the disk of {self._path.parent} is full")
+        self._answer(refused, ok=False)
+
+    def _again(self) -> None:
+        """See whether there is room by now: first for what frees some itself."""
+        if self._dead:
+            return
+        try:  # the log may hold room of its own
+            self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            if not is_full(error):
+                self._break(error)
+                return
+        if self._waiting:
+            self._begin()
+        elif shutil.disk_usage(self._path.parent).free < self._too_large * 2 + _ROOM_BYTES:
+            self._loop.call_later(AGAIN_S, self._again)
+        else:
+            self._full = False
+            self._clerk.disk_full("")
+            self._start_soon()
+
+    def _break(self, error: Exception) -> None:
+        self._dead = True
+        mark_suspect(self._path)
+        self._clerk.disk_failed(error)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether ``error`` says that the disk has no room left, or the user may not use more."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "is full" in str(error)
+
+
+def _needs_room(pending: Pending) -> bool:
+    return bool(pending.step.produced) and not pending.retryable
+
+
+def _size(pending: Pending) -> int:
+    return sum(len(body.data) for _edges, body in pending.step.produced)

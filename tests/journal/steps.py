@@ -1,0 +1,98 @@
+"""Transactions as a broker makes them, at random, and the durable state they build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.messages import Cursor
+from pipeline_runner.queues.ranges import Range
+from pipeline_runner.queues.transaction import Body, Durable, Letter, Requeue, Transaction
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+
+    from pipeline_runner.queues.journal.recovery import Opened
+
+EDGES = ("a->b", "b->c")
+
+
+def letter(number: int, edge: str, body: int, index: int, attempts: int = 3) -> Letter:
+    return Letter(
+        letter=number,
+        run="run-1",
+        stage="b",
+        edge=edge,
+        body=body,
+        index=index,
+        attempts=attempts,
+        host="here",
+        pid=1,
+        release="",
+        cause="raised",
+        error="ValueError: no",
+        traceback="",
+        data=None,
+    )
+
+
+def random_steps(chance: random.Random, count: int) -> Iterator[tuple[Transaction, Durable]]:
+    """Yield each step and the one durable state that all so far have built."""
+    durable = Durable()
+    for number in range(1, count + 1):
+        step = random_step(chance, durable, number)
+        durable.apply(step)
+        yield step, durable
+
+
+def random_step(chance: random.Random, durable: Durable, number: int) -> Transaction:
+    step = Transaction()
+    there = [(edge, r) for (edge, _body), ranges in durable.ranges.items() for r in ranges]
+    kind = chance.choice(("source", "map", "map", "sink", "retry", "letter"))
+    if kind == "source" or not there:
+        seq = durable.cursors.get(("a", 0), Cursor()).seq + 1
+        step.source = ("a", 0, Cursor(seq, seq * 3, chance.randbytes(3), finished=seq > 50))
+        step.produced.append((EDGES[:1], body(chance, durable.next_body)))
+        return step
+    edge, item = chance.choice(there)
+    cut = chance.randrange(item.lo, item.hi)
+    span = (cut, chance.randrange(cut + 1, item.hi + 1))
+    if kind == "retry":
+        changed = Range(item.body, cut, cut + 1, item.attempts + 1, chance.random() < 0.5)
+        step.requeued.append(Requeue(edge, changed, 1.0))
+    elif kind == "letter":
+        step.letters.append(letter(number, edge, item.body, cut, item.attempts + 1))
+    else:
+        step.consumed.append((edge, item.body, (span,)))
+        if kind == "map":
+            edges = EDGES if chance.random() < 0.2 else EDGES[1:]
+            step.produced.append((edges, body(chance, durable.next_body)))
+    return step
+
+
+def body(chance: random.Random, number: int) -> Body:
+    n = chance.randrange(1, 20)
+    return Body(number, n, chance.randbytes(chance.choice((5, 50, 5000))), "rel")
+
+
+def facts(durable: Durable) -> tuple[object, ...]:
+    """Return all that a durable state says, for comparison."""
+    ranges = {
+        key: sorted((r.lo, r.hi, r.attempts, r.suspect) for r in items)
+        for key, items in durable.ranges.items()
+    }
+    letters = [
+        (one.letter, one.stage, one.edge, one.body, one.index, one.attempts)
+        for one in durable.letters
+    ]
+    return durable.bodies, ranges, durable.cursors, letters, durable.next_body
+
+
+def commit(opened: Opened, *steps: Transaction) -> None:
+    """Commit ``steps`` in one transaction."""
+    opened.writer.begin()
+    for step in steps:
+        opened.writer.write(step)
+    opened.writer.seal()
+    opened.sql.execute("COMMIT")
+    opened.writer.committed()
