@@ -83,5 +83,6 @@ def _only(pipeline: Pipeline, stage: str | None, item: str | None) -> tuple[str,
 
 def enter_project(pipeline: Pipeline) -> None:
     """Stand where a worker stands: in the project's folder, its modules found first."""
+    sys.dont_write_bytecode = True
     os.chdir(pipeline.root)
     sys.path.insert(0, str(pipeline.root))

@@ -64,7 +64,8 @@ def screen(ui: Ui, manner: Manner, pipeline: Pipeline, file: TextIO | None = Non
         )
     from pipeline_runner.observe.plain import Plain
 
-    return Plain(file, again=manner.again, quiet=manner.quiet, verbose=manner.verbose)
+    out = None if manner.json else sys.stdout
+    return Plain(file, out=out, again=manner.again, quiet=manner.quiet, verbose=manner.verbose)
 
 
 def show(lines: Iterable[Text], colour: bool | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
-from pipeline_runner.events import DeadLettered, Event
+from pipeline_runner.events import DeadLettered, Event, Printed
 from pipeline_runner.observe import quantity
 from pipeline_runner.observe.sentences import draining, headline
 from pipeline_runner.observe.stream import Stream
@@ -26,13 +26,21 @@ class Plain:
     """A screen of lines for logs and pipes: no control codes, nothing drawn twice.
 
     ``quiet`` leaves what user code prints, warnings and errors; ``verbose`` adds each worker's
-    start and end and each failed attempt.
+    start and end and each failed attempt. With ``out``, what user code writes to its stdout goes
+    there: it is the run's data, and the rest is about it.
     """
 
     def __init__(
-        self, file: TextIO, *, again: str = "", quiet: bool = False, verbose: bool = False
+        self,
+        file: TextIO,
+        *,
+        out: TextIO | None = None,
+        again: str = "",
+        quiet: bool = False,
+        verbose: bool = False,
     ) -> None:
         self._stream = Stream(file)
+        self._out = self._stream if out is None else Stream(out)
         self._again = again
         self._quiet = quiet
         self._hidden = {"detail"} if not verbose else set()
@@ -51,7 +59,8 @@ class Plain:
                 return
         told = tell(event, again=self._again)
         if told.weight not in self._hidden:
-            self._stream.write(_line(told))
+            printed = isinstance(event, Printed) and event.stream == "stdout"
+            (self._out if printed else self._stream).write(_line(told))
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Write a line for each stage when ten seconds have gone by since the last."""

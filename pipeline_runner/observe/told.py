@@ -44,7 +44,8 @@ def tell(event: Event, *, again: str = "") -> Told:
             text = f"{event.stage}[{event.index}] started on {event.host}, pid {event.pid}"
             return Told("detail", clock(event.ts), text)
         case WorkerExited():
-            text = f"{event.stage}[{event.index}] on {event.host} ended: {tame(event.cause)}"
+            cause = tame(event.cause).removeprefix("died: ")
+            text = f"{event.stage}[{event.index}] on {event.host} ended: {cause}"
             return Told("detail" if event.expected else "warning", clock(event.ts), text)
         case WorkerFailing():
             times = "once" if event.deaths == 1 else f"{event.deaths} times"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.effects import Failed, Pending, Stopped
 from pipeline_runner.queues.messages import Failure
 from pipeline_runner.queues.ranges import Range, intersect
-from pipeline_runner.queues.transaction import Letter, Requeue, Transaction
+from pipeline_runner.queues.transaction import Letter, Requeue, Transaction, item_id
 
 if TYPE_CHECKING:
     from pipeline_runner.queues.books import Books
@@ -48,9 +48,9 @@ class Blame:
         if attempts < spec.attempts and not failure.final:
             wait_s = spec.retry_s(attempts)
             step.requeued.append(Requeue(lease.edge, one, wait_s))
-            item_id = f"{lease.edge}:{lease.body}:{failure.index}"
+            name = item_id(self._books.run, lease.edge, lease.body, failure.index)
             self._books.effects.append(
-                Failed(spec.name, item_id, attempts, spec.attempts, failure.error, wait_s)
+                Failed(spec.name, name, attempts, spec.attempts, failure.error, wait_s)
             )
         elif spec.on_failure == "drop":
             step.consumed.append((lease.edge, lease.body, ((one.lo, one.hi),)))
@@ -167,6 +167,7 @@ class Blame:
         body = self._books.bodies.get(lease.body) if lease.edge else None
         return Letter(
             letter=number,
+            run=self._books.run,
             stage=worker.stage,
             edge=lease.edge,
             body=lease.body,

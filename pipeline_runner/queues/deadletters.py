@@ -53,7 +53,7 @@ class DeadLetter:
         return decode(self.body_file.read_bytes())[self.index]
 
 
-def append(state: Path, run: str, ts: float, letters: Sequence[Letter]) -> None:
+def append(state: Path, ts: float, letters: Sequence[Letter]) -> None:
     """Write ``letters`` and return once they are on disk. Raises OSError."""
     bodies = state / _BODIES
     bodies.mkdir(parents=True, exist_ok=True)
@@ -61,13 +61,12 @@ def append(state: Path, run: str, ts: float, letters: Sequence[Letter]) -> None:
     for letter in letters:
         name = ""
         if letter.data is not None:
-            name = f"{run}-{letter.body}"
+            name = f"{letter.run}-{letter.body}"
             _write_once(bodies / name, letter.data)
         record: dict[str, Any] = asdict(letter)
         del record["data"], record["payload"]
         record |= {
             "ts": ts,
-            "run": run,
             "item_id": letter.item_id,
             "shown": letter.payload,
             "body_file": name,

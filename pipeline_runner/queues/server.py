@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.effects import Effect, Pending
+    from pipeline_runner.queues.stock.door import Door
     from pipeline_runner.queues.transaction import Letter
 
 HANDSHAKE_S = 5.0
@@ -71,6 +72,7 @@ class QueueServer:
 
     def __init__(self, broker: Broker, head: Head, state: Path, *, most_item: int) -> None:
         self.broker = broker
+        self.door: Door | None = None  # for stock clients
         self._head = head
         self._state = state
         self._most_bodies = most_item
@@ -259,8 +261,7 @@ class QueueServer:
         self._head.warn(f"closed the connection of {name}: {why}")
 
     def _carry_out(self) -> None:
-        effects = self.broker.take()
-        while effects:
+        while effects := self._decided():
             for effect in effects:
                 if isinstance(effect, Send):
                     self._queue(effect)
@@ -268,7 +269,6 @@ class QueueServer:
                     self._store.commit(effect.pending)
                 else:
                     self._head.decided(effect)
-            effects = self.broker.take()
         unsent, self._unsent = self._unsent, {}
         # Last decided, first sent: whoever has new items to work on is woken before the sender
         # that is told so.
@@ -277,9 +277,17 @@ class QueueServer:
             connection.flush()
         self._set_alarm()
 
+    def _decided(self) -> list[Effect]:
+        """Return what is to be carried out, once stock clients have what was left for them."""
+        if self.door is not None:
+            self.door.serve(self._loop.time())
+        return self.broker.take()
+
     def _queue(self, send: Send) -> None:
         connection = self._by_session.get(send.session)
         if connection is None:
+            if self.door is not None:
+                self.door.told(send)
             return
         connection.queue(send.message, send.data)
         message = send.message
@@ -326,9 +334,8 @@ class QueueServer:
             self._head.lettered(pending.step.letters)
 
     def _write_letters(self, letters: Sequence[Letter], done: Callable[[bool], None]) -> None:
-        run = self.broker.books.run
         write = self._loop.run_in_executor(
-            None, deadletters.append, self._state, run, time.time(), letters
+            None, deadletters.append, self._state, time.time(), letters
         )
 
         def finished(future: asyncio.Future[None]) -> None:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.ranges import Spans
 
 
+def item_id(run: str, edge: str, body: int, index: int) -> str:
+    """Return an item's name: the same through every retry, and no other's in any run."""
+    return f"{run}:{edge}:{body}:{index}"
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """An encoded batch of ``n`` items. ``data`` is opaque."""
@@ -40,6 +45,7 @@ class Letter:
     """An item that failed for good. ``data`` is its whole body, ``index`` its place there."""
 
     letter: int
+    run: str
     stage: str
     edge: str
     body: int
@@ -57,7 +63,7 @@ class Letter:
     @property
     def item_id(self) -> str:
         """The item's name through every retry."""
-        return f"{self.edge}:{self.body}:{self.index}"
+        return item_id(self.run, self.edge, self.body, self.index)
 
 
 @dataclass(slots=True)

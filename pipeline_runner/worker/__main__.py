@@ -52,6 +52,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.pop("PYTHONSAFEPATH", None)  # ours, and not for what user code starts
+    sys.dont_write_bytecode = True  # the project's folder is the user's, and stays as it is
     os.chdir(job.root)
     sys.path.insert(0, job.root)
     sys.argv[:] = [job.run]
@@ -83,6 +84,7 @@ def _work(job: Job, page: Page, link: Link) -> int:
             job.count,
             job.release,
             Path(job.output),
+            link.ledger.run,
             lambda: loops[0].item() if loops else ("", 1),
             lambda: ended[0],
         )

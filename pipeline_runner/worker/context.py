@@ -17,7 +17,7 @@ class Context:
     """Where user code runs, and on what.
 
     ``index`` of ``count`` is this process's place among its stage's; ``output`` is a folder that
-    stays; ``finished`` is true only in ``close()`` at the true end of the run.
+    stays; ``run`` names this run; ``finished`` is true only in ``close()`` at its true end.
     """
 
     stage: str
@@ -26,13 +26,15 @@ class Context:
     count: int
     release: str
     output: Path
+    run: str
     _item: Callable[[], tuple[str, int]]
     _finished: Callable[[], bool]
 
     @property
     def item_id(self) -> str:
         """The item's name, the same on every re-run: an idempotency key. Empty in a source."""
-        return self._item()[0]
+        name = self._item()[0]
+        return f"{self.run}:{name}" if name else ""
 
     @property
     def attempt(self) -> int:
@@ -70,5 +72,5 @@ def context() -> Context:
 def outside(stage: str = "", output: Path | None = None) -> Context:
     """Return a context for code that runs by hand, as in a debugger."""
     return Context(
-        stage, "localhost", 0, 1, "", output or Path.cwd(), lambda: ("", 1), lambda: False
+        stage, "localhost", 0, 1, "", output or Path.cwd(), "", lambda: ("", 1), lambda: False
     )

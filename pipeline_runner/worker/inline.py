@@ -131,6 +131,7 @@ class _Desk:
                 1,
                 "",
                 self._pipeline.root,
+                "inline",
                 lambda: (f"{name}:{self._count}", 1),
                 lambda: self._finished,
             )
