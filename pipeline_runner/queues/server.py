@@ -163,6 +163,10 @@ class QueueServer:
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise
+            if self._unknown:
+                # The oldest silent one makes room: an honest peer says HELLO at once.
+                next(iter(self._unknown)).refuse("too many silent connections for `ulimit -n`")
+                return
             self._head.warn(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
             self._loop.remove_reader(self._listener)
             self._loop.call_later(0.5, self._accept_again)

@@ -21,7 +21,7 @@ from pipeline_runner.head.control import ask
 from pipeline_runner.queues import deadletters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 RUNNER = str(Path(sys.executable).with_name("runner"))
 MARK = "RUN_UNDER_TEST"  # in the environment of every process of one run, forked ones too
@@ -218,12 +218,12 @@ class Project:
         self,
         *arguments: str,
         environment: Mapping[str, str] | None = None,
-        prefix: Iterable[str] = (),
+        program: Sequence[str] = (RUNNER,),
     ) -> Run:
         """Start ``runner up``; ``arguments`` come after those for a machine-readable end."""
         mark = uuid.uuid4().hex
         popen = subprocess.Popen(
-            [*prefix, RUNNER, "up", "--json", "--ui", "none", *arguments],
+            [*program, "up", "--json", "--ui", "none", *arguments],
             cwd=self.root,
             env={**os.environ, MARK: mark, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,

@@ -101,7 +101,8 @@ def comes_back_twice(number):
 
 
 def leaves_a_child(number):
-    once(lambda: multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,)).start())
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+    once(child.start)
     return "leaves_a_child", number
 
 
