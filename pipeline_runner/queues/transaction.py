@@ -62,8 +62,8 @@ class Letter:
 
     @property
     def item_id(self) -> str:
-        """The item's name through every retry."""
-        return item_id(self.run, self.edge, self.body, self.index)
+        """The item's name through every retry; empty for a source, whose failure is no item's."""
+        return item_id(self.run, self.edge, self.body, self.index) if self.edge else ""
 
 
 @dataclass(slots=True)

@@ -225,7 +225,7 @@ class Project:
         popen = subprocess.Popen(
             [*program, "up", "--json", "--ui", "none", *arguments],
             cwd=self.root,
-            env={**os.environ, MARK: mark, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+            env={**os.environ, MARK: mark, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

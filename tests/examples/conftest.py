@@ -37,7 +37,7 @@ class Ended:
 
     def printed(self, slot: str) -> list[str]:
         """What a worker printed."""
-        return printed(self.err, slot)
+        return printed(self.out, slot)
 
 
 def printed(text: str, slot: str) -> list[str]:
@@ -81,8 +81,8 @@ class Example:
 
 
 def environment() -> dict[str, str]:
-    """Without caches of byte code, which Python itself would write beside the functions."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", "FOLDER": ""}
+    """As a user has it: where Python may write byte code, and a run must not."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "NO_COLOR": "1", "FOLDER": ""}
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def sources(tmp_path: Path) -> Path:
 
 
 def _plain(wordcount: Example, **env: str) -> list[str]:
-    plain = wordcount.run(sys.executable, "plain.py", **env)
+    plain = wordcount.run(sys.executable, "-B", "plain.py", **env)
     assert plain.code == 0, plain
     return plain.out.splitlines()
 

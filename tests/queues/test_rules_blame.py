@@ -248,7 +248,7 @@ def test_backoff_grows_by_its_factor_up_to_its_cap() -> None:
 def test_each_retry_is_announced_with_its_attempt_and_wait() -> None:
     desk = Desk(graph(ONE, backoff_s=2.0, attempts=3), stocked(sa=[1]))
     fail_once(desk, desk.worker("a-1", "a"))
-    assert desk.effects == [Failed("a", "s->a:1:0", 1, 3, "ValueError: no", 2.0)]
+    assert desk.effects == [Failed("a", "run-1:s->a:1:0", 1, 3, "ValueError: no", 2.0)]
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 4])
@@ -259,7 +259,7 @@ def test_an_item_is_a_dead_letter_after_exactly_its_attempts(attempts: int) -> N
         assert not desk.disk.letters
         assert fail_once(desk, worker).attempts == turn
     (letter,) = desk.disk.letters
-    assert (letter.item_id, letter.attempts, letter.stage) == ("s->a:1:0", attempts, "a")
+    assert (letter.item_id, letter.attempts, letter.stage) == ("run-1:s->a:1:0", attempts, "a")
     assert (letter.host, letter.error, letter.traceback) == ("south", "ValueError: no", "Traceback")
     assert letter.data == b"x" * 10
     assert worker.claim() is None

@@ -185,7 +185,7 @@ def test_a_source_that_fails_too_often_ends_where_its_durable_cursor_is() -> Non
         source.settle(failed=[Failure(lease.token, 0, "OSError: no feed", "")])
         desk.commit()
         desk.wait(2.0)
-    assert [letter.item_id for letter in desk.disk.letters] == [":0:0"]
+    assert [letter.item_id for letter in desk.disk.letters] == [""]
     assert desk.disk.cursors["s", 0] == Cursor(1, 0, None, finished=True)
     assert isinstance(source.claim(), End)
 

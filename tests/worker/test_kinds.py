@@ -256,7 +256,8 @@ def test_context_tells_where_user_code_runs_and_on_what(ran: tuple[Project, Ende
     project, ended = ran
     told = of(project, "facts")
     assert len({each["id"] for each in told}) == N
-    assert all(each["id"].startswith("numbers->facts:") for each in told)
+    assert all(":numbers->facts:" in each["id"] for each in told)
+    assert len({each["id"].partition(":")[0] for each in told}) == 1, "all name one run"
     assert {each["attempt"] for each in told} == {1}
     assert {each["own"] for each in told} == {"mine"}
     assert {each["stage"] for each in told} == {"facts"}
