@@ -24,7 +24,10 @@ def check(draft: Draft) -> list[Fault]:
 
 def durability_note(pipeline: Pipeline) -> str:
     """Return the one line that says what of a run survives its head."""
-    note = "The run is kept in memory only: what is queued dies with `runner up`."
-    if pipeline.durability == "memory":
-        return note
-    return f'{note} ("{pipeline.durability}" takes effect once there is a journal.)'
+    match pipeline.durability:
+        case "memory":
+            return "The run is kept in memory only: what is queued dies with `runner up`."
+        case "relaxed":
+            return "What is queued outlives `runner up`; a power cut may undo its last second."
+        case _:
+            return "What is queued outlives `runner up`, a crash and a power cut."

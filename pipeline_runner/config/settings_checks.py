@@ -22,7 +22,6 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ONE_MACHINE = "this version runs on one machine"
 _AT_NEXT_UP = "a change takes effect at the next `runner up`"
 NOT_YET: dict[tuple[str, ...], str] = {
-    ("pipeline", "durability"): "a run is kept in memory only",
     ("stages", "autoscale"): "the stage keeps its `min`",
     ("stages", "was"): _AT_NEXT_UP,
     ("edges", "on_remove"): _AT_NEXT_UP,
@@ -109,6 +108,6 @@ def _without_effect(draft: Draft) -> Iterator[Fault]:
     for table, path, model in tables:
         for key in sorted(model.model_fields_set):
             reason = NOT_YET.get((table, key))
-            if reason is not None and getattr(model, key) != "memory":
+            if reason is not None:
                 message = f"`{key}` has no effect yet: {reason}"
                 yield Fault("not-yet", message, (*path, key), at="key", severity="note")

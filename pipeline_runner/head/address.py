@@ -48,9 +48,19 @@ class Address:
             self._lock = None
             raise self._taken() from error
         if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
-            self._elsewhere = Path(tempfile.mkdtemp(prefix="runner-"))  # 0700 by itself
+            # A killed head's, if there is one: the agent that outlived it looks there.
+            self._elsewhere = self._left_behind() or Path(tempfile.mkdtemp(prefix="runner-"))
             self.socket = self._elsewhere / "head.sock"
         self.socket.unlink(missing_ok=True)  # a killed head's: we hold the lock
+
+    def _left_behind(self) -> Path | None:
+        try:
+            folder = Path(find(self._state)["socket"]).parent
+            found = folder.lstat()
+        except (NoHead, OSError):
+            return None
+        is_ours = found.st_uid == os.getuid() and found.st_mode == 0o040700
+        return folder if is_ours and folder != self._state else None
 
     def announce(self) -> None:
         """Write ``head.json`` in one step: whoever finds it can connect."""

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
 
 
+HOLD_S = 60.0  # so long a worker holds its results when the head is gone, if it can come back
+
+
+def hold_s(pipeline: Pipeline) -> float:
+    """Return how long workers outlive the head: not at all where it cannot go on."""
+    return 0.0 if pipeline.durability == "memory" else HOLD_S
+
+
 def specs(pipeline: Pipeline, socket: Path, release: str, counts: dict[str, int]) -> dict[str, Any]:
     """Return each stage's spec: its fingerprint, its job but for the slot, its environment.
 
@@ -46,5 +54,6 @@ def _spec(pipeline: Pipeline, name: str, socket: Path, release: str, count: int)
         "max_items": stage.max_items,
         "max_memory": stage.max_memory,
         "again": stage.restart == "again",
+        "hold_s": hold_s(pipeline),
     }
     return {"fingerprint": fingerprint(stage, release), "job": job, "env": stage.env}

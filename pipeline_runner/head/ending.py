@@ -18,6 +18,7 @@ class Standing:
     source_workers: int
     remaining: int  # items not gone
     workers: int
+    keeps_backlog: bool = False  # what is queued outlives the head: nobody waits for it
 
 
 def next_step(standing: Standing, now: float) -> Step:
@@ -25,7 +26,7 @@ def next_step(standing: Standing, now: float) -> Step:
     over = standing.finished or standing.stop_now
     if standing.draining_until is not None:
         drained = not standing.source_workers and not standing.remaining
-        over = over or drained or now >= standing.draining_until
+        over = over or drained or standing.keeps_backlog or now >= standing.draining_until
     if not over:
         return "go on"
     return "leave" if not standing.workers else "stop workers"

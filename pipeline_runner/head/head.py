@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
 import socket
 import threading
@@ -14,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline_runner import events
 from pipeline_runner.errors import ExitCode, RunnerError
-from pipeline_runner.head import answers
+from pipeline_runner.head import answers, survivors
 from pipeline_runner.head.address import Address
-from pipeline_runner.head.desired import specs
+from pipeline_runner.head.desired import hold_s, specs
 from pipeline_runner.head.ending import Standing, next_step
 from pipeline_runner.head.hosts import Hosts
 from pipeline_runner.head.local_agent import LocalAgent
 from pipeline_runner.head.logs import LogFiles
+from pipeline_runner.head.start import Start, begin
+from pipeline_runner.head.survivors import Survivors
 from pipeline_runner.head.view import View
-from pipeline_runner.queues import deadletters
-from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.effects import Failed, Finished, Stopped
 from pipeline_runner.queues.messages import Answer, Ask, Beat, Desired, Died, Lines, Report
 from pipeline_runner.queues.server import QueueServer
@@ -35,12 +33,14 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.observe.screen import Screen
     from pipeline_runner.observe.snapshot import RunState, Snapshot
+    from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.effects import Effect
     from pipeline_runner.queues.messages import Hello
     from pipeline_runner.queues.transaction import Letter
 
 LOOK_S = 0.25
+ADOPT_S = 10.0  # after a restart, so long is waited for what workers still hold
 AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
 _SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
@@ -75,22 +75,28 @@ def run(pipeline: Pipeline, screen: Screen, options: UpOptions) -> RunResult:
     address = Address(pipeline.state_dir, pipeline.name)
     address.take()
     try:
-        return asyncio.run(_run(pipeline, screen, options, address))
+        start = begin(pipeline, fresh=options.fresh)
+        return asyncio.run(_run(pipeline, screen, options, address, start))
     finally:
         address.leave()
 
 
 async def _run(
-    pipeline: Pipeline, screen: Screen, options: UpOptions, address: Address
+    pipeline: Pipeline, screen: Screen, options: UpOptions, address: Address, start: Start
 ) -> RunResult:
-    return await Head(pipeline, screen, options, address).run()
+    return await Head(pipeline, screen, options, address, start).run()
 
 
 class Head:
     """Joins the broker's server, the agents and whoever watches."""
 
     def __init__(
-        self, pipeline: Pipeline, screen: Screen, options: UpOptions, address: Address
+        self,
+        pipeline: Pipeline,
+        screen: Screen,
+        options: UpOptions,
+        address: Address,
+        start: Start,
     ) -> None:
         self._pipeline = pipeline
         self._screen = screen
@@ -101,8 +107,21 @@ class Head:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         state = pipeline.state_dir
-        self._broker = Broker(topology_of(pipeline), run=secrets.token_hex(8))
-        self._server = QueueServer(self._broker, self, state, most_item=pipeline.server.max_item)
+        self._start = start
+        self._survivor = start.survivor(works=options.work)
+        self._survivors = Survivors(agent_lives=self._survivor is not None)
+        self._closed_until = self._started + ADOPT_S
+        self._broker = start.broker(
+            topology_of(pipeline), None if self._survivors.all_heard else self._closed_until
+        )
+        self._server = QueueServer(
+            self._broker,
+            self,
+            state,
+            most_item=pipeline.server.max_item,
+            journal=start.journal,
+            relaxed=pipeline.durability == "relaxed",
+        )
         self._hosts = Hosts(pipeline)
         self._view = View(pipeline, self._broker, self._started)
         self._logs = LogFiles(state)
@@ -113,19 +132,23 @@ class Head:
         self._asked_at: float | None = None
         self._stop_code: ExitCode | None = None
         self._failed = False
+        self._broken: Exception | None = None  # what the journal's disk said
         self._stopping = False
         self._left = asyncio.Event()
         self._looked_at = -LOOK_S
 
     async def run(self) -> RunResult:
         """Serve until the run is over; see :func:`run`."""
-        self._put_letters_aside()
+        for notice in self._start.notices(self._remaining()):
+            self._screen.event(notice)
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 self._loop.add_signal_handler(number, self._on_signal, number)
         self._server.listen(self._address.socket)
         self._address.announce()
-        if self._options.work:
+        if self._survivor is not None:
+            self._agent.adopt(self._survivor)
+        elif self._options.work:
             self._agent.start()
         try:
             while not self._left.is_set():
@@ -135,11 +158,21 @@ class Head:
                 except asyncio.TimeoutError:
                     continue
         finally:
-            lost = self._remaining()
+            left = self._remaining()
             final = self._snapshot()
+            if self._broken is not None:
+                self._agent.kill()
             self._server.close()
             await self._loop.run_in_executor(None, self._agent.stop)
             self._logs.close()
+        if self._broken is not None:
+            raise self._start.broken(self._broken)
+        if self._finished():
+            self._start.forget()
+        elif left and self._start.journal is not None:
+            items = "1 item stays" if left == 1 else f"{left:,} items stay"
+            self._tell(f"{items} queued: the next `runner up` goes on with what is left")
+        lost = 0 if self._start.journal is not None else left
         self._screen.close(final, lost)
         return RunResult(self._exit_code(lost), final, lost)
 
@@ -149,6 +182,15 @@ class Head:
         """An agent is here: plan with its host, and tell it what to run."""
         if hello.role != "agent":
             return
+        if hello.host in self._hosts.members:
+            connection.refuse("this host has an agent already")
+            return
+        self._survivors.agent_joined(hello.workers)
+        self._open_when_heard()
+        if hello.host == socket.gethostname():
+            survivors.remember(self._pipeline.state_dir, hello.pid)
+        stages = self._broker.books.stages
+        self._ended.update(name for name in hello.finished if stages[name].finished)
         self._hosts.join(connection, hello, self._loop.time())
         assert self._hosts.plan is not None
         for warning in self._hosts.plan.warnings:
@@ -170,6 +212,8 @@ class Head:
                         self._view.failing.pop(worker.stage, None)
             case Died():
                 self._server.died(message)
+                self._survivors.worker_done(message.worker)
+                self._open_when_heard()
             case Lines():
                 self._printed(connection.peer, message)
             case Report():
@@ -182,6 +226,9 @@ class Head:
     def peer_left(self, connection: Connection) -> None:
         """An agent is gone, and its workers with it: their items are free."""
         if connection.role != "agent" or self._stopping_for_good():
+            return
+        member = self._hosts.members.get(connection.peer)
+        if member is None or member.connection is not connection:
             return
         self.warn(f"the agent of {connection.peer} died; its workers start again")
         if connection.peer == socket.gethostname():
@@ -235,9 +282,44 @@ class Head:
                 )
             )
 
+    def adopted(self, worker: str) -> None:
+        """A worker of an earlier head has named what it holds."""
+        if not self._survivors.all_heard:
+            self._survivors.worker_done(worker)
+            self._open_when_heard()
+
+    def disk_full(self, reason: str) -> None:
+        """Say why nothing new is begun, or that it is again."""
+        if reason:
+            self.warn(f"{reason}: nothing new is begun until there is room", "free some space")
+        else:
+            self._tell("there is room on the disk again: work goes on")
+
+    def disk_failed(self, error: Exception) -> None:
+        """End at once: what is on disk may not be what was read back from it."""
+        self._broken = error
+        self._left.set()
+
     def warn(self, text: str, hint: str = "") -> None:
         """Tell the person who watches."""
         self._screen.event(events.Notice(time.time(), "warning", text, hint))
+
+    def _tell(self, text: str) -> None:
+        self._screen.event(events.Notice(time.time(), "info", text))
+
+    def _open_when_heard(self) -> None:
+        """Grant again as soon as every survivor has named what it holds."""
+        if self._broker.adopting and self._survivors.all_heard:
+            self._loop.call_soon(self._server.apply, lambda broker, now: broker.open(now))
+
+    def _look_for_survivors(self, now: float) -> None:
+        """Replace an agent that does not come back."""
+        if self._survivors.agent_awaited and (
+            now >= self._closed_until or not self._agent.survivor_lives
+        ):
+            self._survivors.give_up()
+            self._agent.start()
+            self._open_when_heard()
 
     # What moves a run on.
 
@@ -246,12 +328,14 @@ class Head:
         counts = self._hosts.desired()
         every = specs(self._pipeline, self._address.socket, "", dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
+        self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
         for name, member in self._hosts.members.items():
             mine = {} if self._stopping else dict(self._hosts.slots.get(name, {}))
             if self._draining_until is not None:
                 mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
             grace_s = 0.0 if self._stop_code is not None else self._pipeline.reload.grace
-            desired = Desired(1, "", every, mine, grace_s)
+            holds_s = 0.0 if self._stopping else hold_s(self._pipeline)
+            desired = Desired(1, "", every, mine, grace_s, tuple(self._ended), holds_s)
             self._server.send(member.connection, desired)
 
     def _count_sources(self, broker: Broker, counts: Mapping[str, int]) -> None:
@@ -265,6 +349,7 @@ class Head:
             self._looked_at = now
             self._screen.snapshot(self._snapshot())
             self._logs.flush()
+        self._look_for_survivors(now)
         self._step()
 
     def _step(self) -> None:
@@ -275,12 +360,13 @@ class Head:
             source_workers=sum(map(self._hosts.running, self._pipeline.sources)),
             remaining=self._remaining(),
             workers=self._hosts.running(),
+            keeps_backlog=self._start.journal is not None,
         )
         match next_step(standing, self._loop.time()):
             case "stop workers" if not self._stopping:
                 self._stopping = True
                 self._publish()
-            case "leave":
+            case "leave" if self._server.idle or self._stop_code is not None:
                 self._left.set()
             case _:
                 pass
@@ -399,14 +485,3 @@ class Head:
             return self._stop_code
         dead = any(stage.dead for stage in self._broker.books.stages.values())
         return ExitCode.ERRORS if dead or lost or self._failed else ExitCode.OK
-
-    def _put_letters_aside(self) -> None:
-        """Keep an earlier run's dead letters apart from this one's."""
-        count = len(deadletters.read(self._pipeline.state_dir))
-        if count:
-            kept = deadletters.put_aside(self._pipeline.state_dir)
-            shown = os.path.relpath(kept, self._pipeline.root)
-            letters = "1 dead letter" if count == 1 else f"{count} dead letters"
-            self._screen.event(
-                events.Notice(time.time(), "info", f"{letters} of an earlier run went to {shown}")
-            )

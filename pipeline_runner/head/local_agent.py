@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from pipeline_runner.head import survivors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +31,20 @@ class LocalAgent:
         self._host = host
         self._log = log
         self._popen: subprocess.Popen[bytes] | None = None
+        self._survivor: int | None = None
+
+    def adopt(self, pid: int) -> None:
+        """Take over the agent of an earlier head."""
+        self._survivor = pid
+
+    @property
+    def survivor_lives(self) -> bool:
+        """Whether an adopted agent is alive."""
+        return self._survivor is not None and bool(survivors.born(self._survivor))
 
     def start(self) -> None:
         """Start it, burying an older one. Raises OSError."""
-        if self._popen is not None:
-            self._popen.kill()
-            self._popen.wait()
+        self.kill()
         with self._log.open("ab") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, "-c", _ENTRY, os.fspath(self._socket), self._host],
@@ -52,9 +63,23 @@ class LocalAgent:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
 
+    def kill(self) -> None:
+        """End it and all its workers at once."""
+        if self._survivor is not None:
+            survivors.kill(self._survivor)
+            self._survivor = None
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.wait()
+            self._popen = None
+
     def stop(self) -> None:
         """Wait until it has gone, for the socket is closed; kill it if it does not go."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self.survivor_lives and time.monotonic() < deadline:
+            time.sleep(0.01)
         if self._popen is None:
+            self.kill()
             return
         try:
             self._popen.wait(_PATIENCE_S)

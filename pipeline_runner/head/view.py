@@ -79,7 +79,7 @@ class View:
             state=state,
             revision=1,
             release="",
-            durability="memory",
+            durability=self._pipeline.durability,
             up_s=now - self._started,
             stages=tuple(
                 self._stage(name, past, now, desired.get(name, 0), running[name])

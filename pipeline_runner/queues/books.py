@@ -68,6 +68,8 @@ class Books:
 
     def _restore(self, durable: Durable) -> None:
         for (edge, number), ranges in durable.ranges.items():
+            if edge not in self.edges:
+                continue  # the file has it no more: kept where it is
             body = durable.bodies[number]
             items = sum(r.hi - r.lo for r in ranges)
             self.bodies[number] = body
@@ -80,8 +82,13 @@ class Books:
             for r in ranges:
                 state.queue.push(Range(r.body, r.lo, r.hi, r.attempts, r.suspect))
         for (stage, index), cursor in durable.cursors.items():
+            if stage not in self.stages:
+                continue
             self.stages[stage].sources[index] = SourceState(cursor, cursor.seq, cursor.finished)
         self.next_body = durable.next_body
+        for letter in durable.letters:
+            if letter.stage in self.stages:
+                self.stages[letter.stage].dead += 1
         # Not their count: a letter whose commit failed leaves a gap.
         self.next_letter = max((letter.letter for letter in durable.letters), default=0) + 1
 

@@ -52,6 +52,7 @@ class Broker:
         closed_until: float | None = None,
     ) -> None:
         self.books = Books(topology, run=run, epoch=epoch, durable=durable)
+        self._held = ""  # why stages with outputs are
         self._blame = Blame(self.books)
         self._granting = Granting(self.books)
         self._granting.closed_until = closed_until
@@ -175,6 +176,11 @@ class Broker:
         self._serve(now)
 
     @property
+    def adopting(self) -> bool:
+        """Whether nothing is granted yet: after a restart, workers adopt first what they hold."""
+        return self._granting.closed_until is not None
+
+    @property
     def wake_at(self) -> float | None:
         """When :meth:`tick` has something to do, or None."""
         return self.books.wake_at
@@ -193,6 +199,18 @@ class Broker:
         """Grant nothing more to the sources, or to any stage; an empty reason resumes."""
         for name, stage in self.books.stages.items():
             if stage.spec.is_source or not sources_only:
+                stage.paused = reason
+                self.books.dirty[name] = None
+        self._serve(now)
+
+    def hold_outputs(self, reason: str, now: float) -> None:
+        """Grant nothing to stages that make something new to keep; an empty reason resumes them.
+
+        A stage that is paused for another reason stays as it is.
+        """
+        held, self._held = self._held, reason
+        for name, stage in self.books.stages.items():
+            if stage.spec.outputs and stage.paused == (held if not reason else ""):
                 stage.paused = reason
                 self.books.dirty[name] = None
         self._serve(now)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.queues.codec import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pipeline_runner.queues.transaction import Letter
 
@@ -96,6 +96,35 @@ def read(state: Path) -> list[DeadLetter]:
         record["body_file"] = state / _BODIES / name if name else None
         found.append(DeadLetter(**record))
     return found
+
+
+def keep_only(state: Path, run: str, numbers: Collection[int]) -> None:
+    """Drop the letters of ``run`` but ``numbers``: their head died before their items were gone.
+
+    Raises OSError.
+    """
+    path = state / _LOG
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if _is_kept(line, run, numbers)]
+    if kept == lines:
+        return
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as log:
+        log.writelines(f"{line}\n" for line in kept)
+        log.flush()
+        os.fsync(log.fileno())
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def _is_kept(line: str, run: str, numbers: Collection[int]) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False  # the last line of a head that was killed while it wrote
+    return record["run"] != run or record["letter"] in numbers
 
 
 def put_aside(state: Path) -> Path:

@@ -33,6 +33,8 @@ class Hello(Message, frozen=True, tag=1):
     pid: int = 0
     protocol: int = PROTOCOL
     facts: dict[str, Any] = {}
+    workers: tuple[str, ...] = ()  # an agent's that have taken work, from an earlier head
+    finished: tuple[str, ...] = ()  # stages whose end they have heard
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -231,7 +233,8 @@ class Desired(Message, frozen=True, tag=15):
     specs: dict[str, dict[str, Any]]
     slots: dict[str, tuple[int, ...]]
     grace_s: float
-    finished: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()  # stages whose end a worker has heard
+    hold_s: float = 0.0  # how long to wait for a head when this one is gone
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline_runner.errors import ProtocolError
-from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.effects import Commit, Send
-from pipeline_runner.queues.memory import MemoryStore
+from pipeline_runner.queues.keeping import Keeper
 from pipeline_runner.queues.messages import (
     PROTOCOL,
     Adopt,
@@ -31,11 +29,12 @@ from pipeline_runner.queues.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pipeline_runner.queues.broker import Broker
-    from pipeline_runner.queues.effects import Effect, Pending
+    from pipeline_runner.queues.effects import Effect
+    from pipeline_runner.queues.journal.recovery import Opened
     from pipeline_runner.queues.stock.door import Door
     from pipeline_runner.queues.transaction import Letter
 
@@ -63,21 +62,41 @@ class Head(Protocol):
     def lettered(self, letters: Sequence[Letter]) -> None:
         """These dead letters are on disk."""
 
+    def adopted(self, worker: str) -> None:
+        """A worker that reconnected has been told what it may keep."""
+
+    def disk_full(self, reason: str) -> None:
+        """Nothing new can be kept, for this reason; an empty one says that it can again."""
+
+    def disk_failed(self, error: Exception) -> None:
+        """The disk cannot be trusted any more: end, and answer nothing."""
+
     def warn(self, text: str, hint: str = "") -> None:
         """A person should know."""
 
 
 class QueueServer:
-    """Serves ``broker`` on a Unix socket. ``state`` is where dead letters go."""
+    """Serves ``broker`` on a Unix socket. ``state`` is where dead letters go.
 
-    def __init__(self, broker: Broker, head: Head, state: Path, *, most_item: int) -> None:
+    With a ``journal`` what the broker decides is durable before anybody sees it.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        head: Head,
+        state: Path,
+        *,
+        most_item: int,
+        journal: Opened | None = None,
+        relaxed: bool = False,
+    ) -> None:
         self.broker = broker
         self.door: Door | None = None  # for stock clients
         self._head = head
-        self._state = state
         self._most_bodies = most_item
         self._loop = asyncio.get_running_loop()
-        self._store = MemoryStore(self._write_letters, self._answer)
+        self._keeper = Keeper(broker, head, state, self._carry_out, journal, relaxed=relaxed)
         self._listener: socket.socket | None = None
         self._unknown: OrderedDict[Connection, float] = OrderedDict()
         self._connections: set[Connection] = set()
@@ -93,7 +112,7 @@ class QueueServer:
     @property
     def idle(self) -> bool:
         """Whether no commit waits for the disk."""
-        return self._store.idle
+        return self._keeper.idle
 
     def listen(self, path: Path) -> None:
         """Listen on a Unix socket at ``path``. Raises OSError."""
@@ -117,6 +136,11 @@ class QueueServer:
         for connection in tuple(self._connections):
             connection.flush()
             connection.close()
+        self._keeper.close()
+
+    def keep_shares(self, counts: Mapping[str, int]) -> None:
+        """Keep over how many processes each source is spread."""
+        self._keeper.keep_shares(counts)
 
     def apply(self, decide: Callable[[Broker, float], None]) -> None:
         """Let the head act on the broker, and carry out what follows."""
@@ -245,6 +269,7 @@ class QueueServer:
                 broker.stage(session, message, bytes(bodies))
             case Adopt():
                 broker.adopt(session, message, now)
+                self._head.adopted(broker.books.sessions[session].id)
             case _:
                 raise ProtocolError(f"a worker does not send {type(message).__name__}")
 
@@ -270,7 +295,7 @@ class QueueServer:
                 if isinstance(effect, Send):
                     self._queue(effect)
                 elif isinstance(effect, Commit):
-                    self._store.commit(effect.pending)
+                    self._keeper.commit(effect.pending)
                 else:
                     self._head.decided(effect)
         unsent, self._unsent = self._unsent, {}
@@ -327,36 +352,6 @@ class QueueServer:
     def _on_alarm(self) -> None:
         self._alarm = self._alarm_at = None
         self.apply(lambda broker, now: broker.tick(now))
-
-    def _answer(self, pending: Pending, ok: bool) -> None:
-        now = self._loop.time()
-        if not ok:
-            self.broker.refused(pending, now)
-            return
-        self.broker.committed(pending, now)
-        if pending.step.letters:
-            self._head.lettered(pending.step.letters)
-
-    def _write_letters(self, letters: Sequence[Letter], done: Callable[[bool], None]) -> None:
-        write = self._loop.run_in_executor(
-            None, deadletters.append, self._state, time.time(), letters
-        )
-
-        def finished(future: asyncio.Future[None]) -> None:
-            error = future.exception()
-            if error is not None:
-                self._head.warn(
-                    f"cannot write dead letters to {self._state}: {error}",
-                    "free some space there; the items stay where they are until then",
-                )
-            # A full disk stays full for a while: trying again at once would be a busy loop.
-            self._loop.call_later(0.0 if error is None else 1.0, answer, error is None)
-
-        def answer(ok: bool) -> None:
-            done(ok)
-            self._carry_out()
-
-        write.add_done_callback(finished)
 
 
 def _split(settle: Settle, bodies: memoryview) -> list[bytes]:

@@ -47,6 +47,7 @@ class Job:
     max_memory: int | None
     again: bool  # a generator source is a live feed
     parent: int
+    hold_s: float = 0.0  # how long to hold results, and to look for a head, when it is gone
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Job:

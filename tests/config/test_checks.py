@@ -163,7 +163,6 @@ def test_a_fault_is_reported_alone_at_its_exact_place(code: str, text: str, word
 
 
 NOTES: list[tuple[str, str, str, str]] = [
-    ("note", "not-yet", f"{PIPELINE}⟦durability⟧ = 'fsync'\n{SOURCE}", "memory only"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}⟦autoscale⟧ = {{ max = 2 }}\n", "its `min`"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}⟦was⟧ = 'old'\n", "next `runner up`"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}{REST}⟦on_remove⟧ = 'drop'\n", "next `runner up`"),
@@ -292,13 +291,14 @@ def test_a_fault_from_the_environment_is_shown_at_the_whole_string() -> None:
     assert (problem.code, problem.span) == ("bad-expression", place)
 
 
-def test_the_durability_note_says_what_dies_with_the_head() -> None:
-    for durability in ("memory", "fsync"):
+def test_the_durability_note_says_what_outlives_the_head() -> None:
+    words = {"memory": "memory only", "relaxed": "last second", "fsync": "a power cut"}
+    for durability, promise in words.items():
         pipeline, _ = parse(
             f"{PIPELINE}durability = '{durability}'\n{SOURCE}", file="p.toml", environ={}
         )
         assert pipeline is not None
         note = durability_note(pipeline)
-        assert "memory only" in note
-        assert ("fsync" in note) == (durability == "fsync")
+        assert promise in note
+        assert ("outlives" in note) == (durability != "memory")
         assert "\n" not in note

@@ -1,0 +1,116 @@
+"""How a run begins: anew, or where an earlier head left it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline_runner.errors import RunnerError
+from pipeline_runner.events import Notice
+from pipeline_runner.head import survivors
+from pipeline_runner.queues import deadletters
+from pipeline_runner.queues.broker import Broker
+from pipeline_runner.queues.journal.recovery import forget, open_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.queues.journal.recovery import Opened
+    from pipeline_runner.queues.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a head starts from. Without a ``journal`` nothing outlives it."""
+
+    pipeline: Pipeline
+    journal: Opened | None
+
+    @property
+    def continues(self) -> bool:
+        """Whether an earlier head's run goes on."""
+        return self.journal is not None and self.journal.continues
+
+    def broker(self, topology: Topology, closed_until: float | None) -> Broker:
+        """Return a broker over what is durable; it grants nothing before ``closed_until``."""
+        if self.journal is None:
+            return Broker(topology, run=secrets.token_hex(8))
+        broker = Broker(
+            topology,
+            run=self.journal.run,
+            epoch=self.journal.epoch,
+            durable=self.journal.durable,
+            closed_until=closed_until,
+        )
+        for stage, count in self.journal.shares.items():
+            if stage in topology.stages:
+                broker.processes(stage, count)
+        return broker
+
+    def survivor(self, *, works: bool) -> int | None:
+        """Return the pid of an agent that outlived its head and can go on; end any other."""
+        pid = survivors.recall(self.pipeline.state_dir)
+        if pid is not None and not (works and self.continues):
+            survivors.kill(pid)
+            return None
+        return pid
+
+    def notices(self, queued: int) -> Iterator[Notice]:
+        """Set an earlier run's dead letters apart, and yield what a person should know."""
+        now = time.time()
+        if self.journal is None or not self.continues:
+            yield from self._put_letters_aside(now)
+            return
+        for damage in self.journal.damage:
+            yield Notice(now, "error", damage)
+        letters = {letter.letter for letter in self.journal.durable.letters}
+        deadletters.keep_only(self.pipeline.state_dir, self.journal.run, letters)
+        items = "1 item" if queued == 1 else f"{queued:,} items"
+        yield Notice(
+            now, "info", f"goes on where it stopped: {items} queued", "--fresh begins anew"
+        )
+        edges = {edge.name for edge in self.pipeline.edges}
+        parked: dict[str, int] = {}
+        for (edge, _body), ranges in self.journal.durable.ranges.items():
+            if edge not in edges:
+                parked[edge] = parked.get(edge, 0) + sum(r.hi - r.lo for r in ranges)
+        for edge, count in parked.items():
+            text = f"{count:,} items of the edge {edge} are kept, and the file has no such edge"
+            yield Notice(now, "warning", text, "name it so again to go on with them")
+
+    def broken(self, error: Exception) -> RunnerError:
+        """Return what ends a run whose disk failed."""
+        return RunnerError(
+            f"the disk under {self.pipeline.state_dir} failed: {error}",
+            hint="nothing acknowledged is lost: once the disk is sound, `runner up` goes on",
+        )
+
+    def forget(self) -> None:
+        """Leave nothing of a run that is over to go on with."""
+        if self.journal is not None:
+            forget(self.pipeline.state_dir)
+
+    def _put_letters_aside(self, now: float) -> Iterator[Notice]:
+        state = self.pipeline.state_dir
+        count = len(deadletters.read(state))
+        if count:
+            shown = os.path.relpath(deadletters.put_aside(state), self.pipeline.root)
+            letters = "1 dead letter" if count == 1 else f"{count} dead letters"
+            yield Notice(now, "info", f"{letters} of an earlier run went to {shown}")
+
+
+def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
+    """Open what an earlier head left, or begin anew. The state folder is locked by now.
+
+    Raises RunnerError where the journal cannot be used.
+    """
+    if pipeline.durability == "memory":
+        if fresh:
+            forget(pipeline.state_dir)
+        return Start(pipeline, None)
+    relaxed = pipeline.durability == "relaxed"
+    return Start(pipeline, open_journal(pipeline.state_dir, fresh=fresh, relaxed=relaxed))
