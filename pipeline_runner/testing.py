@@ -71,7 +71,8 @@ def _loaded(file: Path) -> Pipeline:
     try:
         return load(file, os.environ)
     except InvalidPipeline as error:
-        error.args = (f"{error.message}\n{render(error.problems, error.text)}",)
+        errors = [problem for problem in error.problems if problem.severity == "error"]
+        error.args = (f"{error.message}\n{render(errors, error.text)}",)
         raise
 
 
