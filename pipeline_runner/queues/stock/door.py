@@ -1,0 +1,269 @@
+"""The door for stock clients on the head's event loop: listeners, guards, and who gets which reply.
+
+A peer that stays silent, sends nonsense or is slow costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import queue
+import secrets
+import socket
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol
+
+from typing_extensions import assert_never
+
+from pipeline_runner.queues.stock import replies
+from pipeline_runner.queues.stock.guests import GaveUp, Guests, Item, Stored
+from pipeline_runner.queues.stock.handshake import RANDOM_BYTES
+from pipeline_runner.queues.stock.line import Line
+from pipeline_runner.queues.stock.peer import Call, HangUp, Peer, Write
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline_runner.queues.broker import Broker
+    from pipeline_runner.queues.effects import Send
+    from pipeline_runner.queues.stock.guests import Answer
+    from pipeline_runner.queues.stock.peer import Action, Parts
+
+HANDSHAKE_S = 5.0
+MOST_UNKNOWN = 64  # connections that have not shown that they have the key
+_BACKLOG = 128
+_OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Host(Protocol):
+    """Who carries out what the broker decides, and calls :meth:`Door.serve` as it does."""
+
+    @property
+    def broker(self) -> Broker:
+        """What holds the queues."""
+
+    def apply(self, decide: Callable[[Broker, float], None]) -> None:
+        """Act on the broker at this moment, and carry out what follows."""
+
+
+class Door:
+    """Serves the edges of a host's broker to stock clients that have ``key``."""
+
+    def __init__(
+        self,
+        host: Host,
+        loop: asyncio.AbstractEventLoop,
+        key: bytes,
+        *,
+        most_item: int,
+        warn: Callable[[str, str], None],
+    ) -> None:
+        self._host = host
+        self._loop = loop
+        self._key = key
+        self._most_item = most_item
+        self._warn = warn
+        self._guests = Guests(host.broker, self._present)
+        self._listeners: list[socket.socket] = []
+        self._files: list[Path] = []
+        self._unknown: OrderedDict[Line, float] = OrderedDict()
+        self._peers: dict[Line, tuple[Peer, int]] = {}
+        self._lines: dict[int, Line] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def listen_unix(self, path: Path) -> None:
+        """Listen at ``path``, in place of what a killed head left there. Raises OSError."""
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        self._files.append(path)
+        self.listen(listener)
+
+    def listen(self, listener: socket.socket) -> None:
+        """Serve a bound socket from now on. It is the door's to close."""
+        listener.setblocking(False)
+        listener.listen(_BACKLOG)
+        self._listeners.append(listener)
+        self._loop.add_reader(listener, self._accept, listener)
+
+    def close(self) -> None:
+        """Close the listeners and every connection; what guests hold is given back."""
+        for timer in (self._sweep, self._alarm):
+            if timer is not None:
+                timer.cancel()
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+            listener.close()
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        self._listeners.clear()
+        for line in tuple(self._peers):
+            line.close(in_order=False)
+
+    def serve(self, now: float) -> None:
+        """Serve guests that wait, after whatever the broker did."""
+        self._guests.serve(now)
+        while answers := self._guests.take():
+            for answer in answers:
+                self._answer(answer)
+            self._guests.serve(now)
+        self._set_alarm()
+
+    def told(self, send: Send) -> None:
+        """Take in what the broker says to a session that is none of the host's own."""
+        self._guests.told(send)
+
+    def _present(self, guest: int) -> bool:
+        line = self._lines.get(guest)
+        return line is not None and line.present
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _address = listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            if error.errno not in _OUT_OF:
+                raise
+            self._warn(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
+            self._loop.remove_reader(listener)
+            self._loop.call_later(0.5, self._accept_again, listener)
+            return
+        sock.setblocking(False)
+        line = Line(sock, self._loop, self._on_data, self._on_closed)
+        random = secrets.token_bytes(RANDOM_BYTES)
+        peer = Peer(self._key, random, self._host.broker.books.edges.keys(), self._most_item)
+        self._peers[line] = peer, 0
+        self._unknown[line] = self._loop.time() + HANDSHAKE_S
+        if len(self._unknown) > MOST_UNKNOWN:
+            # The oldest silent one goes: an honest client answers at once.
+            self._refuse(next(iter(self._unknown)), "too many silent connections")
+        self._sweep_later()
+        line.write(peer.begin().parts)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def _sweep_later(self) -> None:
+        if self._sweep is None and self._unknown:
+            self._sweep = self._loop.call_at(
+                next(iter(self._unknown.values())), self._sweep_unknown
+            )
+
+    def _sweep_unknown(self) -> None:
+        self._sweep = None
+        now = self._loop.time()
+        for line, deadline in tuple(self._unknown.items()):
+            if deadline <= now:
+                self._refuse(line, "no handshake in time")
+        self._sweep_later()
+
+    def _refuse(self, line: Line, why: str) -> None:
+        self._warn(f"closed the connection of a manager client: {why}", "")
+        line.close(in_order=False)
+
+    def _on_data(self, line: Line, data: memoryview) -> None:
+        peer, guest = self._peers[line]
+        for action in peer.receive(data):
+            if peer.known and line in self._unknown:
+                del self._unknown[line]
+                guest = self._host.broker.books.new_session()
+                self._peers[line] = peer, guest
+                self._lines[guest] = line
+            self._perform(line, guest, action)
+            if line.closed:
+                return
+
+    def _perform(self, line: Line, guest: int, action: Action) -> None:
+        if self._guests.holds(guest):  # it sent a request: what it got before has arrived
+            self._host.apply(lambda _broker, now: self._guests.done(guest, now))
+        match action:
+            case Write(parts):
+                line.write(parts)
+            case HangUp(why):
+                if why:
+                    self._warn(f"closed the connection of a manager client: {why}", "")
+                line.hang_up()
+            case Call():
+                self._call(guest, action)
+            case _:
+                assert_never(action)
+
+    def _call(self, guest: int, call: Call) -> None:
+        guests, edge = self._guests, call.queue
+        match call.method:
+            case "qsize":
+                self._reply(guest, [replies.returned(guests.queued(edge))])
+            case "empty":
+                self._reply(guest, [replies.returned(not guests.queued(edge))])
+            case "full":
+                self._reply(guest, [replies.returned(guests.full(edge))])
+            case "get":
+                self._host.apply(
+                    lambda _broker, now: guests.get(guest, edge, now, _deadline(call, now))
+                )
+            case "put" if guests.closed_for_good(edge):
+                over = ValueError(f"{edge!r} takes nothing more: its stage has finished")
+                self._reply(guest, [replies.raised(over)])
+            case "put":
+                self._host.apply(
+                    lambda _broker, now: guests.put(
+                        guest, edge, call.body, now, _deadline(call, now)
+                    )
+                )
+            case _:
+                assert_never(call.method)
+
+    def _answer(self, answer: Answer) -> None:
+        match answer:
+            case Item(guest, body, index):
+                self._reply(guest, replies.item_of(body, index))
+            case Stored(guest, True):
+                self._reply(guest, [replies.returned(None)])
+            case Stored(guest):
+                full = OSError(errno.ENOSPC, "the item could not be stored; try again later")
+                self._reply(guest, [replies.raised(full)])
+            case GaveUp(guest, getting):
+                self._reply(guest, [replies.raised(queue.Empty() if getting else queue.Full())])
+            case _:
+                assert_never(answer)
+
+    def _reply(self, guest: int, parts: Parts) -> None:
+        line = self._lines.get(guest)
+        if line is not None:
+            line.write(self._peers[line][0].reply(parts).parts)
+
+    def _on_closed(self, line: Line, in_order: bool) -> None:
+        self._unknown.pop(line, None)
+        _peer, guest = self._peers.pop(line)
+        if not guest:
+            return
+        del self._lines[guest]
+        now = self._loop.time()
+        self._guests.left(guest, now, in_order=in_order)
+        # Not at once: this may be amid the carrying out of something else.
+        self._loop.call_soon(self._host.apply, _nothing)
+
+    def _set_alarm(self) -> None:
+        due = self._guests.wake_at
+        if self._alarm is not None:
+            if due is not None and self._alarm.when() <= due:
+                return
+            self._alarm.cancel()
+        self._alarm = None if due is None else self._loop.call_at(due, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self._host.apply(lambda _broker, now: self._guests.tick(now))
+
+
+def _deadline(call: Call, now: float) -> float | None:
+    return None if call.patience_s is None else now + call.patience_s
+
+
+def _nothing(_broker: Broker, _now: float) -> None:
+    pass

@@ -1,0 +1,46 @@
+"""Replies to stock clients, and an item of a body as a reply, without decoding the body."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from typing import Any
+
+_PROTOCOL = 4  # every Python from 3.8 on reads it
+_BININT = struct.Struct("<i")
+_GETITEM = b"c_operator\ngetitem\n"
+_RETURN = b"\x8c\x07#RETURN"
+
+
+def returned(value: Any) -> bytes:
+    """Return the reply of a call that gave ``value``: of ours, plain data."""
+    return pickle.dumps(("#RETURN", value), _PROTOCOL)
+
+
+def raised(error: Exception) -> bytes:
+    """Return the reply that raises ``error``, one of the standard library's, in the client."""
+    return pickle.dumps(("#ERROR", error), _PROTOCOL)
+
+
+def refused(text: str) -> bytes:
+    """Return the reply that raises ``multiprocessing.managers.RemoteError`` with ``text``."""
+    return pickle.dumps(("#TRACEBACK", text), _PROTOCOL)
+
+
+def item_of(body: bytes, index: int) -> list[bytes | memoryview]:
+    """Return, in parts, the reply ``("#RETURN", items[index])`` of a body of items.
+
+    Around the body's own opcodes stands what makes the client pick one of them.
+    """
+    opening = body[:2] + _RETURN + _GETITEM
+    closing = b"".join(
+        (
+            pickle.BININT,
+            _BININT.pack(index),
+            pickle.TUPLE2,
+            pickle.REDUCE,
+            pickle.TUPLE2,
+            pickle.STOP,
+        )
+    )
+    return [opening, memoryview(body)[2:-1], closing]
