@@ -57,7 +57,7 @@ def main() -> int:
     sys.path.insert(0, job.root)
     sys.argv[:] = [job.run]
     try:
-        link = Link.open(job)
+        link = Link.open(job, page)
     except (NoHead, EOFError, OSError):
         return EXIT_NO_HEAD
     link.stop_on(signal.SIGTERM)

@@ -75,6 +75,7 @@ class ConcurrentLoop:
         self._pace = Pace()
         self._tasks: dict[asyncio.Task[None], float] = {}  # and when each began, oldest first
         self._changed = asyncio.Event()
+        self._watched = -1
 
     def item(self) -> tuple[str, int]:
         """Return the id and the attempt of the item of the task that asks."""
@@ -87,11 +88,11 @@ class ConcurrentLoop:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._link.fileno(), self._changed.set)
         loop.add_reader(self._link.wake_fileno(), self._changed.set)
         link = self._link
         while not link.stopping and not self._limits.reached:
             link.pump()
+            self._watch(loop)
             while link.grants:
                 self._start(link.grants.popleft())
             free = self._limits.cap(self._most) - len(self._tasks)
@@ -102,6 +103,16 @@ class ConcurrentLoop:
             await self._wait_for_change()
         if self._tasks:  # a stop lets what runs finish
             await asyncio.wait(self._tasks)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch the socket of the head of the moment; none while there is none."""
+        fd = self._link.fileno()
+        if fd != self._watched:
+            if self._watched >= 0:
+                loop.remove_reader(self._watched)
+            if fd >= 0:
+                loop.add_reader(fd, self._changed.set)
+            self._watched = fd
 
     async def _wait_for_change(self) -> None:
         await self._changed.wait()

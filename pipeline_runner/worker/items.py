@@ -160,7 +160,7 @@ class ItemLoop:
             link.pump()
         with link.lock:
             self._ship(last=True)
-            if lease.token in link.ledger.holdings:  # cut short by a stop
+            if link.holds(lease.token):  # cut short by a stop
                 return
         if self._watched:
             self._page.item(0, 0.0)

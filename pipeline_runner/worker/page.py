@@ -11,7 +11,10 @@ import mmap
 import os
 import struct
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline_runner.worker.reunion import Renaming
 
 _SIZE = 64 * 1024
 _JOB_AT = 64
@@ -53,6 +56,12 @@ class Page:
     def running(self, token: int) -> None:
         """Say which lease runs from now on; 0 for none."""
         _TOKEN.pack_into(self._map, 0, token)
+
+    def rename(self, renaming: Renaming) -> None:
+        """Name the running lease by its new token: the head knows no other."""
+        (token,) = _TOKEN.unpack_from(self._map, 0)
+        if token > 0:
+            self.running(renaming.token(token))
 
     def item(self, index: int, started: float) -> None:
         """Say which index runs since when; ``started`` 0 for none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.codec import encode, encode_sound
+from pipeline_runner.queues.codec import encode
 from pipeline_runner.queues.messages import Output
 from pipeline_runner.worker.values import Tagged
 
@@ -88,20 +88,6 @@ class Router:
             else:
                 sound += values
         return self.encode(sound), faults
-
-    def sift_values(self, values: list[Any]) -> tuple[Bodies, list[tuple[int, BaseException]]]:
-        """Like :meth:`sift`, for values that belong to no item: a source's."""
-        kept, unpicklable = encode_sound(values)
-        faults: list[tuple[int, BaseException]] = [(u.index, u.error) for u in unpicklable]
-        fitting: list[Any] = []
-        for index, value in enumerate(kept):
-            try:
-                self._edges_of(value)
-            except NoEdgeFitsError as error:
-                faults.append((index, error))
-            else:
-                fitting.append(value)
-        return self.encode(fitting), faults
 
     def _edges_of(self, value: Any) -> tuple[str, ...]:
         tags = value.tags if isinstance(value, Tagged) else frozenset[str]()

@@ -8,7 +8,6 @@ While much is yielded, the main thread ships whole bodies itself.
 from __future__ import annotations
 
 import pickle
-import select
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,20 +16,17 @@ from msgspec.structs import replace
 
 from pipeline_runner.queues.messages import Advance, Cursor, Done
 from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.feed import Feed
 from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import Bodies, Router, unsendable
-from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pipeline_runner.queues.messages import Failure
     from pipeline_runner.worker.call import Target
     from pipeline_runner.worker.job import Job
     from pipeline_runner.worker.link import Grant, Link
     from pipeline_runner.worker.page import Page
 
-ITERATED = ("generator", "asyncgen")
 _UNTOLD = 64  # items of a body before the head has hinted at more
 
 
@@ -46,10 +42,7 @@ class SourceLoop:
     """Runs one stage's callable from the head's cursor to its end, or to a stop."""
 
     def __init__(self, job: Job, target: Target, link: Link, page: Page) -> None:
-        self._target = target
-        self._again = job.again
-        # What a plain function or a live feed gave is gone if it is not shipped.
-        self._replays = target.takes_cursor or (target.kind in ITERATED and not job.again)
+        self._feed = Feed(target, again=job.again)
         self._link = link
         self._page = page
         self._router = Router(job.outs)
@@ -59,7 +52,6 @@ class SourceLoop:
         self._grant: Grant | None = None
         self._pace = Pace()
         self._resumed_at = time.perf_counter()
-        self._marks = False  # values come as At(value, cursor)
         self._over = threading.Event()
 
     def item(self) -> tuple[str, int]:
@@ -96,7 +88,7 @@ class SourceLoop:
         buffer, append, ship = self._buffer, self._buffer.append, self._ship
         self._resumed_at = time.perf_counter()
         try:
-            for value in self._values():
+            for value in self._feed.values(self._cursor):
                 append(value)
                 if len(buffer) >= self._limit:
                     ship()
@@ -113,35 +105,6 @@ class SourceLoop:
         except (EOFError, OSError):
             return True
         return False
-
-    def _values(self) -> Iterator[Any]:
-        target = self._target
-        if target.takes_cursor:
-            self._marks = True
-            mark = self._cursor.mark
-            values = target.call(cursor=None if mark is None else pickle.loads(mark))  # noqa: S301
-            return _sync(values) if target.kind == "asyncgen" else iter(values)
-        if target.kind in ITERATED:
-            made = target.call()
-            values = _sync(made) if target.kind == "asyncgen" else iter(made)
-            # A counted generator is iterated past what is already kept; a live feed is not.
-            for _ in range(0 if self._again else self._cursor.count):
-                next(values, None)
-            return values
-        return self._called()
-
-    def _called(self) -> Iterator[Any]:
-        call = (
-            _run_coroutine(self._target.call) if self._target.kind == "async" else self._target.call
-        )
-        while True:
-            try:
-                value = call()
-            except StopIteration:
-                return
-            if value is END:
-                return
-            yield value
 
     def _await_grant(self) -> bool:
         """Wait for leave to emit; return False when the source has ended already."""
@@ -168,6 +131,8 @@ class SourceLoop:
         self._resumed_at += time.perf_counter() - began
 
     def _take_grant(self) -> None:
+        if self._grant is not None and not self._link.holds(self._grant.lease.token):
+            self._grant = None  # its head is gone, and with it the leave to emit
         if self._grant is None and self._link.grants:
             self._grant = self._link.grants.popleft()
             self._page.running(self._grant.lease.token)
@@ -211,9 +176,9 @@ class SourceLoop:
         self._grant = None
         before = self._cursor
         mark = before.mark
-        if self._marks and values:
+        if self._feed.marks and values:
             mark = pickle.dumps(values[-1].cursor, pickle.HIGHEST_PROTOCOL)
-            values = [value.value if isinstance(value, At) else value for value in values]
+            values = [value.value for value in values]
         bodies, failed = self._encode(values, grant.lease.token)
         self._cursor = Cursor(before.seq + 1, before.count + count, mark, finished)
         self._note_pace(count)
@@ -239,7 +204,7 @@ class SourceLoop:
         try:
             return self._router.encode(values), []
         except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
-            bodies, faults = self._router.sift_values(values)
+            bodies, faults = self._router.sift([[value] for value in values])
             return bodies, [_lost(token, values[index], error) for index, error in faults]
 
     def _ship_rest(self, *, finished: bool) -> None:
@@ -257,10 +222,11 @@ class SourceLoop:
                 if self._grant is None and not link.refused:
                     if link.ended or (not finished and not link.claiming):
                         return
-                    if link.stopping and self._replays:
+                    if link.stopping and self._feed.replays:
                         return  # there is no room; what waits is yielded again another time
                     self._pause(link.wait)
             with link.lock:
+                self._take_grant()
                 if self._grant is not None and not link.refused:
                     self._send(finished=finished)
         link.give_back()
@@ -298,16 +264,15 @@ class SourceLoop:
             link.settle([], failed=[failure(grant.lease.token, 0, error)], claim=claim)
         while link.ledger.owed:
             self._pause(link.wait)
-        link.cursor = self._cursor
+        if not link.refused:
+            link.cursor = self._cursor
         raise Rewound
 
     def _ship_when_idle(self) -> None:
         """The shipper thread: send what waits when the answer to the last settle arrives."""
         link = self._link
-        poll = select.poll()
-        poll.register(link.fileno(), select.POLLIN)
         while not self._over.is_set():
-            poll.poll()
+            link.await_word()
             try:
                 with link.lock:
                     link.pump()
@@ -329,27 +294,3 @@ def _lost(token: int, value: Any, error: BaseException) -> Failure:
         shown = f"<{type(value).__name__}>"
     told = failure(token, 0, error, unsendable(error))
     return replace(told, payload=shown, final=True)
-
-
-def _run_coroutine(function: Any) -> Any:
-    import asyncio
-
-    runner = asyncio.new_event_loop()
-    return lambda: runner.run_until_complete(function())
-
-
-def _sync(values: Any) -> Iterator[Any]:
-    import asyncio
-
-    loop = asyncio.new_event_loop()
-    iterator = aiter_of(values)
-    while True:
-        try:
-            yield loop.run_until_complete(iterator.__anext__())
-        except StopAsyncIteration:
-            return
-
-
-def aiter_of(values: Any) -> Any:
-    """Return the async iterator of ``values``."""
-    return values.__aiter__()
