@@ -276,6 +276,32 @@ def test_cancelling_arun_again_stops_now(project: Folder) -> None:
     assert watch.restored == 1
 
 
+@pytest.mark.slow  # after a stop, the next head gives workers ten seconds to be heard of
+def test_a_run_that_was_stopped_goes_on_where_it_was_unless_it_is_to_be_fresh(
+    project: Folder,
+) -> None:
+    file = project.write(GATED, "generate", "show")
+    file.write_text(file.read_text().replace('"memory"', '"relaxed"'))
+
+    async def cancel_twice(run: asyncio.Task[Any], watch: Watch) -> None:
+        await soon((project.root / "begun").exists)
+        run.cancel()
+        await soon(lambda: watch.last is not None and watch.last.state == "draining")
+        run.cancel()
+
+    watch = cancelled(project, cancel_twice)
+    assert watch.lost == 0
+    assert watch.final is not None
+    left = watch.final.edges[0].queued + watch.final.edges[0].leased
+    assert left > 0
+    for name in ("enough", "gate"):
+        (project.root / name).touch()
+    result = Pipeline.from_toml(file).run()
+    assert result.ok
+    assert result.stages["show"].in_ == max(50, watch.final.stages[0].out)
+    assert Pipeline.from_toml(file).run(fresh=True).stages["show"].in_ == 50
+
+
 def test_arun_that_is_cancelled_before_it_began_starts_nothing(project: Folder) -> None:
     project.numbers()
 
