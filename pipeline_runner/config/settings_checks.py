@@ -20,6 +20,7 @@ _RUN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _ONE_MACHINE = "this version runs on one machine"
+_ONLY_PLAIN = "only stock clients come over the network, with `plain`"
 _AT_NEXT_UP = "a change takes effect at the next `runner up`"
 NOT_YET: dict[tuple[str, ...], str] = {
     ("stages", "autoscale"): "the stage keeps its `min`",
@@ -32,9 +33,8 @@ NOT_YET: dict[tuple[str, ...], str] = {
     ("reload", "max_parallel"): _AT_NEXT_UP,
     ("reload", "min_healthy"): _AT_NEXT_UP,
     ("reload", "auto_revert"): _AT_NEXT_UP,
-    ("server", "bind"): _ONE_MACHINE,
-    ("server", "port"): _ONE_MACHINE,
-    ("server", "plain"): _ONE_MACHINE,
+    ("server", "bind"): _ONLY_PLAIN,
+    ("server", "port"): _ONLY_PLAIN,
     ("server", "web"): "this version has no page",
 }
 """Keys that are read and do nothing in this version, and why."""
@@ -108,6 +108,6 @@ def _without_effect(draft: Draft) -> Iterator[Fault]:
     for table, path, model in tables:
         for key in sorted(model.model_fields_set):
             reason = NOT_YET.get((table, key))
-            if reason is not None:
+            if reason is not None and not (reason == _ONLY_PLAIN and file.server.plain):
                 message = f"`{key}` has no effect yet: {reason}"
                 yield Fault("not-yet", message, (*path, key), at="key", severity="note")

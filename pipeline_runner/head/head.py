@@ -20,6 +20,7 @@ from pipeline_runner.head.hosts import Hosts
 from pipeline_runner.head.local_agent import LocalAgent
 from pipeline_runner.head.logs import LogFiles
 from pipeline_runner.head.start import Start, begin
+from pipeline_runner.head.stock_door import open_door
 from pipeline_runner.head.survivors import Survivors
 from pipeline_runner.head.view import View
 from pipeline_runner.queues.effects import Failed, Finished, Stopped
@@ -145,6 +146,7 @@ class Head:
             for number in _SIGNALS:
                 self._loop.add_signal_handler(number, self._on_signal, number)
         self._server.listen(self._address.socket)
+        open_door(self._server, self._pipeline, self._address.socket.parent, self.warn)
         self._address.announce()
         if self._survivor is not None:
             self._agent.adopt(self._survivor)

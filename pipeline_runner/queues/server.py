@@ -133,6 +133,8 @@ class QueueServer:
             self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
+        if self.door is not None:
+            self.door.close()
         for connection in tuple(self._connections):
             connection.flush()
             connection.close()

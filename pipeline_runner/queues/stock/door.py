@@ -90,7 +90,7 @@ class Door:
         self._loop.add_reader(listener, self._accept, listener)
 
     def close(self) -> None:
-        """Close the listeners and every connection; what guests hold is given back."""
+        """Close the listeners and every connection; what guests hold stays queued."""
         for timer in (self._sweep, self._alarm):
             if timer is not None:
                 timer.cancel()
@@ -245,8 +245,9 @@ class Door:
         del self._lines[guest]
         now = self._loop.time()
         self._guests.left(guest, now, in_order=in_order)
-        # Not at once: this may be amid the carrying out of something else.
-        self._loop.call_soon(self._host.apply, _nothing)
+        if self._listeners:
+            # Not at once: this may be amid the carrying out of something else.
+            self._loop.call_soon(self._host.apply, _nothing)
 
     def _set_alarm(self) -> None:
         due = self._guests.wake_at

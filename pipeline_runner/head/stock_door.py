@@ -1,0 +1,79 @@
+"""Where a head's queues can be used by stock ``multiprocessing`` managers, and with which key."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from pipeline_runner.errors import UsageError
+from pipeline_runner.queues.stock.door import Door
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.queues.server import QueueServer
+
+SOCKET = "queues.sock"  # beside the head's own
+KEY = "key"  # in the state folder
+FIRST_PORT = 50000
+_PORTS = 100  # how many to try
+
+
+def open_door(
+    server: QueueServer, pipeline: Pipeline, folder: Path, warn: Callable[[str, str], None]
+) -> None:
+    """Serve stock clients at a Unix socket in ``folder``, and on TCP where ``plain`` says so.
+
+    Raises UsageError if the port is taken. The server closes the door with itself.
+    """
+    settings = pipeline.server
+    key = stock_key(pipeline.state_dir)
+    loop = asyncio.get_running_loop()
+    door = Door(server, loop, key, most_item=settings.max_item, warn=warn)
+    if settings.plain:
+        listener = _listener(settings.bind, settings.port)
+        host, port = listener.getsockname()[:2]
+        door.listen(listener)
+        warn(
+            f"the queues are served to stock managers on {host}:{port}, and not encrypted",
+            "only for a network you trust; `plain` in [server]",
+        )
+    door.listen_unix(folder / SOCKET)
+    server.door = door
+
+
+def stock_key(state: Path) -> bytes:
+    """Return the authkey of stock clients: RUNNER_KEY, or the state folder's, made if need be."""
+    given = os.environ.get("RUNNER_KEY")
+    if given:
+        return given.encode()
+    path = state / KEY
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(file, "wb") as out:
+        key = secrets.token_hex(32).encode()
+        out.write(key)
+    return key
+
+
+def _listener(bind: str, port: int | None) -> socket.socket:
+    ports = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    for each in ports:
+        try:
+            return socket.create_server((bind, each), family=family)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or each == ports[-1]:
+                raise UsageError(
+                    f"cannot listen on {bind}:{each}: {error.strerror}",
+                    hint="`bind` and `port` in [server]",
+                ) from error
+    raise AssertionError(ports)
