@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.facts import Load, facts
 from pipeline_runner.agent.supervise import Supervisor
+from pipeline_runner.errors import NoHead
 from pipeline_runner.queues.connect import Wire
 from pipeline_runner.queues.messages import (
+    PROTOCOL,
     Beat,
     Desired,
     Died,
@@ -35,10 +38,15 @@ FLUSH_LINES_S = 0.05
 
 
 class Agent:
-    """One host's agent. It ends with the head: in memory mode nothing outlives that."""
+    """One host's agent. It ends with the head, or so long after it as the head once said."""
 
-    def __init__(self, wire: Wire, host: str) -> None:
-        self._wire = wire
+    def __init__(self, wire: Wire, host: str, socket: str) -> None:
+        self._wire: Wire | None = None
+        self._first_wire = wire
+        self._socket = socket
+        self._hold_s = 0.0
+        self._give_up_at: float | None = None  # between two heads
+        self._untold: list[Died] = []  # deaths that no head has heard of
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._supervisor = Supervisor(host, self)
@@ -53,8 +61,7 @@ class Agent:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        loop.add_reader(self._wire.sock, self._receive)
-        self._send(Hello("agent", self._host, pid=os.getpid(), facts=facts()))
+        self._join(self._first_wire)
         beat = loop.create_task(self._beat())
         check = loop.create_task(self._check())
         await self._over.wait()
@@ -75,7 +82,10 @@ class Agent:
         """Tell the head at once: the dead worker's items are waiting."""
         for reader in process.readers:
             self._loop.remove_reader(reader.fd)
-        self._send(Died(process.id, running, cause, process.overdue_index))
+        death = Died(process.id, running, cause, process.overdue_index)
+        if self._wire is None:
+            self._untold.append(death)
+        self._send(death)
         self._report("WorkerExited", process, cause=cause, expected=expected)
 
     def failing(self, process: Process, deaths: int, retry_s: float) -> None:
@@ -105,15 +115,62 @@ class Agent:
         if not self._supervisor.read(process, reader):
             self._loop.remove_reader(reader.fd)
 
+    def _join(self, wire: Wire) -> None:
+        """Say HELLO to a head, and what is here from an earlier one."""
+        self._wire = wire
+        self._loop.add_reader(wire.sock, self._receive)
+        processes = self._supervisor.processes.values()
+        workers = tuple(process.id for process in processes if process.was_ready)
+        ended = self._supervisor.ended
+        self._send(
+            Hello("agent", self._host, "", "", 0, os.getpid(), PROTOCOL, facts(), workers, ended)
+        )
+        untold, self._untold = self._untold, []
+        for death in untold:
+            self._send(death)
+        self._tell()
+
     def _receive(self) -> None:
+        if self._wire is None:
+            return
         try:
             for message, _none in self._wire.receive_now():
                 self._take_in(message)
         except (EOFError, OSError):
+            self._head_gone()
+
+    def _head_gone(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return
+        self._loop.remove_reader(wire.sock)
+        wire.close()
+        if not self._hold_s:
             self._over.set()
+            return
+        if self._give_up_at is None:
+            self._give_up_at = self._loop.time() + self._hold_s
+        self._supervisor.starts = False
+        self._search = self._loop.create_task(self._find_head())
+
+    async def _find_head(self) -> None:
+        while self._give_up_at is not None and self._loop.time() < self._give_up_at:
+            await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311
+            try:
+                wire = Wire.unix(self._socket)
+            except NoHead:
+                continue
+            self._join(wire)
+            return
+        self._over.set()
 
     def _take_in(self, message: Any) -> None:
         if isinstance(message, Desired):
+            self._hold_s = message.hold_s
+            if self._give_up_at is not None:
+                self._give_up_at = None
+                self._supervisor.starts = True
+                self._supervisor.keep_ended(message.finished)
             self._supervisor.want(message)
             self._supervisor.reconcile(self._loop.time())
 
@@ -130,14 +187,17 @@ class Agent:
 
     async def _beat(self) -> None:
         while True:
-            now = self._loop.time()
-            cpu, memory = self._load.look()
-            states = tuple(
-                WorkerState(p.id, p.pid, p.slot.stage, p.slot.index, _state(p), now - p.started)
-                for p in self._supervisor.processes.values()
-            )
-            self._send(Beat(states, cpu, memory))
             await asyncio.sleep(BEAT_S)
+            self._tell()
+
+    def _tell(self) -> None:
+        now = self._loop.time()
+        cpu, memory = self._load.look()
+        states = tuple(
+            WorkerState(p.id, p.pid, p.slot.stage, p.slot.index, _state(p), now - p.started)
+            for p in self._supervisor.processes.values()
+        )
+        self._send(Beat(states, cpu, memory))
 
     def _report(self, kind: str, process: Process, **more: Any) -> None:
         self._flush_lines()
@@ -154,10 +214,12 @@ class Agent:
         self._send(Report(kind, fields))
 
     def _send(self, message: Message) -> None:
+        if self._wire is None:
+            return
         try:
             self._wire.send(message)
         except OSError:
-            self._over.set()
+            self._head_gone()
 
 
 def _state(process: Process) -> str:
@@ -168,4 +230,4 @@ def _state(process: Process) -> str:
 
 async def run(socket: str, host: str) -> None:
     """Be the agent of ``host`` for the head that listens at ``socket``."""
-    await Agent(Wire.unix(socket), host).run()
+    await Agent(Wire.unix(socket), host, socket).run()

@@ -48,6 +48,7 @@ class Supervisor:
         self._grace_s = 30.0
         self._backoff: dict[Slot, Backoff] = {}
         self._finished: set[Slot] = set()  # their stage has ended: nothing to start again
+        self.starts = True  # not while there is no head to work for
 
     def want(self, desired: Desired) -> None:
         """Take over a new desired state."""
@@ -61,6 +62,15 @@ class Supervisor:
         self._finished &= self._desired.keys()
         for slot in self._backoff.keys() - self._desired.keys():
             del self._backoff[slot]
+
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """Stages whose end a worker of ours has heard."""
+        return tuple({slot.stage for slot in self._finished})
+
+    def keep_ended(self, stages: Sequence[str]) -> None:
+        """Forget the end of every stage that another head does not know to have ended."""
+        self._finished = {slot for slot in self._finished if slot.stage in stages}
 
     def want_nothing(self, grace_s: float) -> None:
         """Drain everything."""
@@ -125,6 +135,8 @@ class Supervisor:
         return not ended
 
     def _may_start(self, slot: Slot, now: float) -> bool:
+        if not self.starts:
+            return False
         backoff = self._backoff.get(slot)
         return backoff is None or backoff.not_before <= now
 

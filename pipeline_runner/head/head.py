@@ -369,6 +369,9 @@ class Head:
                 self._stopping = True
                 self._publish()
             case "leave" if self._server.idle or self._stop_code is not None:
+                if not self._stopping:  # no agent should wait for another head
+                    self._stopping = True
+                    self._publish()
                 self._left.set()
             case _:
                 pass

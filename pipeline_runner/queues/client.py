@@ -162,6 +162,21 @@ class Ledger:
                     self._hold(taken, token, spans)
         return again
 
+    def again(self, owed: Owed, token: Token, claim: Claim | None) -> Owed:
+        """Return a source's settle that was never answered, under a new lease and with a claim."""
+        del self.owed[owed.settle.seq]
+        del self.holdings[token]
+        before = owed.settle
+        settle = replace(
+            before,
+            seq=self.next_seq(),
+            done=tuple(replace(done, token=token) for done in before.done),
+            failed=tuple(replace(fault, token=token) for fault in before.failed),
+            claim=claim,
+        )
+        renamed = self.owed[settle.seq] = Owed(settle, owed.data)
+        return renamed
+
     def _hold(self, holding: Holding, token: Token, spans: Spans) -> None:
         if token and spans:
             self.holdings[token] = Holding(

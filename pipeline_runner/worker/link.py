@@ -75,6 +75,7 @@ class Link:
         self.ledger = ledger
         self._wire = wire
         self._holds = holds  # what is here outlives the head
+        self._closed = False
         self._down = False  # between two heads
         self._gone = False  # no head will come any more
         self._up = threading.Event()
@@ -198,7 +199,7 @@ class Link:
     def _lost(self) -> None:
         """Wait for the next head, or pass the fault on."""
         if not self._holds:
-            raise  # noqa: PLE0704  (called where it is handled)
+            raise
         self._down = True
         self._up.clear()
 
@@ -239,7 +240,7 @@ class Link:
             if self._renaming:
                 done = [self._renaming.done(one) for one in done]
                 failed = [self._renaming.failure(one) for one in failed]
-                tokens = {one.token for one in (*done, *failed)}
+                tokens = {one.token for one in done} | {fault.token for fault in failed}
                 if not tokens <= self.ledger.holdings.keys():
                     self._drop(tokens, claim)
                     return
@@ -278,6 +279,7 @@ class Link:
         self.stopping = False
         while self.ledger.owed:
             self.wait()
+        self._closed = True
         self._wire.close()
 
     def leave(self) -> None:
@@ -344,10 +346,9 @@ class Link:
             poll = select.poll()
             poll.register(self._wire.sock, _HUNG_UP)
             poll.poll()
-            with contextlib.suppress(EOFError):
-                while not self._down:
-                    self.pump()
-            if not self._find_head(job, page):
+            while not self._down and not self._closed:
+                self.pump()  # what came before the end counts
+            if self._closed or not self._find_head(job, page):
                 return
 
     def _find_head(self, job: Job, page: Page) -> bool:
@@ -387,10 +388,10 @@ class Link:
         self._keep_grants(wire)
         self._previous, self._wire = self._wire, wire  # an event loop may still watch the old one
         self._down = False
+        self._up.set()
         claim = self._last_claim
         if claim is not None and (self.claiming or (is_source and not self._is_done())):
             self._send(self.new_claim(claim.want, claim.wait_s))
-        self._up.set()
 
     def _is_done(self) -> bool:
         """Whether a source has nothing more to claim for."""
@@ -405,7 +406,8 @@ class Link:
             if lease.token not in self.ledger.holdings:
                 continue
             if not grant.data and lease.body != body:  # it came with a lease that is lost
-                wire.send(Return(lease.token))
+                with contextlib.suppress(OSError):
+                    wire.send(Return(lease.token))
                 self.ledger.returned(lease.token)
                 continue
             body = lease.body
