@@ -93,6 +93,11 @@ def batched(numbers):
     return [("batched", (number, len(numbers))) for number in numbers]
 
 
+async def batched_later(numbers):
+    await asyncio.sleep(0)
+    return [("batched_later", number) for number in numbers]
+
+
 def by_tag(number):
     if number % 4 == 0:
         return Tagged(("by_tag", number), "even", "four")
@@ -129,6 +134,7 @@ MAPS = {
     "built": "processes = 2",
     "instance": "",
     "batched": 'batch = { count = 7, period = "20ms" }',
+    "batched_later": "batch = { count = 5 }",
     "by_tag": "",
     "facts": 'env = { OWN = "mine" }',
 }
@@ -240,6 +246,11 @@ def test_a_batch_is_a_list_of_at_most_count(ran: tuple[Project, Ended]) -> None:
     assert sum(sizes) == N
     assert max(sizes) == 7
     assert sorted(number for number, _size in of(project, "batched")) == list(range(N))
+
+
+def test_a_coroutine_function_takes_batches_too(ran: tuple[Project, Ended]) -> None:
+    project, _ended = ran
+    assert sorted(of(project, "batched_later")) == list(range(N))
 
 
 def test_tags_choose_the_edges_and_no_tag_reaches_those_without(
