@@ -85,6 +85,7 @@ class Server(managers.Server):
         self.address = self._socket.getsockname()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: asyncio.Event | None = None
+        self._queues: Queues | None = None
 
     def serve_forever(self) -> None:
         """Serve until SIGINT, SIGTERM or :meth:`stop`. Signals are heard in the main thread."""
@@ -109,7 +110,7 @@ class Server(managers.Server):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
                     loop.add_signal_handler(number, asked.set)
-        queues = Queues(self._edges, self.authkey, warn=_warn)
+        self._queues = queues = Queues(self._edges, self.authkey, warn=_warn)
         queues.door.listen(self._socket)
         try:
             await asked.wait()
