@@ -276,7 +276,6 @@ def test_cancelling_arun_again_stops_now(project: Folder) -> None:
     assert watch.restored == 1
 
 
-@pytest.mark.slow  # after a stop, the next head gives workers ten seconds to be heard of
 def test_a_run_that_was_stopped_goes_on_where_it_was_unless_it_is_to_be_fresh(
     project: Folder,
 ) -> None:
