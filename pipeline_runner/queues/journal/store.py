@@ -31,7 +31,7 @@ CHECKPOINT_BYTES = 16 * 1024**2  # of bodies since the last one
 RELAXED_S = 1.0
 AGAIN_S = 1.0  # a full disk stays full for a while
 _MOST_STEPS = 512  # of one transaction: the loop has to turn
-_ROOM_BYTES = 1024**2  # to be free, beyond what did not fit, before outputs are taken again
+_ROOM_BYTES = 256 * 1024  # kept free for what frees more
 
 
 class Clerk(Protocol):
@@ -133,8 +133,15 @@ class Journal:
     def _begin(self) -> None:
         """Write what waits into a transaction, and have it committed."""
         shares, self._shares = self._shares, None
-        group = tuple(islice(self._waiting, _MOST_STEPS))
+        group = self._next_group()
         if not group and shares is None:
+            return
+        if any(map(_needs_room, group)) and not self._fits(sum(map(_size, group))):
+            if self._unsaved_bytes:
+                self._committed = True
+                self._do(self._save)  # and then see again
+            else:
+                self._failed(OSError(errno.ENOSPC, "the disk is nearly full"))
             return
         letters = [letter for pending in group for letter in pending.step.letters]
         try:
@@ -152,6 +159,35 @@ class Journal:
         saves = self._unsaved_bytes >= CHECKPOINT_BYTES
         self._committed = False
         self._do(lambda: self._commit(letters, saves=saves))
+
+    def _fits(self, size_bytes: int) -> bool:
+        """Whether there is room for outputs and for all that is not in the database yet.
+
+        A disk that is full to its last byte would leave no room to move the log, and then not
+        even what is done with could be deleted.
+        """
+        folder = self._path.parent
+        free = shutil.disk_usage(folder).free
+        if free > 4 * (self._unsaved_bytes + size_bytes + _ROOM_BYTES):
+            return True
+        (page,) = self._sql.execute("PRAGMA page_size").fetchone()
+        (pages,) = self._sql.execute("PRAGMA page_count").fetchone()
+        (unused,) = self._sql.execute("PRAGMA freelist_count").fetchone()
+        log = self._path.with_name(self._path.name + "-wal").stat().st_size
+        grown = max(0, pages * page - self._path.stat().st_size)
+        database = grown + max(0, size_bytes - unused * page)
+        grows = database + max(0, self._unsaved_bytes + size_bytes - log)
+        return bool(free >= grows + _ROOM_BYTES)
+
+    def _next_group(self) -> tuple[Pending, ...]:
+        group: list[Pending] = []
+        room = CHECKPOINT_BYTES // 4
+        for pending in islice(self._waiting, _MOST_STEPS):
+            room -= _size(pending)
+            if room < 0 and group:
+                break
+            group.append(pending)
+        return tuple(group)
 
     def _commit(self, letters: Sequence[Letter], *, saves: bool) -> None:
         if letters:  # on disk before their items are gone; a crash between leaves one too many
@@ -198,6 +234,9 @@ class Journal:
         if error is not None and not is_full(error):  # a checkpoint's
             self._break(error)
             return
+        if error is not None and not group:
+            self._failed(error)
+            return
         if self._relaxed and not self._saves and self._unsaved_bytes:
             self._saves = True
             self._timer = self._loop.call_later(RELAXED_S, self._save_late)
@@ -242,18 +281,19 @@ class Journal:
             return
         try:  # the log may hold room of its own
             self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._unsaved_bytes = 0
         except sqlite3.Error as error:
             if not is_full(error):
                 self._break(error)
                 return
         if self._waiting:
             self._begin()
-        elif shutil.disk_usage(self._path.parent).free < self._too_large * 2 + _ROOM_BYTES:
-            self._loop.call_later(AGAIN_S, self._again)
-        else:
+        elif self._fits(self._too_large):
             self._full = False
             self._clerk.disk_full("")
             self._start_soon()
+        else:
+            self._loop.call_later(AGAIN_S, self._again)
 
     def _break(self, error: Exception) -> None:
         self._dead = True
