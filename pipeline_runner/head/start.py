@@ -14,6 +14,7 @@ from pipeline_runner.head import survivors
 from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.journal.recovery import forget, open_journal
+from pipeline_runner.queues.transaction import Durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,8 @@ class Start:
             durable=self.journal.durable,
             closed_until=closed_until,
         )
+        broker.books.shelve = self.journal.shelf.put
+        broker.books.memory_bytes = self.pipeline.server.memory
         for stage, count in self.journal.shares.items():
             if stage in topology.stages:
                 broker.processes(stage, count)
@@ -81,6 +84,7 @@ class Start:
         for edge, count in parked.items():
             text = f"{count:,} items of the edge {edge} are kept, and the file has no such edge"
             yield Notice(now, "warning", text, "name it so again to go on with them")
+        self.journal.durable = Durable()  # the broker has it all by now
 
     def broken(self, error: Exception) -> RunnerError:
         """Return what ends a run whose disk failed."""
@@ -112,5 +116,10 @@ def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
         if fresh:
             forget(pipeline.state_dir)
         return Start(pipeline, None)
-    relaxed = pipeline.durability == "relaxed"
-    return Start(pipeline, open_journal(pipeline.state_dir, fresh=fresh, relaxed=relaxed))
+    opened = open_journal(
+        pipeline.state_dir,
+        fresh=fresh,
+        relaxed=pipeline.durability == "relaxed",
+        memory_bytes=pipeline.server.memory,
+    )
+    return Start(pipeline, opened)

@@ -111,7 +111,7 @@ class Blame:
             edge = books.edges[requeue.edge]
             item = requeue.range
             body = books.bodies[item.body]
-            edge.bytes += len(body.data) * (item.hi - item.lo) / body.n
+            edge.bytes += body.size * (item.hi - item.lo) / body.n
             if requeue.wait_s:
                 edge.queue.push_later(item, self._now + requeue.wait_s)
                 books.alarm(self._now + requeue.wait_s)

@@ -14,8 +14,11 @@ from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
 from pipeline_runner.queues.ranges import Range, size, subtract
 from pipeline_runner.queues.sizing import RateLimit
 from pipeline_runner.queues.stages import EdgeState, StageState
+from pipeline_runner.queues.transaction import Shelved
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.topology import Topology
@@ -41,7 +44,10 @@ class Books:
         self.workers: dict[str, WorkerRecord] = {}
         self.sessions: dict[int, WorkerRecord] = {}
         self.leases: dict[int, Lease] = {}
-        self.bodies: dict[int, Body] = {}
+        self.bodies: dict[int, Body | Shelved] = {}
+        self.shelve: Callable[[Body], Shelved] | None = None  # for bodies that do not fit
+        self.memory_bytes = 0  # so much of bodies fits
+        self.held_bytes = 0
         self._references: dict[int, int] = {}
         self.effects: list[Effect] = []
         self.dirty: dict[str, None] = {}  # stages whose parked claims may be served now
@@ -72,13 +78,14 @@ class Books:
                 continue  # the file has it no more: kept where it is
             body = durable.bodies[number]
             items = sum(r.hi - r.lo for r in ranges)
-            self.bodies[number] = body
+            if number not in self.bodies:
+                self._hold(body)
             self._references[number] = self._references.get(number, 0) + items
             state = self.edges[edge]
             state.remaining += items
-            state.measure(len(body.data), body.n)
+            state.measure(body.size, body.n)
             state.published += items
-            state.bytes += len(body.data) * items / max(body.n, 1)
+            state.bytes += body.size * items / max(body.n, 1)
             for r in ranges:
                 state.queue.push(Range(r.body, r.lo, r.hi, r.attempts, r.suspect))
         for (stage, index), cursor in durable.cursors.items():
@@ -123,7 +130,7 @@ class Books:
     def took(self, edge: EdgeState, item: Range) -> None:
         """Record that ``item`` left a queue: there is room for more."""
         body = self.bodies[item.body]
-        edge.bytes -= len(body.data) * (item.hi - item.lo) / body.n
+        edge.bytes -= body.size * (item.hi - item.lo) / body.n
         for stage in self.gated_by[edge.spec.name]:
             self.dirty[stage] = None
 
@@ -137,7 +144,7 @@ class Books:
                 edge.queue.push(
                     Range(lease.body, lo, hi, lease.attempts, lease.suspect), front=front
                 )
-                edge.bytes += len(body.data) * (hi - lo) / body.n
+                edge.bytes += body.size * (hi - lo) / body.n
             self.stages[lease.worker.stage].leased -= size(spans)
         self.dirty[lease.worker.stage] = None
         self.discard_if_empty(lease)
@@ -190,17 +197,25 @@ class Books:
 
     def publish(self, edges: tuple[str, ...], body: Body) -> None:
         """Make a committed body's items claimable on each of ``edges``."""
-        self.bodies[body.id] = body
+        if self.shelve is not None and self.held_bytes + body.size > self.memory_bytes:
+            self._hold(self.shelve(body))
+        else:
+            self._hold(body)
         self._references[body.id] = body.n * len(edges)
         for name in edges:
             edge = self.edges[name]
             edge.queue.push(Range(body.id, 0, body.n))
             edge.remaining += body.n
-            edge.measure(len(body.data), body.n)
+            edge.measure(body.size, body.n)
             edge.published += body.n
-            edge.bytes += len(body.data)
+            edge.bytes += body.size
             edge.adapt(self.stages[edge.spec.target].service)
             self.dirty[edge.spec.target] = None
+
+    def _hold(self, body: Body | Shelved) -> None:
+        self.bodies[body.id] = body
+        if not isinstance(body, Shelved):
+            self.held_bytes += body.size
 
     def gone(self, edge: str, body: int, items: int) -> None:
         """Record items as consumed for good; a body goes with its last one."""
@@ -211,7 +226,10 @@ class Books:
         if left:
             self._references[body] = left
         else:
-            del self._references[body], self.bodies[body]
+            del self._references[body]
+            spent = self.bodies.pop(body)
+            if not isinstance(spent, Shelved):
+                self.held_bytes -= spent.size
         if not state.remaining and self.ending:
             self.maybe_finished = True
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.ranges import Range, subtract
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline_runner.queues.messages import Cursor
     from pipeline_runner.queues.ranges import Spans
 
@@ -29,6 +31,27 @@ class Body:
     n: int
     data: bytes
     release: str = ""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A body whose bytes are on disk alone. ``read`` fetches them by its number."""
+
+    id: int
+    n: int
+    size: int
+    release: str
+    read: Callable[[int], bytes]
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes, fetched anew each time."""
+        return self.read(self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +104,7 @@ class Durable:
     """Bodies, the ranges of each edge, cursors and counters, as transactions left them."""
 
     def __init__(self) -> None:
-        self.bodies: dict[int, Body] = {}
+        self.bodies: dict[int, Body | Shelved] = {}
         self.ranges: dict[tuple[str, int], list[Range]] = {}  # by edge and body
         self.cursors: dict[tuple[str, int], Cursor] = {}
         self.letters: list[Letter] = []

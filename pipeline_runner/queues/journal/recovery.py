@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.queues.journal.filesystem import refuse_network
+from pipeline_runner.queues.journal.reading import Shelf
 from pipeline_runner.queues.journal.schema import (
     APPLICATION,
     VERSION,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "journal"
+MEMORY_BYTES = 256 * 1024**2
 _UNREADABLE = (sqlite3.DatabaseError, TypeError, ValueError)  # of damaged names and numbers too
 _FORGET = "`runner up --fresh` forgets it and begins anew"
 
@@ -54,11 +56,20 @@ class Opened:
     durable: Durable
     shares: dict[str, int]
     continues: bool
+    shelf: Shelf
     damage: list[str] = field(default_factory=list)
 
 
-def open_journal(state: Path, *, fresh: bool = False, relaxed: bool = False) -> Opened:
+def open_journal(
+    state: Path,
+    *,
+    fresh: bool = False,
+    relaxed: bool = False,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Opened:
     """Open the journal in the folder ``state``; its epoch is one more than the last.
+
+    Of the bodies at most ``memory_bytes`` are read into memory, the rest when they are wanted.
 
     Raises UsageError on a network file system, Damaged where it cannot be gone on with, and
     RunnerError if another version wrote it, or the disk does not do its work.
@@ -68,10 +79,12 @@ def open_journal(state: Path, *, fresh: bool = False, relaxed: bool = False) -> 
     try:
         if fresh:
             forget(state)
-        found = _read(path) if path.exists() else None
+        shelf = Shelf(path)
+        found = _read(path, shelf, memory_bytes) if path.exists() else None
         if found is not None and (found.damage or _suspect(path).exists()):
             _rewrite(path, found)
-        return _open(path, found, relaxed=relaxed)
+            shelf.close()
+        return _open(path, found, shelf, relaxed=relaxed)
     except (sqlite3.Error, OSError) as error:
         raise RunnerError(f"cannot use the journal {path}: {error}") from error
 
@@ -105,7 +118,7 @@ def _suspect(path: Path) -> Path:
     return path.with_name(NAME + ".suspect")
 
 
-def _open(path: Path, found: _Found | None, *, relaxed: bool) -> Opened:
+def _open(path: Path, found: _Found | None, shelf: Shelf, *, relaxed: bool) -> Opened:
     is_new = not path.exists()
     sql = connect(path)  # FULL, whatever comes later: an epoch must never come twice
     try:
@@ -141,6 +154,7 @@ def _open(path: Path, found: _Found | None, *, relaxed: bool) -> Opened:
         found.durable,
         found.shares,
         continues,
+        shelf,
         found.damage,
     )
 
@@ -149,7 +163,7 @@ def _is_made(sql: sqlite3.Connection) -> bool:
     return bool(sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone())
 
 
-def _read(path: Path) -> _Found | None:
+def _read(path: Path, shelf: Shelf, memory_bytes: int) -> _Found | None:
     """Return what the journal holds; None if its making was never finished."""
     commits = commits_in_log(path)
     try:
@@ -163,7 +177,7 @@ def _read(path: Path) -> _Found | None:
         torn = sum(number > frames for number in commits)
         if not made and not torn:
             return None
-        return _read_tables(sql, path, torn)
+        return _read_tables(sql, path, torn, shelf, memory_bytes)
     except _UNREADABLE as error:
         raise _damaged(path, str(error)) from error
     finally:
@@ -180,7 +194,9 @@ def _check_version(sql: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _read_tables(sql: sqlite3.Connection, path: Path, torn: int) -> _Found:
+def _read_tables(
+    sql: sqlite3.Connection, path: Path, torn: int, shelf: Shelf, memory_bytes: int
+) -> _Found:
     damage: list[str] = []
     if torn:
         commits = "its last commit is" if torn == 1 else f"its last {torn} commits are"
@@ -197,7 +213,7 @@ def _read_tables(sql: sqlite3.Connection, path: Path, torn: int) -> _Found:
     _cursors(sql, path, durable)
     _letters(sql, run, durable, damage)
     whole = _ranges(sql, durable, items, damage)
-    lost = _bodies(sql, durable, damage)
+    lost = _bodies(sql, durable, damage, shelf, memory_bytes)
     found = sum(r.hi - r.lo for ranges in durable.ranges.values() for r in ranges)
     if whole and found + lost != items:
         raise _damaged(path, f"it holds {found + lost:,} items where it should hold {items:,}")
@@ -264,14 +280,21 @@ def _ranges(sql: sqlite3.Connection, durable: Durable, items: int, damage: list[
     return whole
 
 
-def _bodies(sql: sqlite3.Connection, durable: Durable, damage: list[str]) -> int:
+def _bodies(
+    sql: sqlite3.Connection,
+    durable: Durable,
+    damage: list[str],
+    shelf: Shelf,
+    memory_bytes: int,
+) -> int:
     """Read the bodies that ranges refer to; give up what cannot be read, and count it."""
     by_body: dict[int, list[str]] = {}
     for edge, number in durable.ranges:
         by_body.setdefault(number, []).append(edge)
     for body, crc in _every_body(sql, by_body):
         if body.id in by_body and body_sum(body) == crc:
-            durable.bodies[body.id] = body
+            memory_bytes -= body.size
+            durable.bodies[body.id] = body if memory_bytes >= 0 else shelf.put(body)
     lost = 0
     for number in [number for number in by_body if number not in durable.bodies]:
         for edge in by_body[number]:
@@ -342,7 +365,7 @@ def _copy(writer: Writer, found: _Found) -> None:
     durable = found.durable
     writer.shares(found.shares)
     for body in durable.bodies.values():
-        writer.body(body)
+        writer.body(Body(body.id, body.n, body.data, body.release))
     for (edge, _number), ranges in durable.ranges.items():
         writer.ranges(edge, ranges)
     for (stage, share), cursor in durable.cursors.items():

@@ -63,6 +63,7 @@ class Journal:
     def __init__(self, opened: Opened, clerk: Clerk, *, relaxed: bool) -> None:
         self._sql = opened.sql
         self._writer = opened.writer
+        self._shelf = opened.shelf
         self._path = opened.path
         self._clerk = clerk
         self._relaxed = relaxed
@@ -113,6 +114,7 @@ class Journal:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
         with suppress(sqlite3.Error):
+            self._shelf.close()
             self._sql.close()
 
     def _start_soon(self) -> None:
