@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 HANDSHAKE_S = 5.0
 MOST_UNKNOWN = 64  # connections that have not shown that they have the key
 _BACKLOG = 128
+_QUIET_S = 10.0
+_MOST_SAID = 100
 _OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -70,6 +72,7 @@ class Door:
         self._unknown: OrderedDict[Line, float] = OrderedDict()
         self._peers: dict[Line, tuple[Peer, int]] = {}
         self._lines: dict[int, Line] = {}
+        self._said: dict[str, float] = {}  # until when not to say it again
         self._sweep: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -128,7 +131,10 @@ class Door:
         except OSError as error:
             if error.errno not in _OUT_OF:
                 raise
-            self._warn(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
+            self._say(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
+            if self._unknown:  # an honest client does not stay so long: make room
+                self._refuse(next(iter(self._unknown)), "no descriptors left")
+                return
             self._loop.remove_reader(listener)
             self._loop.call_later(0.5, self._accept_again, listener)
             return
@@ -163,8 +169,17 @@ class Door:
         self._sweep_later()
 
     def _refuse(self, line: Line, why: str) -> None:
-        self._warn(f"closed the connection of a manager client: {why}", "")
+        self._say(f"closed the connection of a manager client: {why}")
         line.close(in_order=False)
+
+    def _say(self, text: str, hint: str = "") -> None:
+        """Warn, but not of the same again and again: somebody may be knocking all day."""
+        now = self._loop.time()
+        if len(self._said) > _MOST_SAID:
+            self._said.clear()
+        if self._said.get(text, now) <= now:
+            self._said[text] = now + _QUIET_S
+            self._warn(text, hint)
 
     def _on_data(self, line: Line, data: memoryview) -> None:
         peer, guest = self._peers[line]
@@ -186,7 +201,7 @@ class Door:
                 line.write(parts)
             case HangUp(why):
                 if why:
-                    self._warn(f"closed the connection of a manager client: {why}", "")
+                    self._say(f"closed the connection of a manager client: {why}")
                 line.hang_up()
             case Call():
                 self._call(guest, action)
