@@ -147,6 +147,17 @@ def test_an_item_is_consumed_at_its_takers_next_request(counter: Counter) -> Non
     assert not counter.broker.books.bodies
 
 
+def test_a_consumed_item_settles_until_that_is_durable(counter: Counter) -> None:
+    counter.put(ALICE, 1)
+    counter.get(BOB)
+    counter.at_once = False
+    counter.get(BOB, 0.0)
+    assert counter.guests.settling(BOB)
+    counter.commit_all()
+    counter.settle()
+    assert not counter.guests.settling(BOB)
+
+
 def test_an_item_is_consumed_when_its_taker_leaves_in_order(counter: Counter) -> None:
     counter.put(ALICE, 1)
     counter.get(BOB)

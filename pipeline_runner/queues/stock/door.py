@@ -72,6 +72,7 @@ class Door:
         self._unknown: OrderedDict[Line, float] = OrderedDict()
         self._peers: dict[Line, tuple[Peer, int]] = {}
         self._lines: dict[int, Line] = {}
+        self._held: dict[int, Parts] = {}  # replies, until what they imply is durable
         self._said: dict[str, float] = {}  # until when not to say it again
         self._sweep: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -118,6 +119,9 @@ class Door:
     def told(self, send: Send) -> None:
         """Take in what the broker says to a session that is none of the host's own."""
         self._guests.told(send)
+        guest = send.session
+        if guest in self._held and not self._guests.settling(guest):
+            self._lines[guest].write(self._held.pop(guest))
 
     def _present(self, guest: int) -> bool:
         line = self._lines.get(guest)
@@ -198,7 +202,7 @@ class Door:
             self._host.apply(lambda _broker, now: self._guests.done(guest, now))
         match action:
             case Write(parts):
-                line.write(parts)
+                self._write(line, guest, parts)
             case HangUp(why):
                 if why:
                     self._say(f"closed the connection of a manager client: {why}")
@@ -250,7 +254,14 @@ class Door:
     def _reply(self, guest: int, parts: Parts) -> None:
         line = self._lines.get(guest)
         if line is not None:
-            line.write(self._peers[line][0].reply(parts).parts)
+            self._write(line, guest, self._peers[line][0].reply(parts).parts)
+
+    def _write(self, line: Line, guest: int, parts: Parts) -> None:
+        """Send ``parts``; but a reply says too that the item before it will not come again."""
+        if self._guests.settling(guest):
+            self._held[guest] = parts
+        else:
+            line.write(parts)
 
     def _on_closed(self, line: Line, in_order: bool) -> None:
         self._unknown.pop(line, None)
@@ -259,7 +270,8 @@ class Door:
             return
         del self._lines[guest]
         now = self._loop.time()
-        self._guests.left(guest, now, in_order=in_order)
+        unsent = self._held.pop(guest, None)
+        self._guests.left(guest, now, in_order=in_order and unsent is None)
         if self._listeners:
             # Not at once: this may be amid the carrying out of something else.
             self._loop.call_soon(self._host.apply, _nothing)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.stages import EdgeState
 
 
+_PUT, _SETTLE = 1, 2  # a guest's steps, by the number of their acknowledgement
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A get is answered: with item ``index`` of ``body``."""
@@ -78,6 +81,7 @@ class Guests:
         self._books = broker.books
         self._present = present
         self._hands: dict[int, _Hand] = {}
+        self._settling: set[int] = set()
         self._waiting: dict[int, _Waiting] = {}
         self._getting: dict[str, deque[_Waiting]] = {}
         self._putting: dict[str, deque[_Waiting]] = {}
@@ -115,6 +119,10 @@ class Guests:
         """Whether the guest got an item and has not asked for anything since."""
         return guest in self._hands
 
+    def settling(self, guest: int) -> bool:
+        """Whether what the guest was done with could still come back, were the head to crash."""
+        return guest in self._settling
+
     def done(self, guest: int, now: float) -> None:
         """Settle what the guest holds: it asked for something else."""
         hand = self._hands.pop(guest, None)
@@ -125,7 +133,10 @@ class Guests:
         self._books.stages[lease.worker.stage].service.add(1, now - hand.since)
         step = Transaction(consumed=[(lease.edge, lease.body, live)])
         # The guest has the item and will not return it: a commit that fails is tried again.
-        pending = Pending(step, retryable=True, settling=[(lease, live)])
+        pending = Pending(
+            step, lease.worker, guest, _SETTLE, settling=[(lease, live)], retryable=True
+        )
+        self._settling.add(guest)
         self._books.settling(lease, live)
         self._books.commit(pending)
 
@@ -140,7 +151,10 @@ class Guests:
             self._books.give_back(hand.lease, hand.lease.live)
 
     def told(self, send: Send) -> None:
-        """Hear from the broker that a put is durable, or cannot be."""
+        """Hear from the broker that a step of a guest is durable, or that a put cannot be."""
+        if isinstance(send.message, Settled) and send.message.seq == _SETTLE:
+            self._settling.discard(send.session)
+            return
         edge = self._unstored.pop(send.session, None)
         if edge is not None and isinstance(send.message, Settled):
             self._storing[edge] -= 1
@@ -206,7 +220,7 @@ class Guests:
         lease = self._books.lease(self._record(ask, edge), ask.edge, item)
         self._hands[ask.guest] = _Hand(lease, now)
         body = self._books.bodies[item.body]
-        self._answers.append(Item(ask.guest, body.data, item.lo))
+        self._answers.append(Item(ask.guest, bytes(body.data), item.lo))
         return True
 
     def _store(self, ask: _Waiting) -> bool:
@@ -219,7 +233,7 @@ class Guests:
         step = Transaction(produced=[((ask.edge,), body)])
         self._unstored[ask.guest] = ask.edge
         self._storing[ask.edge] += 1
-        self._books.commit(Pending(step, self._record(ask, edge), ask.guest, seq=1))
+        self._books.commit(Pending(step, self._record(ask, edge), ask.guest, _PUT))
         return True
 
     def _room(self, edge: EdgeState) -> int:
