@@ -1,4 +1,4 @@
-"""``runner errors list|show``: dead letters, with or without a head."""
+"""``runner errors list|show|retry|drop``: dead letters, with or without a head."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline_runner.cli import place
+from pipeline_runner.cli.letters import drop, retry
 from pipeline_runner.cli.manners import Manner, verb
 from pipeline_runner.errors import UsageError
 
@@ -20,7 +21,7 @@ _PAYLOAD_LINES = 40
 
 @click.group()
 def errors() -> None:
-    """Look at dead letters: items that failed for good.
+    """Look at dead letters, items that failed for good; retry them, or drop them.
 
     Each is kept with its payload and its traceback.
     """
@@ -52,7 +53,7 @@ def show(manner: Manner, letter: int) -> None:
     letters = _letters(manner)
     found = next((each for each in letters if each.letter == letter), None)
     if found is None:
-        raise UsageError(f"there is no dead letter {letter}", hint=_which(letters, manner))
+        raise UsageError(f"there is no dead letter {letter}", hint=which(letters, manner))
     payload = _payload(found)
     if manner.json:
         facts = _facts(found) | {"traceback": found.traceback, "payload": payload}
@@ -66,6 +67,8 @@ def show(manner: Manner, letter: int) -> None:
 
 errors.add_command(list_)
 errors.add_command(show)
+errors.add_command(retry)
+errors.add_command(drop)
 
 
 def _letters(manner: Manner) -> list[DeadLetter]:
@@ -95,7 +98,8 @@ def _payload(letter: DeadLetter) -> str:
     return "\n".join(lines)
 
 
-def _which(letters: list[DeadLetter], manner: Manner) -> str:
+def which(letters: list[DeadLetter], manner: Manner) -> str:
+    """Return which letters there are, for somebody who named another."""
     if not letters:
         return "there is none at all"
     first, last = letters[0].letter, letters[-1].letter

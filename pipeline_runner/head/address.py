@@ -8,11 +8,15 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import __version__
 from pipeline_runner.errors import AlreadyRunning, NoHead, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LONGEST_SOCKET_PATH = 107  # bytes; the kernel's sockaddr_un has no room for more
 
@@ -28,10 +32,19 @@ class Address:
         self.socket = state / "head.sock"
 
     def take(self) -> None:
-        """Lock the state folder, making it if need be.
+        """Lock the state folder, making it if need be, and choose where to listen.
 
         Raises AlreadyRunning if a head has it, UsageError if it cannot be made.
         """
+        self.lock()
+        if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
+            # A killed head's, if there is one: the agent that outlived it looks there.
+            self._elsewhere = self._left_behind() or Path(tempfile.mkdtemp(prefix="runner-"))
+            self.socket = self._elsewhere / "head.sock"
+        self.socket.unlink(missing_ok=True)  # a killed head's: we hold the lock
+
+    def lock(self) -> None:
+        """Only lock it; raises like :meth:`take`."""
         try:
             for folder in (self._state.parent, self._state):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,11 +60,12 @@ class Address:
             os.close(self._lock)
             self._lock = None
             raise self._taken() from error
-        if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
-            # A killed head's, if there is one: the agent that outlived it looks there.
-            self._elsewhere = self._left_behind() or Path(tempfile.mkdtemp(prefix="runner-"))
-            self.socket = self._elsewhere / "head.sock"
-        self.socket.unlink(missing_ok=True)  # a killed head's: we hold the lock
+
+    def unlock(self) -> None:
+        """Let others have the folder; does nothing where it is not locked."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _left_behind(self) -> Path | None:
         try:
@@ -83,8 +97,7 @@ class Address:
         self.socket.unlink(missing_ok=True)
         if self._elsewhere is not None:
             shutil.rmtree(self._elsewhere, ignore_errors=True)
-        os.close(self._lock)
-        self._lock = None
+        self.unlock()
 
     def _taken(self) -> AlreadyRunning:
         try:
@@ -95,6 +108,17 @@ class Address:
             f"{self._name} runs already, {pid}",
             hint="look at it with `runner ps`, stop it with `runner down`",
         )
+
+
+@contextmanager
+def held(state: Path, name: str) -> Iterator[None]:
+    """Keep heads out of a state folder for a moment. Raises AlreadyRunning if one has it."""
+    address = Address(state, name)
+    address.lock()
+    try:
+        yield
+    finally:
+        address.unlock()
 
 
 def find(state: Path) -> dict[str, Any]:

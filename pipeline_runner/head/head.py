@@ -14,6 +14,7 @@ from pipeline_runner import events
 from pipeline_runner.errors import ExitCode, RunnerError
 from pipeline_runner.head import answers, survivors
 from pipeline_runner.head.address import Address
+from pipeline_runner.head.amendments import VERBS, Amendments
 from pipeline_runner.head.desired import hold_s, specs
 from pipeline_runner.head.ending import Standing, next_step
 from pipeline_runner.head.hosts import Hosts
@@ -23,13 +24,13 @@ from pipeline_runner.head.start import Start, begin
 from pipeline_runner.head.stock_door import open_door
 from pipeline_runner.head.survivors import Survivors
 from pipeline_runner.head.view import View
-from pipeline_runner.queues.effects import Failed, Finished, Stopped
+from pipeline_runner.queues.effects import Amended, Failed, Finished, Stopped
 from pipeline_runner.queues.messages import Answer, Ask, Beat, Desired, Died, Lines, Report
 from pipeline_runner.queues.server import QueueServer
 from pipeline_runner.queues.topology import topology_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.observe.screen import Screen
@@ -123,6 +124,7 @@ class Head:
             journal=start.journal,
             relaxed=pipeline.durability == "relaxed",
         )
+        self._amendments = Amendments(self._server, state)
         self._hosts = Hosts(pipeline)
         self._view = View(pipeline, self._broker, self._started)
         self._logs = LogFiles(state)
@@ -220,6 +222,8 @@ class Head:
                 self._printed(connection.peer, message)
             case Report():
                 self._reported(message)
+            case Ask() if message.verb in VERBS and not self._stopping_for_good():
+                self._amendments.begin(connection, message)
             case Ask():
                 self._server.send(connection, self._answer(message))
             case _:
@@ -258,6 +262,10 @@ class Head:
                 )
             case Finished():
                 self._screen.event(events.StageFinished(now, effect.stage))
+            case Amended():
+                self._amendments.amended(effect)
+                if effect.reopened:
+                    self._reopen(effect.reopened)
             case Stopped():
                 self._failed = True
                 self._screen.event(
@@ -325,7 +333,14 @@ class Head:
 
     # What moves a run on.
 
-    def _publish(self) -> None:
+    def _reopen(self, stages: Collection[str]) -> None:
+        """Have workers of stages that had ended started again."""
+        self._ended.difference_update(stages)
+        # A host forgets that a stage has ended when it is to run nothing of it.
+        self._publish(without=stages)
+        self._publish()
+
+    def _publish(self, without: Collection[str] = ()) -> None:
         """Tell each host what it should run now."""
         counts = self._hosts.desired()
         every = specs(self._pipeline, self._address.socket, "", dict(counts))
@@ -335,6 +350,7 @@ class Head:
             mine = {} if self._stopping else dict(self._hosts.slots.get(name, {}))
             if self._draining_until is not None:
                 mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
+            mine = {s: i for s, i in mine.items() if s not in without}
             grace_s = 0.0 if self._stop_code is not None else self._pipeline.reload.grace
             holds_s = 0.0 if self._stopping else hold_s(self._pipeline)
             desired = Desired(1, "", every, mine, grace_s, tuple(self._ended), holds_s)
@@ -438,12 +454,18 @@ class Head:
                 if fields["expected"]:
                     self._view.failing.pop(fields["stage"], None)
                 if fields["cause"] == "finished":
-                    self._ended.add(fields["stage"])
+                    self._heard_end(fields["stage"])
                 self._screen.event(events.WorkerExited(**fields))
                 self._step()
             case "WorkerFailing":
                 self._view.failing[fields["stage"]] = fields["reason"]
                 self._screen.event(events.WorkerFailing(**fields))
+
+    def _heard_end(self, stage: str) -> None:
+        if stage in self._pipeline.sources or self._broker.books.stages[stage].finished:
+            self._ended.add(stage)
+        else:  # it has work again since
+            self._reopen((stage,))
 
     def _answer(self, ask: Ask) -> Answer:
         try:
@@ -465,6 +487,8 @@ class Head:
                 else:
                     self._loop.call_soon(self._drain, self._pipeline.reload.grace)
                 return {}
+        if ask.verb in VERBS:
+            raise RunnerError("the run is just ending", hint="ask again once it has ended")
         raise RunnerError(f"this head does not know {ask.verb!r}", hint="its version may be older")
 
     def _snapshot(self) -> Snapshot:

@@ -13,6 +13,7 @@ from pipeline_runner.events import Notice
 from pipeline_runner.head import survivors
 from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.broker import Broker
+from pipeline_runner.queues.journal import finished
 from pipeline_runner.queues.journal.recovery import forget, open_journal
 from pipeline_runner.queues.transaction import Durable
 
@@ -72,6 +73,7 @@ class Start:
             yield Notice(now, "error", damage)
         letters = {letter.letter for letter in self.journal.durable.letters}
         deadletters.keep_only(self.pipeline.state_dir, self.journal.run, letters)
+        deadletters.sweep(self.pipeline.state_dir)
         items = "1 item" if queued == 1 else f"{queued:,} items"
         yield Notice(
             now, "info", f"goes on where it stopped: {items} queued", "--fresh begins anew"
@@ -94,8 +96,12 @@ class Start:
         )
 
     def forget(self) -> None:
-        """Leave nothing of a run that is over to go on with."""
-        if self.journal is not None:
+        """Leave nothing of a run that is over to go on with, but dead letters to retry."""
+        if self.journal is None:
+            return
+        if deadletters.read(self.pipeline.state_dir):
+            finished.keep(self.pipeline.state_dir)
+        else:
             forget(self.pipeline.state_dir)
 
     def _put_letters_aside(self, now: float) -> Iterator[Notice]:
@@ -112,6 +118,7 @@ def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
 
     Raises RunnerError where the journal cannot be used.
     """
+    finished.discard(pipeline.state_dir)
     if pipeline.durability == "memory":
         if fresh:
             forget(pipeline.state_dir)

@@ -181,6 +181,7 @@ class Blame:
             traceback=failure.traceback,
             data=None if body is None else body.data,
             payload=failure.payload,
+            n=0 if body is None else body.n,
         )
 
     def _stop(self, letter: Letter) -> None:

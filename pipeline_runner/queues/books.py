@@ -217,6 +217,18 @@ class Books:
         if not isinstance(body, Shelved):
             self.held_bytes += body.size
 
+    def publish_again(self, edge: str, body: Body, item: Range) -> None:
+        """Queue an item that had left its edge as a dead letter; its body may be here still."""
+        if body.id not in self.bodies:
+            self._hold(body)
+        held = self.bodies[body.id]
+        self._references[body.id] = self._references.get(body.id, 0) + item.hi - item.lo
+        state = self.edges[edge]
+        state.queue.push(item)
+        state.remaining += item.hi - item.lo
+        state.bytes += held.size * (item.hi - item.lo) / held.n
+        self.dirty[state.spec.target] = None
+
     def gone(self, edge: str, body: int, items: int) -> None:
         """Record items as consumed for good; a body goes with its last one."""
         state = self.edges[edge]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline_runner.queues.amending import Amending
 from pipeline_runner.queues.blame import Blame
 from pipeline_runner.queues.books import Books
 from pipeline_runner.queues.effects import Send
@@ -21,7 +22,7 @@ from pipeline_runner.queues.settling import Settling
 from pipeline_runner.queues.transaction import Body
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.messages import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     )
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.topology import Topology
-    from pipeline_runner.queues.transaction import Durable
+    from pipeline_runner.queues.transaction import Durable, Revival
 
 
 class Broker:
@@ -59,6 +60,7 @@ class Broker:
         if closed_until is not None:
             self.books.alarm(closed_until)
         self._settling = Settling(self.books, self._blame)
+        self._amending = Amending(self.books, durable)
 
     def take(self) -> list[Effect]:
         """Return what was decided since the last call, in the order to carry it out."""
@@ -166,14 +168,37 @@ class Broker:
 
     def committed(self, pending: Pending, now: float) -> None:
         """Let a durable transaction be seen."""
-        self._blame.at(now)
-        self._settling.committed(pending)
+        if pending.request:
+            self._amending.committed(pending)
+        else:
+            self._blame.at(now)
+            self._settling.committed(pending)
+            self._amending.lettered(pending.step.letters)
         self._serve(now)
 
     def refused(self, pending: Pending, now: float) -> None:
         """Undo a transaction that could not be made durable."""
-        self._settling.refused(pending)
+        if pending.request:
+            self._amending.refused(pending)
+        else:
+            self._settling.refused(pending)
         self._serve(now)
+
+    def retry(self, request: int, letters: Mapping[int, Revival]) -> tuple[int, ...]:
+        """Put dead letters' items back on their edges, attempts forgotten.
+
+        Returns those that are dead letters now; with any, an ``Amended`` follows once it is
+        durable. The others are none any more: nothing is put back twice.
+        """
+        return self._amending.close(request, letters)
+
+    def drop(self, request: int, letters: Collection[int]) -> tuple[int, ...]:
+        """Forget dead letters for good; answers like :meth:`retry`."""
+        return self._amending.close(request, dict.fromkeys(letters))
+
+    def purge(self, request: int, edge: str) -> int:
+        """Take off an edge what nobody holds and return how many; answers like :meth:`retry`."""
+        return self._amending.purge(request, edge)
 
     @property
     def adopting(self) -> bool:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.codec import decode
+from pipeline_runner.queues.transaction import Body, Revival
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pipeline_runner.queues.transaction import Letter
 
@@ -45,6 +46,7 @@ class DeadLetter:
     traceback: str
     shown: str  # the item's repr, where its bytes never existed
     body_file: Path | None
+    n: int = 0  # items in that body
 
     def payload(self) -> object:
         """Decode and return the item. Raises what unpickling raises, or LookupError if none."""
@@ -86,16 +88,69 @@ def read(state: Path) -> list[DeadLetter]:
     path = state / _LOG
     if not path.exists():
         return []
-    found: list[DeadLetter] = []
+    found: dict[tuple[str, int], DeadLetter] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             record = json.loads(line)
         except ValueError:
             continue  # the last line of a head that was killed while it wrote
+        if "gone" in record:
+            found.pop((record["run"], record["gone"]), None)
+            continue
         name = record.pop("body_file")
         record["body_file"] = state / _BODIES / name if name else None
-        found.append(DeadLetter(**record))
-    return found
+        found[record["run"], record["letter"]] = DeadLetter(**record)
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Letters as they can be retried, their runs, and why others cannot; by number."""
+
+    revivals: dict[int, Revival]
+    runs: dict[int, str]
+    refused: dict[int, str]
+
+
+def revive(state: Path, numbers: Collection[int]) -> Dead:
+    """Read the letters ``numbers`` with their bodies, once each. Raises OSError."""
+    dead = Dead({}, {}, {})
+    bodies: dict[Path, bytes] = {}
+    for letter in read(state):
+        if letter.letter not in numbers:
+            continue
+        if letter.body_file is None:
+            dead.refused[letter.letter] = _NO_ITEM if letter.shown else _NO_VALUE
+            continue
+        if letter.body_file not in bodies:
+            bodies[letter.body_file] = letter.body_file.read_bytes()
+        body = Body(letter.body, letter.n, bodies[letter.body_file])
+        dead.revivals[letter.letter] = Revival(letter.edge, body, letter.index)
+        dead.runs[letter.letter] = letter.run
+    return dead
+
+
+_NO_ITEM = "its item could not be pickled, and only its text was kept"
+_NO_VALUE = "a source failed, and no item with it"
+
+
+def strike(state: Path, run: str, numbers: Iterable[int]) -> None:
+    """Note that letters were retried or dropped. Raises OSError.
+
+    Not fsynced: with a journal that is the one to ask, and without it a letter too many is told.
+    """
+    lines = [json.dumps({"gone": number, "run": run}) for number in numbers]
+    with (state / _LOG).open("a", encoding="utf-8") as log:
+        # On a line of its own, also behind one that a kill cut short.
+        log.write("".join(f"\n{line}" for line in lines) + "\n")
+
+
+def sweep(state: Path) -> None:
+    """Delete the bodies that no letter refers to any more. Not while a head runs."""
+    used = {letter.body_file for letter in read(state)}
+    for path in (state / _BODIES).glob("*"):
+        if path not in used:
+            path.unlink(missing_ok=True)
 
 
 def keep_only(state: Path, run: str, numbers: Collection[int]) -> None:
@@ -124,12 +179,14 @@ def _is_kept(line: str, run: str, numbers: Collection[int]) -> bool:
         record = json.loads(line)
     except ValueError:
         return False  # the last line of a head that was killed while it wrote
-    return record["run"] != run or record["letter"] in numbers
+    # A number may come again after it was struck: of both and the line between, the last counts.
+    return record["run"] != run or record.get("letter", record.get("gone")) in numbers
 
 
 def put_aside(state: Path) -> Path:
     """Move the letters of an earlier run out of the way; return the folder they are in now."""
-    number = 1 + sum(1 for _ in state.glob("dead-*"))
+    older = (path.name.removeprefix("dead-") for path in state.glob("dead-*"))
+    number = 1 + max((int(name) for name in older if name.isdecimal()), default=0)
     kept = state / f"dead-{number}"
     (state / _LOG).parent.rename(kept)
     return kept

@@ -24,6 +24,7 @@ class Pending:
     promised: list[tuple[str, int]] = field(default_factory=list)
     retryable: bool = False  # a charge: kept and tried again when the commit fails
     gives_up: bool = False  # ends a source where its durable cursor is by then
+    request: int = 0  # the head's own: an ``Amended`` answers it
 
 
 @dataclass(slots=True)
@@ -69,4 +70,14 @@ class Stopped:
     error: str
 
 
-Effect = Send | Commit | Failed | Finished | Stopped
+@dataclass(slots=True)
+class Amended:
+    """What the head asked for is durable, or cannot be now; these stages have work again."""
+
+    request: int
+    ok: bool
+    closed: tuple[int, ...] = ()
+    reopened: tuple[str, ...] = ()
+
+
+Effect = Send | Commit | Failed | Finished | Stopped | Amended

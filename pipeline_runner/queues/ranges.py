@@ -168,6 +168,14 @@ class EdgeQueue:
         self.ready_items -= size(taken)
         return taken
 
+    def clear(self) -> list[Range]:
+        """Take everything, whenever it is due."""
+        taken = list(self)
+        for lane in (self.ready, self.suspects, self.waiting):
+            lane.clear()
+        self.ready_items = self.waiting_items = 0
+        return taken
+
     def __iter__(self) -> Iterator[Range]:
         yield from self.suspects
         yield from self.ready

@@ -82,11 +82,21 @@ class Letter:
     traceback: str
     data: bytes | None
     payload: str = ""
+    n: int = 0  # items in its body
 
     @property
     def item_id(self) -> str:
         """The item's name through every retry; empty for a source, whose failure is no item's."""
         return item_id(self.run, self.edge, self.body, self.index) if self.edge else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Revival:
+    """A dead letter's item, back on its edge under its old name, as if it had never failed."""
+
+    edge: str
+    body: Body
+    index: int
 
 
 @dataclass(slots=True)
@@ -98,6 +108,8 @@ class Transaction:
     requeued: list[Requeue] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     source: tuple[str, int, Cursor] | None = None
+    revived: list[Revival] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)  # letters that are none any more
 
 
 class Durable:
@@ -132,6 +144,15 @@ class Durable:
         if step.source is not None:
             stage, index, cursor = step.source
             self.cursors[stage, index] = cursor
+        for revival in step.revived:
+            number, index = revival.body.id, revival.index
+            self.bodies.setdefault(number, revival.body)
+            self.ranges.setdefault((revival.edge, number), []).append(
+                Range(number, index, index + 1)
+            )
+        if step.closed:
+            closed = set(step.closed)
+            self.letters = [letter for letter in self.letters if letter.letter not in closed]
         self._forget_spent_bodies(step)
 
     def _remove(self, edge: str, body: int, spans: Spans) -> None:

@@ -311,7 +311,7 @@ def is_full(error: Exception) -> bool:
 
 
 def _needs_room(pending: Pending) -> bool:
-    return bool(pending.step.produced) and not pending.retryable
+    return bool(pending.step.produced or pending.step.revived) and not pending.retryable
 
 
 def _size(pending: Pending) -> int:

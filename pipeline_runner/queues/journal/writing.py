@@ -66,6 +66,14 @@ class Writer:
                 self._insert(name, (Range(body.id, 0, body.n),))
         if step.source is not None:
             self.cursor(*step.source)
+        for body in {revival.body.id: revival.body for revival in step.revived}.values():
+            self.body(body)
+        for revival in step.revived:
+            one = Range(revival.body.id, revival.index, revival.index + 1)
+            self._insert(revival.edge, (one,))
+        self._sql.executemany(
+            "DELETE FROM letter WHERE number = ?", [(number,) for number in step.closed]
+        )
         touched = {number for _edge, number, _spans in step.consumed}
         touched.update(letter.body for letter in step.letters)
         self._sql.executemany(

@@ -1,0 +1,202 @@
+"""``runner errors retry`` and ``drop``: dead letters go back to work, or for good."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline_runner.cli import place, say
+from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.errors import ExitCode, NoHead, RunnerError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline_runner.queues.deadletters import DeadLetter
+    from pipeline_runner.queues.journal.recovery import Opened
+    from pipeline_runner.queues.transaction import Transaction
+
+_AT_ONCE = 200  # letters of one step: between two the head does other work
+_NUMBERS = click.argument("letters", metavar="[ID]...", type=int, nargs=-1)
+_EVERY = click.option("--all", "every", is_flag=True, help="Every dead letter.")
+_STAGE = click.option(
+    "--stage", metavar="S", help="Those of stage S.", shell_complete=place.stage_names
+)
+
+
+@dataclass
+class _Outcome:
+    """What became of the letters that were named."""
+
+    closed: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    running: bool = True
+    notes: list[str] = field(default_factory=list)
+
+
+@verb("retry", facts=True)
+@_NUMBERS
+@_EVERY
+@_STAGE
+def retry(manner: Manner, letters: tuple[int, ...], every: bool, stage: str | None) -> ExitCode:
+    """Put dead letters back into their queues, as if they had never failed.
+
+    Without a running head the next `runner up` takes them, if the run had a journal.
+    """
+    state = place.state_dir(manner.file)
+    chosen = _chosen(state, manner, letters, every, stage)
+    outcome = _Outcome()
+    if chosen:
+        outcome = _through_head(state, "retry", chosen) or _retry_here(state, manner, chosen)
+    where = "" if outcome.running else f": the next `runner up{manner.again}` works on them"
+    return _tell(manner, outcome, "retried", f"back in the queue{where}")
+
+
+@verb("drop", facts=True)
+@_NUMBERS
+@_EVERY
+@_STAGE
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(
+    manner: Manner, letters: tuple[int, ...], every: bool, stage: str | None, yes: bool
+) -> ExitCode:
+    """Forget dead letters and their items for good. Asks first."""
+    from pipeline_runner.cli.sure import sure
+    from pipeline_runner.observe.quantity import plural
+
+    state = place.state_dir(manner.file)
+    chosen = _chosen(state, manner, letters, every, stage)
+    outcome = _Outcome()
+    if chosen:
+        count = plural(len(chosen), "dead letter")
+        sure(f"Drop {count}, with what they hold?", f"{count} would be gone for good", yes=yes)
+        outcome = _through_head(state, "drop", chosen) or _drop_here(state, chosen)
+    return _tell(manner, outcome, "dropped", "gone for good")
+
+
+def _chosen(
+    state: Path, manner: Manner, numbers: Sequence[int], every: bool, stage: str | None
+) -> list[DeadLetter]:
+    """Return the letters that the arguments name. Raises UsageError for one that is not there."""
+    from pipeline_runner.cli.errors import which
+    from pipeline_runner.queues.deadletters import read
+
+    if bool(numbers) == (every or stage is not None):
+        raise UsageError(
+            "name the dead letters, or all of them, or those of a stage",
+            hint="for example: runner errors retry 3 4, --all, or --stage resize",
+        )
+    found = sorted(read(state), key=lambda letter: letter.letter)
+    if not numbers:
+        return [letter for letter in found if stage in (None, letter.stage)]
+    there = {letter.letter: letter for letter in found}
+    for number in numbers:
+        if number not in there:
+            raise UsageError(f"there is no dead letter {number}", hint=which(found, manner))
+    return [there[number] for number in dict.fromkeys(numbers)]
+
+
+def _through_head(state: Path, what: str, letters: Sequence[DeadLetter]) -> _Outcome | None:
+    """Have the running head do it, a part at a time; None if there is none."""
+    from pipeline_runner.head.control import ask
+
+    outcome = _Outcome()
+    numbers = [letter.letter for letter in letters]
+    for start in range(0, len(numbers), _AT_ONCE):
+        part = numbers[start : start + _AT_ONCE]
+        try:
+            answer = ask(state, what, letters=part)
+        except NoHead:
+            if outcome.closed or outcome.refused:
+                raise
+            return None
+        outcome.closed += answer["closed"]
+        outcome.refused |= dict(answer["refused"])
+    # What is neither was taken by somebody else between the look and the question.
+    return outcome
+
+
+def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _Outcome:
+    """Put letters back in the journal of a run that no head has. Raises RunnerError without one."""
+    from pipeline_runner.head.address import held
+    from pipeline_runner.queues import deadletters
+    from pipeline_runner.queues.journal import finished
+    from pipeline_runner.queues.transaction import Transaction
+
+    outcome = _Outcome(running=False)
+    with held(state, state.name):
+        if finished.found(state) is None:
+            one = letters[0].letter
+            raise RunnerError(
+                "nothing goes on with them: their run has ended, and its queues with it",
+                hint=f"try one here: runner errors show {one} --pdb{manner.again}; a run whose "
+                'durability is not "memory" can be gone on with',
+            )
+        dead = deadletters.revive(state, {letter.letter for letter in letters})
+        outcome.refused |= dead.refused
+
+        def step(opened: Opened) -> Transaction:
+            there = {letter.letter for letter in opened.durable.letters}
+            for number, run in dead.runs.items():
+                if run == opened.run and number in there:
+                    outcome.closed.append(number)
+                else:
+                    outcome.refused[number] = "it is not of the run that can be gone on with"
+            revived = [dead.revivals[number] for number in outcome.closed]
+            return Transaction(revived=revived, closed=outcome.closed)
+
+        _amend(state, step, outcome)
+    return outcome
+
+
+def _drop_here(state: Path, letters: Sequence[DeadLetter]) -> _Outcome:
+    """Drop letters that no head knows of."""
+    from pipeline_runner.head.address import held
+    from pipeline_runner.queues import deadletters
+    from pipeline_runner.queues.journal import finished
+    from pipeline_runner.queues.transaction import Transaction
+
+    numbers = [letter.letter for letter in letters]
+    outcome = _Outcome(closed=numbers, running=False)
+    with held(state, state.name):
+        if finished.found(state) is not None:
+            _amend(state, lambda _opened: Transaction(closed=numbers), outcome)
+        else:
+            deadletters.strike(state, letters[0].run, numbers)
+            deadletters.sweep(state)
+        if not deadletters.read(state):
+            finished.discard(state)
+    return outcome
+
+
+def _amend(state: Path, step: Any, outcome: _Outcome) -> None:
+    from pipeline_runner.queues import deadletters
+    from pipeline_runner.queues.journal import finished
+
+    opened = finished.amend(state, step)
+    outcome.notes += opened.damage
+    left = {letter.letter for letter in opened.durable.letters}
+    deadletters.keep_only(state, opened.run, left)
+    deadletters.sweep(state)
+
+
+def _tell(manner: Manner, outcome: _Outcome, done: str, words: str) -> ExitCode:
+    from pipeline_runner.observe.quantity import plural
+
+    for note in outcome.notes:
+        say.error(note, colour=manner.colour)
+    if manner.json:
+        facts = {done: outcome.closed, "refused": outcome.refused, "running": outcome.running}
+        click.echo(json.dumps(facts, indent=2))
+    for number, why in outcome.refused.items():
+        say.error(f"dead letter {number} cannot be {done}: {why}", colour=manner.colour)
+    if not manner.quiet and not manner.json:
+        if outcome.closed:
+            say.fine(f"{plural(len(outcome.closed), 'dead letter')} {words}")
+        elif not outcome.refused:
+            click.echo("no dead letters", err=True)
+    return ExitCode.ERRORS if outcome.refused else ExitCode.OK

@@ -1,0 +1,133 @@
+"""Retries, drops and purges that a command line asks for: begun, and answered once durable."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.errors import RunnerError
+from pipeline_runner.queues import deadletters
+from pipeline_runner.queues.messages import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline_runner.queues.broker import Broker
+    from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.deadletters import Dead
+    from pipeline_runner.queues.effects import Amended
+    from pipeline_runner.queues.messages import Ask
+    from pipeline_runner.queues.server import QueueServer
+
+VERBS = frozenset({"retry", "drop", "purge"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    connection: Connection
+    result: dict[str, Any]
+
+
+class Amendments:
+    """Takes what is asked to the broker, and its answers back."""
+
+    def __init__(self, server: QueueServer, state: Path) -> None:
+        self._server = server
+        self._state = state
+        self._loop = asyncio.get_running_loop()
+        self._asked: dict[int, _Asked] = {}
+        self._reading: set[asyncio.Future[Dead]] = set()
+        self._requests = 0
+
+    def begin(self, connection: Connection, ask: Ask) -> None:
+        """Begin what ``ask`` wants; its answer goes to ``connection``."""
+        arguments = ask.arguments
+        match ask.verb:
+            case "retry":
+                # Bodies can be large: another thread reads them.
+                numbers = tuple(arguments["letters"])
+                read = self._loop.run_in_executor(None, deadletters.revive, self._state, numbers)
+                self._reading.add(read)
+                read.add_done_callback(lambda done: self._retry(connection, done))
+            case "drop":
+                numbers = tuple(arguments["letters"])
+                self._letters(connection, {}, lambda broker, number: broker.drop(number, numbers))
+            case "purge":
+                self._purge(connection, str(arguments["edge"]))
+
+    def amended(self, effect: Amended) -> None:
+        """Answer: it is durable, or cannot be."""
+        asked = self._asked.pop(effect.request)
+        if not effect.ok:
+            error = RunnerError("there is no room on the disk for it now", hint="free some space")
+            self._refuse(asked.connection, error)
+            return
+        if effect.closed:
+            run = self._server.broker.books.run
+            deadletters.strike(self._state, run, effect.closed)
+        self._server.send(asked.connection, Answer(asked.result))
+
+    def _retry(self, connection: Connection, read: asyncio.Future[Dead]) -> None:
+        self._reading.discard(read)
+        error = read.exception()
+        if error is not None:
+            self._refuse(connection, RunnerError(f"the dead letters cannot be read: {error}"))
+            return
+        dead = read.result()
+        books = self._server.broker.books
+        refused = dict(dead.refused)
+        letters = {}
+        for number, revival in dead.revivals.items():
+            if dead.runs[number] != books.run:
+                refused[number] = "it is of an earlier run"
+            elif revival.edge not in books.edges:
+                refused[number] = f"the pipeline has no edge {revival.edge} any more"
+            else:
+                letters[number] = revival
+        self._letters(connection, refused, lambda broker, number: broker.retry(number, letters))
+
+    def _letters(
+        self,
+        connection: Connection,
+        refused: dict[int, str],
+        decide: Callable[[Broker, int], tuple[int, ...]],
+    ) -> None:
+        self._requests += 1
+        request = self._requests
+        result: dict[str, Any] = {"closed": (), "refused": list(refused.items())}
+        self._asked[request] = _Asked(connection, result)
+
+        def carry_out(broker: Broker, _now: float) -> None:
+            result["closed"] = decide(broker, request)
+
+        self._server.apply(carry_out)
+        if not result["closed"]:
+            self._asked.pop(request)
+            self._server.send(connection, Answer(result))
+
+    def _purge(self, connection: Connection, edge: str) -> None:
+        books = self._server.broker.books
+        if edge not in books.edges:
+            known = ", ".join(books.edges)
+            self._refuse(
+                connection, RunnerError(f"there is no edge {edge}", hint=f"edges: {known}")
+            )
+            return
+        self._requests += 1
+        request = self._requests
+        state = books.edges[edge]
+        result = {"purged": 0, "leased": state.remaining - state.queue.queued}
+        self._asked[request] = _Asked(connection, result)
+
+        def carry_out(broker: Broker, _now: float) -> None:
+            result["purged"] = broker.purge(request, edge)
+
+        self._server.apply(carry_out)
+        if not result["purged"]:
+            self._asked.pop(request)
+            self._server.send(connection, Answer(result))
+
+    def _refuse(self, connection: Connection, error: RunnerError) -> None:
+        self._server.send(connection, Answer(error=error.message, hint=error.hint))

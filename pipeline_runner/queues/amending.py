@@ -1,0 +1,106 @@
+"""What people change in a run's queues: dead letters go back or for good, an edge is emptied.
+
+Each is one step like any other, seen once it is durable. A letter that is taken cannot be taken
+again meanwhile, so however often it is asked for, its item comes back once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.effects import Amended, Commit, Pending
+from pipeline_runner.queues.ranges import Range, size, union
+from pipeline_runner.queues.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipeline_runner.queues.books import Books
+    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.transaction import Durable, Letter, Revival
+
+
+class Amending:
+    """Knows the dead letters of a run, and takes them and queued items out of it."""
+
+    def __init__(self, books: Books, durable: Durable | None) -> None:
+        self._books = books
+        self._letters: dict[int, str] = {}  # number -> stage
+        self._closing: dict[int, str] = {}  # on their way
+        self._purging: dict[int, list[Range]] = {}  # by request
+        self.lettered(durable.letters if durable is not None else ())
+
+    def lettered(self, letters: Iterable[Letter]) -> None:
+        """Note durable letters."""
+        for letter in letters:
+            self._letters[letter.letter] = letter.stage
+
+    def close(self, request: int, letters: Mapping[int, Revival | None]) -> tuple[int, ...]:
+        """Start to close letters, their items revived where one is given; return which."""
+        taken = tuple(number for number in letters if number in self._letters)
+        if taken:
+            for number in taken:
+                self._closing[number] = self._letters.pop(number)
+            revived = [revival for n in taken if (revival := letters[n]) is not None]
+            step = Transaction(revived=revived, closed=list(taken))
+            self._books.effects.append(Commit(Pending(step, request=request)))
+        return taken
+
+    def purge(self, request: int, edge: str) -> int:
+        """Start to empty an edge; return how many items were on it that nobody holds."""
+        state = self._books.edges[edge]
+        taken = state.queue.clear()
+        by_body: dict[int, Spans] = {}
+        for item in taken:
+            self._books.took(state, item)
+            by_body[item.body] = union(by_body.get(item.body, ()), ((item.lo, item.hi),))
+        if taken:
+            step = Transaction(consumed=[(edge, body, spans) for body, spans in by_body.items()])
+            self._purging[request] = taken
+            self._books.effects.append(Commit(Pending(step, request=request)))
+        return sum(item.hi - item.lo for item in taken)
+
+    def committed(self, pending: Pending) -> None:
+        """Let a durable change be seen."""
+        books, step = self._books, pending.step
+        self._purging.pop(pending.request, None)
+        reopened: dict[str, None] = {}
+        for edge, body, spans in step.consumed:
+            books.gone(edge, body, size(spans))
+        for revival in step.revived:
+            one = Range(revival.body.id, revival.index, revival.index + 1)
+            books.publish_again(revival.edge, revival.body, one)
+            reopened |= self._reopen(books.edges[revival.edge].spec.target)
+        for number in step.closed:
+            stage = books.stages.get(self._closing.pop(number))
+            if stage is not None:
+                stage.dead -= 1
+        closed = tuple(step.closed)
+        books.effects.append(
+            Amended(pending.request, ok=True, closed=closed, reopened=(*reopened,))
+        )
+
+    def refused(self, pending: Pending) -> None:
+        """Undo a change that could not be made durable."""
+        books, step = self._books, pending.step
+        for item in self._purging.pop(pending.request, ()):
+            edge = books.edges[step.consumed[0][0]]
+            body = books.bodies[item.body]
+            edge.queue.push(item)
+            edge.bytes += body.size * (item.hi - item.lo) / body.n
+            books.dirty[edge.spec.target] = None
+        for number in step.closed:
+            self._letters[number] = self._closing.pop(number)
+        books.effects.append(Amended(pending.request, ok=False))
+
+    def _reopen(self, stage: str) -> dict[str, None]:
+        """Take back the end of a stage, and of all that can get items from it."""
+        reopened: dict[str, None] = {}
+        ahead = [stage]
+        while ahead:
+            state = self._books.stages[ahead.pop()]
+            if state.finished:
+                state.finished = False
+                reopened[state.spec.name] = None
+                ahead += [self._books.edges[edge].spec.target for edge in state.spec.outputs]
+        return reopened
