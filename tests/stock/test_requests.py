@@ -178,7 +178,11 @@ class Trap:
         pickle.dumps(("a", "put", (), {"item": 1}), 4),
         pickle.dumps(("a", "put", (1, True, 2, 3), {}), 4),
         pickle.dumps(("a", "put", (1, [2]), {}), 4),
+        pickle.dumps(("a", "get", (), {("block",): 1}), 4),
+        pickle.dumps(("a", "get", [1], {}), 4),
+        pickle.dumps((("a",), "get", (), {}), 4),
         pickle.dumps(("a", "put", (1,), {}), 2),
+        b"\x80\x06" + pickle.dumps(("a", "put", (1,), {}), 4)[2:],
         pickle.dumps([1, 2, 3], 4),
     ],
 )
