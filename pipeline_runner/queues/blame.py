@@ -179,7 +179,7 @@ class Blame:
             cause=failure.cause,
             error=failure.error,
             traceback=failure.traceback,
-            data=None if body is None else body.data,
+            data=None if body is None else bytes(body.data),
             payload=failure.payload,
             n=0 if body is None else body.n,
         )

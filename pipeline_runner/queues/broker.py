@@ -100,7 +100,9 @@ class Broker:
         self._granting.claim(worker, claim, now)
         self._serve(now)
 
-    def settle(self, session: int, settle: Settle, data: Sequence[bytes], now: float) -> None:
+    def settle(
+        self, session: int, settle: Settle, data: Sequence[bytes | memoryview], now: float
+    ) -> None:
         """Consume inputs and publish outputs, all or nothing, then serve the claim with it."""
         worker = self.books.sessions[session]
         self._blame.at(now)

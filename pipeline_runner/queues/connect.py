@@ -31,7 +31,7 @@ class Wire:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._buffer = bytearray()
-        self._arrived: deque[tuple[Any, bytes]] = deque()
+        self._arrived: deque[tuple[Any, bytes | memoryview]] = deque()
         self._poll: select.poll | None = None
         self.closed = False
 
@@ -56,17 +56,18 @@ class Wire:
             self.sock.sendall(head)
             return
         sent = self.sock.sendmsg([head, *bodies])
-        if sent < len(head) + size:
-            rest = memoryview(b"".join([head, *bodies]))[sent:]
-            self.sock.sendall(rest)
+        for part in (head, *bodies):
+            if sent < len(part):
+                self.sock.sendall(memoryview(part)[sent:])
+            sent = max(0, sent - len(part))
 
-    def receive(self) -> tuple[Any, bytes]:
+    def receive(self) -> tuple[Any, bytes | memoryview]:
         """Wait for a message and the bodies behind it. Raises EOFError when the head is gone."""
         while not self._arrived:
             self._fill(block=True)
         return self._arrived.popleft()
 
-    def receive_now(self) -> list[tuple[Any, bytes]]:
+    def receive_now(self) -> list[tuple[Any, bytes | memoryview]]:
         """Return what one look at the socket brought, without waiting.
 
         Raises EOFError when the head is gone and nothing of it is left to read.
@@ -132,11 +133,14 @@ class Wire:
         have = len(self._buffer)
         if have >= total or self._arrived:
             return
-        self._buffer.extend(bytes(total - have))
-        with memoryview(self._buffer) as view:
-            while have < total:
-                got = self.sock.recv_into(view[have:total])
-                if not got:
-                    raise EOFError("the head closed the connection inside a frame")
-                have += got
-        self._parse()
+        frame = memoryview(bytearray(total))  # kept as it is: a large body is copied only once
+        frame[:have] = self._buffer
+        self._buffer.clear()
+        while have < total:
+            got = self.sock.recv_into(frame[have:])
+            if not got:
+                raise EOFError("the head closed the connection inside a frame")
+            have += got
+        body = HEADER_SIZE + message_size
+        message = decode_from_head(frame[HEADER_SIZE:body])
+        self._arrived.append((message, frame[body:]))

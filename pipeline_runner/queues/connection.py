@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.messages import Message
 
-_READ = 256 * 1024
+_READ = 128 * 1024  # a longer frame gets memory of its own once it has begun
 _SCRATCH = memoryview(bytearray(_READ))  # one for all peers: an idle one costs next to nothing
 _MOST_PARTS = 64  # of one sendmsg; IOV_MAX is 1024
 
@@ -50,11 +50,13 @@ class Connection:
         self._on_closed = on_closed
         self._on_offence = on_offence
         self._partial = bytearray()
+        self._frame: memoryview | None = None  # a large one of its own, filled so far:
+        self._filled = 0
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
         loop.add_reader(sock, self.read)
 
-    def queue(self, message: Message, data: bytes | None = None) -> None:
+    def queue(self, message: Message, data: bytes | memoryview | None = None) -> None:
         """Add a frame to what the next :meth:`flush` sends."""
         self._out.append(encode_frame(message, 0 if data is None else len(data)))
         if data:
@@ -91,8 +93,9 @@ class Connection:
         """Read once and handle every whole frame; return whether anything came."""
         if self.closed:
             return False
+        frame = self._frame
         try:
-            size = self.sock.recv_into(scratch)
+            size = self.sock.recv_into(scratch if frame is None else frame[self._filled :])
         except BlockingIOError:
             return False
         except OSError:  # a reset: what it sent before was read before
@@ -102,7 +105,10 @@ class Connection:
             self.close()
             return False
         try:
-            self._received(scratch[:size])
+            if frame is None:
+                self._received(scratch[:size])
+            else:
+                self._continued(frame, size)
         except ProtocolError as error:
             self.refuse(error.message, error.hint)
         return True
@@ -134,14 +140,33 @@ class Connection:
     def _received(self, data: memoryview) -> None:
         if not self._partial:
             used = self._frames(data)
-            self._partial += data[used:]
+            self._keep(data[used:])
             return
         self._partial += data
         # The first sizes are checked as soon as they are here, before more is kept for them.
         with memoryview(self._partial) as view:
             used = self._frames(view)
-        if used:
-            del self._partial[:used]
+        if used or len(self._partial) >= HEADER_SIZE:
+            rest = bytes(self._partial[used:])
+            self._partial.clear()
+            self._keep(memoryview(rest))
+
+    def _keep(self, rest: memoryview) -> None:
+        """Keep the beginning of a frame; a large one's in memory of its own, copied once."""
+        if len(rest) >= HEADER_SIZE:
+            total = HEADER_SIZE + sum(read_header(rest))
+            if total > _READ:
+                self._frame = memoryview(bytearray(total))
+                self._frame[: len(rest)] = rest
+                self._filled = len(rest)
+                return
+        self._partial += rest
+
+    def _continued(self, frame: memoryview, size: int) -> None:
+        self._filled += size
+        if self._filled == len(frame):
+            self._frame = None
+            self._frames(frame.toreadonly())
 
     def _frames(self, data: memoryview) -> int:
         start, end = 0, len(data)

@@ -33,7 +33,7 @@ class Send:
 
     session: int
     message: Session | Granted | Empty | End | Settled | Adopted
-    data: bytes | None = None
+    data: bytes | memoryview | None = None
 
 
 @dataclass(slots=True)

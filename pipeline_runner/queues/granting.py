@@ -158,7 +158,7 @@ class Granting:
             room = self._room(stage, edge)
             if room < 1:
                 continue
-            want = max(1, min(claim.want, allowed, room))
+            want = max(1, min(claim.want, allowed, room, self._manageable(stage, edge)))
             item = edge.queue.pop(want, alone=worker.holds_nothing())
             if item is None:
                 continue
@@ -244,6 +244,11 @@ class Granting:
         if inner and edge.spec.source not in members:
             room = min(room, sum(self._books.edges[name].room for name in inner))
         return room
+
+    def _manageable(self, stage: StageState, edge: EdgeState) -> int:
+        """How many items come in, and go out again if each makes one, as a body of usual size."""
+        outs = (self._books.edges[name].items_a_body for name in stage.spec.outputs)
+        return min((edge.items_a_body, *outs))
 
     def _hints(self, stage: StageState) -> tuple[int, ...]:
         return tuple(self._books.edges[name].hint for name in stage.spec.outputs)

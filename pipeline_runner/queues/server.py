@@ -356,11 +356,13 @@ class QueueServer:
         self.apply(lambda broker, now: broker.tick(now))
 
 
-def _split(settle: Settle, bodies: memoryview) -> list[bytes]:
-    parts: list[bytes] = []
+def _split(settle: Settle, bodies: memoryview) -> list[bytes | memoryview]:
+    parts: list[bytes | memoryview] = []
     start = 0
     for output in settle.outputs:
-        parts.append(bytes(bodies[start : start + output.size]))
+        part = bodies[start : start + output.size]
+        # A large frame is nobody else's; what may be written to is the buffer of all connections.
+        parts.append(part if part.readonly else bytes(part))
         start += output.size
     if start != len(bodies):
         raise ProtocolError("the bodies are not as long as their settle says")

@@ -30,7 +30,9 @@ class Settling:
         self._books = books
         self._blame = blame
 
-    def settle(self, worker: WorkerRecord, settle: Settle, data: Sequence[bytes]) -> None:
+    def settle(
+        self, worker: WorkerRecord, settle: Settle, data: Sequence[bytes | memoryview]
+    ) -> None:
         """Validate ``settle``; start its transaction, or refuse it whole."""
         taken = self._taken(worker, settle)
         if taken is None or not self._outputs_fit(worker, settle):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 WORK_S = 0.02  # how much work a body or a lease should be
 MOST_ITEMS = 8192  # in a body: past this, bigger ones no longer pay
+BODY_BYTES = 1024**2  # what a body should hold at most, unless one item alone is larger
 UNMEASURED_ITEMS = 64  # while the consumer has not told its pace yet
 _BUCKETS_PER_OCTAVE = 4
 _SHORTEST_S = 1e-8

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.leases import SourceState
 from pipeline_runner.queues.ranges import EdgeQueue
 from pipeline_runner.queues.sizing import (
+    BODY_BYTES,
     MOST_ITEMS,
     RateLimit,
     ServiceTimes,
@@ -19,6 +20,8 @@ from pipeline_runner.queues.sizing import (
 if TYPE_CHECKING:
     from pipeline_runner.queues.leases import WorkerRecord
     from pipeline_runner.queues.topology import EdgeSpec, StageSpec
+
+EDGE_BYTES = 64 * 1024**2  # what an edge holds, where its bound is a number of items
 
 
 @dataclass(slots=True)
@@ -38,12 +41,14 @@ class EdgeState:
     @property
     def room(self) -> int:
         """Items that still fit, estimated from the mean size where the bound is in bytes."""
-        if self.spec.capacity_items is not None:
-            return self.spec.capacity_items - self.queue.queued - self.promised
-        assert self.spec.capacity_bytes is not None
-        fits = int((self.spec.capacity_bytes - self.bytes) / self.item_bytes)
+        spec = self.spec
+        # Ten thousand large items are more than a machine has: their number does not bound them.
+        capacity_bytes = EDGE_BYTES if spec.capacity_bytes is None else spec.capacity_bytes
+        fits = int((capacity_bytes - self.bytes) / self.item_bytes)
         if not self.queue.queued:  # an item larger than the whole bound has to pass all the same
             fits = max(1, fits)
+        if spec.capacity_items is not None:
+            fits = min(fits, spec.capacity_items - self.queue.queued)
         return fits - self.promised
 
     @property
@@ -53,7 +58,12 @@ class EdgeState:
         if capacity is None:
             assert self.spec.capacity_bytes is not None
             capacity = int(self.spec.capacity_bytes / self.item_bytes)
-        return max(1, min(MOST_ITEMS, capacity // 2))
+        return max(1, min(MOST_ITEMS, capacity // 2, self.items_a_body))
+
+    @property
+    def items_a_body(self) -> int:
+        """How many items make :data:`BODY_BYTES`; any number while their size is unknown."""
+        return max(1, int(BODY_BYTES / self.item_bytes)) if self.published else MOST_ITEMS
 
     def measure(self, size_bytes: int, items: int) -> None:
         """Learn the size of the items from a body that was published."""

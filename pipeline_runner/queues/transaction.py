@@ -29,7 +29,7 @@ class Body:
 
     id: int
     n: int
-    data: bytes
+    data: bytes | memoryview
     release: str = ""
 
     @property

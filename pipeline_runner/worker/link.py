@@ -56,7 +56,7 @@ class Grant:
     """A lease that arrived, and its body's bytes unless they were in hand."""
 
     lease: Granted
-    data: bytes
+    data: bytes | memoryview
 
 
 class Link:
@@ -86,7 +86,7 @@ class Link:
         self._last_claim: Claim | None = None
         self._emptied = False
         self._body = 0
-        self._data = b""
+        self._data: bytes | memoryview = b""
         self._items: list[Any] = []
         self._fresh_from = 0  # items from here on have not been handed to user code
         self._wake_read, self._wake_write = os.pipe()
@@ -203,7 +203,7 @@ class Link:
         self._down = True
         self._up.clear()
 
-    def _take_in(self, message: Any, data: bytes) -> None:
+    def _take_in(self, message: Any, data: bytes | memoryview) -> None:
         match message:
             case Settled():
                 cursor = self.ledger.settled(message)

@@ -100,7 +100,7 @@ def _attempt(function: Callable[..., Any], *parts: Any) -> Any:
         return Broken(error)
 
 
-def salvage(body: bytes) -> list[Any]:
+def salvage(body: bytes | memoryview) -> list[Any]:
     """Return the items of ``body``, a :class:`Broken` in the place of each that raises.
 
     Raises what unpickling raises if ``body`` is no whole pickle of a list.
