@@ -28,6 +28,7 @@ VERBS = {
     "ps": "ps",
     "why": "why",
     "errors": "errors",
+    "queue": "queue",
     "schema": "reference",
     "explain": "reference",
     "completion": "completion",

@@ -54,7 +54,8 @@ def show(manner: Manner, letter: int) -> None:
     found = next((each for each in letters if each.letter == letter), None)
     if found is None:
         raise UsageError(f"there is no dead letter {letter}", hint=which(letters, manner))
-    payload = _payload(found)
+    with place.modules_of(manner.file):
+        payload = _payload(found)
     if manner.json:
         facts = _facts(found) | {"traceback": found.traceback, "payload": payload}
         click.echo(json.dumps(facts, indent=2))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.plan.explain import why
+from pipeline_runner.queues import looking
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.head.hosts import Hosts
     from pipeline_runner.plan.hosts import Host
+    from pipeline_runner.queues.books import Books
 
 
 def explain(pipeline: Pipeline, hosts: Hosts, stage: str) -> dict[str, Any]:
@@ -30,6 +32,23 @@ def plan(hosts: Hosts) -> dict[str, Any]:
     """Return what runs now, and on which hosts."""
     here = [_facts(member.host) for member in hosts.members.values()]
     return {"slots": hosts.slots, "hosts": here}
+
+
+def queues(books: Books) -> dict[str, Any]:
+    """Return what each edge holds."""
+    return {"edges": [backlog.as_json() for backlog in looking.backlogs(books)]}
+
+
+def peek(books: Books, edge: str, most: int) -> tuple[dict[str, Any], bytes]:
+    """Return the next items of an edge, and their bodies one behind the other.
+
+    Raises RunnerError for an unknown edge.
+    """
+    if edge not in books.edges:
+        raise RunnerError(f"there is no queue {edge}", hint=f"queues: {', '.join(books.edges)}")
+    seen, bodies = looking.first(books, edge, most)
+    sizes = [(number, len(data)) for number, data in bodies.items()]
+    return {"items": [asdict(item) for item in seen], "bodies": sizes}, b"".join(bodies.values())
 
 
 def _facts(host: Host) -> dict[str, Any]:

@@ -20,14 +20,15 @@ def ask(state: Path, verb: str, **arguments: Any) -> dict[str, Any]:
 
     Raises NoHead if none runs, RunnerError with the head's own words if it refuses.
     """
+    return ask_for_bodies(state, verb, **arguments)[0]
+
+
+def ask_for_bodies(state: Path, verb: str, **arguments: Any) -> tuple[dict[str, Any], bytes]:
+    """Ask like :func:`ask`, and return the bytes behind the answer too."""
+    wire = connect(state)
     try:
-        wire = Wire.unix(find(state)["socket"], _PATIENCE_S)
-    except NoHead as error:
-        raise NoHead("no head runs this pipeline here", hint="start it: runner up") from error
-    try:
-        wire.send(Hello("control", "localhost"))
         wire.send(Ask(verb, arguments))
-        answer, _none = wire.receive()
+        answer, data = wire.receive()
     except (EOFError, OSError) as error:
         raise NoHead("the head went away before it answered", hint="start it: runner up") from error
     finally:
@@ -35,4 +36,18 @@ def ask(state: Path, verb: str, **arguments: Any) -> dict[str, Any]:
     assert isinstance(answer, Answer)
     if answer.error:
         raise RunnerError(answer.error, hint=answer.hint)
-    return answer.result
+    return answer.result, bytes(data)
+
+
+def connect(state: Path) -> Wire:
+    """Return a connection to the head that has ``state``. Raises NoHead if none runs."""
+    try:
+        wire = Wire.unix(find(state)["socket"], _PATIENCE_S)
+    except NoHead as error:
+        raise NoHead("no head runs this pipeline here", hint="start it: runner up") from error
+    try:
+        wire.send(Hello("control", "localhost"))
+    except OSError as error:
+        wire.close()
+        raise NoHead("the head went away", hint="start it: runner up") from error
+    return wire

@@ -225,7 +225,7 @@ class Head:
             case Ask() if message.verb in VERBS and not self._stopping_for_good():
                 self._amendments.begin(connection, message)
             case Ask():
-                self._server.send(connection, self._answer(message))
+                self._server.send(connection, *self._answer(message))
             case _:
                 connection.refuse(f"a {connection.role} does not send {type(message).__name__}")
 
@@ -467,11 +467,14 @@ class Head:
         else:  # it has work again since
             self._reopen((stage,))
 
-    def _answer(self, ask: Ask) -> Answer:
+    def _answer(self, ask: Ask) -> tuple[Answer, bytes]:
         try:
-            return Answer(self._result(ask))
+            if ask.verb == "peek":
+                result, data = answers.peek(self._broker.books, **ask.arguments)
+                return Answer(result), data
+            return Answer(self._result(ask)), b""
         except RunnerError as error:
-            return Answer(error=error.message, hint=error.hint)
+            return Answer(error=error.message, hint=error.hint), b""
 
     def _result(self, ask: Ask) -> dict[str, Any]:
         match ask.verb:
@@ -479,6 +482,8 @@ class Head:
                 return self._snapshot().as_json()
             case "why":
                 return answers.explain(self._pipeline, self._hosts, str(ask.arguments["stage"]))
+            case "queues":
+                return answers.queues(self._broker.books)
             case "plan":
                 return answers.plan(self._hosts) | {"text": self._text}
             case "down":

@@ -170,9 +170,9 @@ class QueueServer:
                     connection.close()
         self.apply(lambda broker, now: broker.lost(host, now))
 
-    def send(self, connection: Connection, message: Any) -> None:
-        """Send ``message`` to an agent or a command line."""
-        connection.queue(message)
+    def send(self, connection: Connection, message: Any, data: bytes | None = None) -> None:
+        """Send ``message``, with ``data`` behind it, to an agent or a command line."""
+        connection.queue(message, data)
         connection.flush()
 
     def _remember_dead(self, worker: str) -> None:

@@ -1,0 +1,192 @@
+"""``runner queue ls|peek|purge``: what lies in the queues, with or without a head."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline_runner.cli import place
+from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.errors import NoHead, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline_runner.queues.looking import Seen
+
+
+@click.group()
+def queue() -> None:
+    """Look into the queues of a run, or empty one.
+
+    Without a running head they are read from the run's journal, if it has one.
+    """
+
+
+@verb("ls", facts=True)
+def ls(manner: Manner) -> None:
+    """List the queues and what they hold."""
+    backlogs, running = _backlogs(place.state_dir(manner.file))
+    if manner.json:
+        click.echo(json.dumps(backlogs, indent=2))
+        return
+    from pipeline_runner.cli import terminal
+    from pipeline_runner.observe import backlog
+
+    if not running and not manner.quiet:
+        click.echo("no head runs: this is what the journal holds", err=True)
+    if backlogs:
+        terminal.show(backlog.edges(backlogs, terminal.width()), manner.colour)
+    elif not manner.quiet:
+        click.echo("nothing is queued", err=True)
+
+
+@verb("peek", facts=True)
+@click.argument("edge", metavar="EDGE")
+@click.option(
+    "-n", "most", type=click.IntRange(1, 1000), default=10, help="So many items.  [default: 10]"
+)
+def peek(manner: Manner, edge: str, most: int) -> None:
+    """Show the items that are next in EDGE. They stay where they are."""
+    state = place.state_dir(manner.file)
+    seen, bodies, queued = _first(state, edge, most)
+    with place.modules_of(manner.file):
+        values = {body: _decoded(data) for body, data in bodies.items()}
+    facts = [asdict(item) | {"value": _shown(values[item.body], item.place)} for item in seen]
+    if manner.json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    from pipeline_runner.cli import terminal
+    from pipeline_runner.observe import backlog
+
+    if facts:
+        terminal.show(backlog.items(facts, terminal.width()), manner.colour)
+    if not manner.quiet:
+        more = queued - len(facts)
+        click.echo(f"and {more:,} more" if more > 0 and facts else "", err=True, nl=more > 0)
+        if not queued:
+            click.echo(f"nothing is queued in {edge}", err=True)
+
+
+@verb("purge", facts=True)
+@click.argument("edge", metavar="EDGE")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(manner: Manner, edge: str, yes: bool) -> None:
+    """Throw away every item that is queued in EDGE. Asks first.
+
+    What workers hold at this moment is not touched.
+    """
+    from pipeline_runner.cli.sure import sure
+    from pipeline_runner.observe.quantity import plural
+
+    state = place.state_dir(manner.file)
+    backlogs, running = _backlogs(state)
+    found = next((each for each in backlogs if each["name"] == edge), None)
+    if found is None and running:
+        raise _unknown(edge, [each["name"] for each in backlogs])
+    count = 0 if found is None else found["queued"]
+    facts = {"purged": 0, "leased": 0}
+    if count:
+        items = plural(count, "item")
+        sure(f"Throw away {items} of {edge}?", f"{items} of {edge} would be gone for good", yes=yes)
+        facts = _purge(state, edge, running=running)
+    if manner.json:
+        click.echo(json.dumps(facts, indent=2))
+    elif not manner.quiet:
+        click.echo(f"{plural(facts['purged'], 'item')} of {edge} gone for good", err=True)
+        if facts["leased"]:
+            held = plural(facts["leased"], "more item")
+            click.echo(f"{held} in work stayed where it was", err=True)
+
+
+for each in (ls, peek, purge):
+    queue.add_command(each)
+
+
+def _backlogs(state: Path) -> tuple[list[dict[str, Any]], bool]:
+    """Return every edge's backlog, and whether a head runs. Raises NoHead if there is nothing."""
+    from pipeline_runner.head.control import ask
+
+    try:
+        backlogs: list[dict[str, Any]] = ask(state, "queues")["edges"]
+    except NoHead:
+        from pipeline_runner.queues.journal.looking import backlogs as kept
+
+        left = kept(state)
+        if left is None:
+            raise
+        return [each.as_json() for each in left], False
+    return backlogs, True
+
+
+def _first(state: Path, edge: str, most: int) -> tuple[list[Seen], dict[int, bytes], int]:
+    """Return the next items of ``edge``, their bodies, and how many it holds in all."""
+    from pipeline_runner.head.control import ask_for_bodies
+    from pipeline_runner.queues.looking import Seen
+
+    backlogs, running = _backlogs(state)
+    queued = {each["name"]: each["queued"] for each in backlogs}
+    if edge not in queued:
+        if running or queued:
+            raise _unknown(edge, list(queued))
+        return [], {}, 0
+    if running:
+        result, data = ask_for_bodies(state, "peek", edge=edge, most=most)
+        seen = [Seen(**item) for item in result["items"]]
+        bodies: dict[int, bytes] = {}
+        for number, size in result["bodies"]:
+            bodies[number], data = data[:size], data[size:]
+        return seen, bodies, queued[edge]
+    from pipeline_runner.queues.journal.looking import first
+
+    seen, bodies = first(state, edge, most) or ([], {})
+    return seen, bodies, queued[edge]
+
+
+def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
+    if running:
+        from pipeline_runner.head.control import ask
+
+        return ask(state, "purge", edge=edge)
+    from pipeline_runner.head.address import held
+    from pipeline_runner.queues.journal import finished
+    from pipeline_runner.queues.transaction import Transaction
+
+    purged = 0
+
+    def step(opened: Any) -> Transaction:
+        nonlocal purged
+        there = {body: each for (name, body), each in opened.durable.ranges.items() if name == edge}
+        purged = sum(r.hi - r.lo for ranges in there.values() for r in ranges)
+        spans = {body: tuple(sorted((r.lo, r.hi) for r in each)) for body, each in there.items()}
+        return Transaction(consumed=[(edge, body, each) for body, each in spans.items()])
+
+    with held(state, state.name):
+        finished.amend(state, step)
+    return {"purged": purged, "leased": 0}
+
+
+def _unknown(edge: str, names: list[str]) -> UsageError:
+    return UsageError(f"there is no queue {edge}", hint=f"queues: {', '.join(names)}")
+
+
+def _decoded(data: bytes) -> list[Any] | str:
+    """Return a body's items, or why they cannot be shown here."""
+    from pipeline_runner.queues.codec import decode
+
+    try:
+        return decode(data)
+    except Exception as fault:  # noqa: BLE001  (unpickling runs the user's own code)
+        return f"<cannot be read here: {type(fault).__name__}: {fault}>"
+
+
+def _shown(values: list[Any] | str, place_in_body: int) -> str:
+    if isinstance(values, str):
+        return values
+    try:
+        return repr(values[place_in_body])
+    except Exception as fault:  # noqa: BLE001  (the user's own __repr__)
+        return f"<its repr raised {type(fault).__name__}>"

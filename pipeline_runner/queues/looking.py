@@ -1,0 +1,82 @@
+"""What lies in a run's queues, for a person to look at: counts, and the first items still encoded.
+
+Nothing is taken and nothing decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.queues.transaction import item_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pipeline_runner.queues.books import Books
+    from pipeline_runner.queues.ranges import Range
+
+MOST_BYTES = 32 * 1024**2  # of bodies of one look; the first goes whatever its size
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """One edge. ``queued`` includes ``waiting``, the failed items that rest until their retry."""
+
+    name: str
+    queued: int
+    leased: int
+    waiting: int
+    size_bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One item of an edge: ``place`` is its index in the body ``body``."""
+
+    item_id: str
+    body: int
+    place: int
+    attempts: int
+    alone: bool  # it runs alone, because a process died with it among others
+
+
+def backlogs(books: Books) -> list[Backlog]:
+    """Return every edge's backlog, in file order."""
+    return [
+        Backlog(
+            name,
+            edge.queue.queued,
+            edge.remaining - edge.queue.queued,
+            edge.queue.waiting_items,
+            max(0, int(edge.bytes)),
+        )
+        for name, edge in books.edges.items()
+    ]
+
+
+def first(books: Books, edge: str, most: int) -> tuple[list[Seen], dict[int, bytes]]:
+    """Return up to ``most`` items of ``edge``, next first, and the bodies they are in."""
+    bodies: dict[int, bytes] = {}
+    size = 0
+    seen: list[Seen] = []
+    for item in islice(_items(books.run, edge, books.edges[edge].queue), most):
+        if item.body not in bodies:
+            size += books.bodies[item.body].size
+            if bodies and size > MOST_BYTES:
+                break
+            bodies[item.body] = bytes(books.bodies[item.body].data)
+        seen.append(item)
+    return seen, bodies
+
+
+def _items(run: str, edge: str, ranges: Iterable[Range]) -> Iterator[Seen]:
+    for item in ranges:
+        for place in range(item.lo, item.hi):
+            name = item_id(run, edge, item.body, place)
+            yield Seen(name, item.body, place, item.attempts, item.suspect)
