@@ -109,6 +109,8 @@ class Door:
 
     def serve(self, now: float) -> None:
         """Serve guests that wait, after whatever the broker did."""
+        if not self._lines and not self._host.broker.books.dirty:
+            return  # what every message of every worker pays
         self._guests.serve(now)
         while answers := self._guests.take():
             for answer in answers:
