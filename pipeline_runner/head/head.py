@@ -189,12 +189,18 @@ class Head:
         if hello.host in self._hosts.members:
             connection.refuse("this host has an agent already")
             return
+        if hello.pid != self._survivor:
+            # Workers of an agent before it ended with that, and nobody is left to tell.
+            self._server.lost(hello.host)
         self._survivors.agent_joined(hello.workers)
         self._open_when_heard()
         if hello.host == socket.gethostname():
             survivors.remember(self._pipeline.state_dir, hello.pid)
+        # What had ended for the last head has ended for this one, before it is asked.
+        self._server.apply(lambda broker, now: broker.tick(now))
         stages = self._broker.books.stages
-        self._ended.update(name for name in hello.finished if stages[name].finished)
+        ended = [name for name in hello.finished if name in stages and stages[name].finished]
+        self._ended.update(ended)
         self._hosts.join(connection, hello, self._loop.time())
         assert self._hosts.plan is not None
         for warning in self._hosts.plan.warnings:
