@@ -13,15 +13,25 @@ class TrialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Names in ``benchmarks.stages``: a source, what is between, and a sink class."""
+    """Names in ``benchmarks.stages``: a source, what is between, and a sink class.
+
+    ``size_bytes`` is the length of each blob, where the items are blobs.
+    """
 
     source: str
     steps: tuple[str, ...]
     sink: str
+    size_bytes: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its stages, in order."""
+        return (self.source, *self.steps, self.sink)
 
 
 INTS = Flow("generate", ("square", "subtract_1"), "Total")
 PACED = Flow("tick", ("square_stamped", "subtract_1_stamped"), "Delays")
+BLOBS = Flow("generate_blobs", ("square_blob", "subtract_1_blob"), "Blobs")
 NAPS = Flow("generate_for_naps", ("Nap",), "Total")
 
 
@@ -30,7 +40,8 @@ class Measured:
     """One run, its total already checked.
 
     ``seconds`` runs from the first of ``items`` leaving the source to the last in the sink;
-    ``cpu_s`` is the processor time of all processes from just before to their end.
+    ``cpu_s`` is the processor time of all processes from just before until the sink's total is
+    known, and ``peak_rss_bytes`` the most memory they held together, where one looked.
     """
 
     items: int
@@ -38,6 +49,7 @@ class Measured:
     cpu_s: float
     total: int
     delays_s: tuple[float, ...] = ()
+    peak_rss_bytes: int = 0
 
     @property
     def rate(self) -> float:

@@ -28,14 +28,13 @@ def command() -> list[str]:
 
 def pipeline_toml(flow: Flow, durability: str, processes: dict[str, int]) -> str:
     """Return a pipeline file that runs ``flow`` in a line; one process a stage unless it says."""
-    names = (flow.source, *flow.steps, flow.sink)
-    keys = [name.lower().replace("_", "-") for name in names]
+    keys = [name.lower().replace("_", "-") for name in flow.names]
 
     def lines() -> Iterator[str]:
         yield "[pipeline]"
         yield 'name = "bench"'
         yield f'durability = "{durability}"'
-        for key, name in zip(keys, names, strict=True):
+        for key, name in zip(keys, flow.names, strict=True):
             yield f"\n[stages.{key}]"
             yield f'run = "stages:{name}"'
             yield f"processes = {processes.get(name, 1)}"
@@ -56,7 +55,8 @@ class Ours:
 
     def run(self, n: int) -> Measured:
         """Run items 0..n and measure 1..n. Raises TrialError."""
-        with trial(n, max(self.processes.values(), default=1)) as this:
+        workers = max(self.processes.values(), default=1)
+        with trial(n, workers, self.flow.size_bytes) as this:
             project = this.folder / "project"
             project.mkdir()
             shutil.copy(stages.__file__, project / "stages.py")

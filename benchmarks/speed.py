@@ -35,12 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         except TrialError as fault:
             failed.append(f"{comparison.peer.name}: {fault}")
             print(f"no number against {failed[-1]}", file=sys.stderr)
-    print(_machine())
+    print(machine())
     print(f"median (lowest-highest) of {asked.pairs} interleaved pairs, after a warm-up round\n")
     if rows:
         print(table(rows))
     if asked.json:
-        facts = {"machine": _machine(), "pairs": asked.pairs, "failed": failed}
+        facts = {"machine": machine(), "pairs": asked.pairs, "failed": failed}
         asked.json.write_text(json.dumps({**facts, "rows": [row.as_json() for row in rows]}))
     missed = [row for row in rows if row.bar and not row.bar.reached(row.ratio.median)]
     return 1 if failed or missed else 0
@@ -96,7 +96,8 @@ def _teller(peer: str) -> Callable[[int, Pair], None]:
     return tell
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return what the figures were measured on."""
     cores = len(os.sched_getaffinity(0))
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     return f"Python {platform.python_version()}, {cores} cores, {system}"

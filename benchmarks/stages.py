@@ -9,8 +9,11 @@ Times are ``time.monotonic()``, one clock for all processes of a machine.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import os
+import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,6 +117,48 @@ class Delays(Total):
     def close(self) -> None:
         _mark("delays", self.delays_s[1:])
         super().close()
+
+
+HEADER = struct.Struct("<qq")  # the number under way, and the index that tells the filler
+_TURNS = 4_096
+
+
+@functools.cache
+def _pattern(size: int) -> bytes:
+    return hashlib.shake_128(b"filler").digest(size + _TURNS)
+
+
+def _filler(i: int, size: int) -> bytes:
+    start = i % _TURNS
+    return _pattern(size)[start : start + size]
+
+
+def generate_blobs() -> Iterator[bytes]:
+    """Yield 0..n as blobs of ``BENCH_SIZE`` bytes, all different: a header and a filler."""
+    size = int(os.environ["BENCH_SIZE"]) - HEADER.size
+    for i in generate():
+        yield HEADER.pack(i, i) + _filler(i, size)
+
+
+def square_blob(blob: bytes) -> bytes:
+    number, i = HEADER.unpack_from(blob)
+    return HEADER.pack(square(number), i) + blob[HEADER.size :]
+
+
+def subtract_1_blob(blob: bytes) -> bytes:
+    number, i = HEADER.unpack_from(blob)
+    return HEADER.pack(subtract_1(number), i) + blob[HEADER.size :]
+
+
+class Blobs(Total):
+    """A sink that compares every byte with what was sent, and adds the headers up."""
+
+    def __call__(self, blob: bytes) -> None:  # type: ignore[override]
+        number, i = HEADER.unpack_from(blob)
+        size = int(os.environ["BENCH_SIZE"])
+        if len(blob) != size or not blob.endswith(_filler(i, size - HEADER.size)):
+            raise ValueError(f"blob {i} came changed")
+        super().__call__(number)
 
 
 class Nap:

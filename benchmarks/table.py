@@ -52,14 +52,14 @@ class Row:
         times = "" if self.theirs_times == 1 else f"{self.theirs_times:g} x "
         return (
             self.what,
-            f"{_number(spread(list(self.ours)).median)} {self.unit}",
+            f"{number(spread(list(self.ours)).median)} {self.unit}",
             self.peer,
-            f"{times}{_number(spread(list(self.theirs)).median)} {self.unit}",
-            f"{_number(ratio.median)} ({_number(ratio.low)}-{_number(ratio.high)})",
+            f"{times}{number(spread(list(self.theirs)).median)} {self.unit}",
+            f"{number(ratio.median)} ({number(ratio.low)}-{number(ratio.high)})",
             str(self.bar or ""),
             "" if self.bar is None else "yes" if self.bar.reached(ratio.median) else "NO",
-            _number(spread([ours.cpu_us for ours, _ in self.pairs]).median),
-            _number(spread([theirs.cpu_us for _, theirs in self.pairs]).median),
+            number(spread([ours.cpu_us for ours, _ in self.pairs]).median),
+            number(spread([theirs.cpu_us for _, theirs in self.pairs]).median),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -96,7 +96,8 @@ def _facts(run: Measured) -> dict[str, float]:
     return {name: getattr(run, name) for name in ("items", "seconds", "cpu_s", "total")}
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a figure as text: three digits or all before the point."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"

@@ -18,7 +18,8 @@ from benchmarks.measure import Measured, TrialError, expected_total
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DEADLINE_S = 180.0
+DEADLINE_S = 60.0
+MEMORY_EVERY_S = 0.1  # reading it costs the run some of its processor
 
 
 class Trial:
@@ -28,6 +29,8 @@ class Trial:
         self.n = n
         self.folder = folder
         self._cpu_at_open: float | None = None
+        self._cpu_at_end: float | None = None
+        self._peak_rss_bytes = 0
 
     def watch(self, running: Callable[[], bool]) -> None:
         """Return when ``running()`` is false; open the way once item 0 has arrived.
@@ -35,18 +38,25 @@ class Trial:
         Raises TrialError after ``DEADLINE_S`` seconds; ending the processes is the caller's.
         """
         deadline = time.monotonic() + DEADLINE_S
-        arrived = self.folder / "arrived"
+        arrived, total = self.folder / "arrived", self.folder / "total"
+        look_again = 0.0
         while running():
             if self._cpu_at_open is None and arrived.exists():
                 self._cpu_at_open = _cpu_of_children_s()
                 (self.folder / "open").touch()
+            if self._cpu_at_open is not None and time.monotonic() > look_again:
+                self._peak_rss_bytes = max(self._peak_rss_bytes, _memory_of_children_bytes())
+                look_again = time.monotonic() + MEMORY_EVERY_S
+            if self._cpu_at_end is None and total.exists():
+                # Before they end: what is reaped by somebody else is not in anybody's books.
+                self._cpu_at_end = _cpu_of_children_s()
             if time.monotonic() > deadline:
                 raise TrialError(f"not finished after {DEADLINE_S:.0f} s")
             time.sleep(0.002 if self._cpu_at_open is None else 0.02)
 
     def measured(self) -> Measured:
         """Return the numbers once every process has ended. Raises TrialError on a wrong total."""
-        cpu_at_end = _cpu_of_children_s()
+        cpu_at_end = self._cpu_at_end or _cpu_of_children_s()
         sink = self.mark("total")
         if self._cpu_at_open is None:
             raise TrialError("item 0 never arrived")
@@ -60,6 +70,7 @@ class Trial:
             cpu_s=cpu_at_end - self._cpu_at_open,
             total=sink["total"],
             delays_s=tuple(delays),
+            peak_rss_bytes=self._peak_rss_bytes,
         )
 
     def mark(self, name: str) -> Any:
@@ -71,13 +82,19 @@ class Trial:
 
 
 @contextmanager
-def trial(n: int, workers: int = 1) -> Iterator[Trial]:
+def trial(n: int, workers: int = 1, size_bytes: int = 0) -> Iterator[Trial]:
     """Give a trial whose folder and environment last as long as the block.
 
-    ``workers`` is how many processes of the sleeping stage its source waits for.
+    ``workers`` is how many processes of the sleeping stage its source waits for, and
+    ``size_bytes`` the length of each blob.
     """
     with TemporaryDirectory(prefix="bench-") as folder:
-        marks = {"BENCH_ITEMS": str(n), "BENCH_MARKS": folder, "BENCH_WORKERS": str(workers)}
+        marks = {
+            "BENCH_ITEMS": str(n),
+            "BENCH_MARKS": folder,
+            "BENCH_SIZE": str(size_bytes),
+            "BENCH_WORKERS": str(workers),
+        }
         before = {name: os.environ.get(name) for name in marks}
         os.environ.update(marks)
         try:
@@ -99,3 +116,12 @@ def _cpu_of_children_s() -> float:
             times = process.cpu_times()
             spent += times.user + times.system + times.children_user + times.children_system
     return float(spent)
+
+
+def _memory_of_children_bytes() -> int:
+    """Return the resident memory of all our living descendants; shared pages count in each."""
+    held = 0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            held += process.memory_info().rss
+    return held

@@ -38,56 +38,8 @@ class Hop(Protocol):
         ...
 
 
-Hops = Callable[["Path", int], AbstractContextManager[Sequence[Hop]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """A runner that wires a flow, one process a stage, with the peer's own queues.
-
-    ``hops(folder, count)`` gives the queues, and whatever serves them, for one run.
-    ``batch`` items go as one list, put together by hand; 1 is one item a call, as written.
-    ``items`` is how many make a run of a few seconds.
-    """
-
-    name: str
-    hops: Hops
-    items: int
-    batch: int = 1
-    flow: Flow = INTS
-
-    def run(self, n: int) -> Measured:
-        """Run items 0..n and measure 1..n. Raises TrialError."""
-        with trial(n) as this:
-            names = (self.flow.source, *self.flow.steps, self.flow.sink)
-            with self.hops(this.folder, len(names) - 1) as hops:
-                ends = zip((None, *hops), names, (*hops, None), strict=True)
-                with _processes([(*end, self.batch) for end in ends]) as processes:
-                    this.watch(lambda: _running(processes))
-            return this.measured()
-
-
-@contextmanager
-def _processes(arguments: list[tuple[Any, ...]]) -> Iterator[list[SpawnProcess]]:
-    processes = [spawn.Process(target=run_stage, args=args) for args in arguments]
-    for process in processes:
-        process.start()
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            if process.is_alive():
-                process.kill()
-            process.join()
-            process.close()
-
-
-def _running(processes: list[SpawnProcess]) -> bool:
-    wait([process.sentinel for process in processes], timeout=0)
-    codes = [process.exitcode for process in processes]
-    if any(codes):
-        raise TrialError(f"a stage's process failed: exit codes {codes}")
-    return None in codes
+# Of whatever kind ``Chain.stage`` can use.
+Hops = Callable[["Path", int], AbstractContextManager[Sequence[Any]]]
 
 
 def run_stage(hop_in: Hop | None, name: str, hop_out: Hop | None, batch: int) -> None:
@@ -110,14 +62,20 @@ def run_stage(hop_in: Hop | None, name: str, hop_out: Hop | None, batch: int) ->
             _relay(get, called, put, batch)
 
 
+def parcels(items: Iterator[Any], batch: int) -> Iterator[Any]:
+    """Return what goes in one call: an item, or from ``batch`` 2 on a list of up to so many."""
+    return items if batch == 1 else _lists(items, batch)
+
+
+def _lists(items: Iterator[Any], batch: int) -> Iterator[list[Any]]:
+    yield [next(items)]  # the opening item: the source emits no other before it arrived
+    while chunk := list(islice(items, batch)):
+        yield chunk
+
+
 def _produce(items: Iterator[Any], put: Put, batch: int) -> None:
-    if batch == 1:
-        for item in items:
-            put(item)
-    else:
-        put([next(items)])  # the opening item: the source emits no other before it arrived
-        while chunk := list(islice(items, batch)):
-            put(chunk)
+    for parcel in parcels(items, batch):
+        put(parcel)
     put(None)
 
 
@@ -139,3 +97,56 @@ def _consume(get: Get, sink: Callable[[Any], None], batch: int) -> None:
         while (chunk := get()) is not None:
             for item in chunk:
                 sink(item)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A runner that wires a flow, one process a stage, with the peer's own queues.
+
+    ``hops(folder, count)`` gives the queues, and whatever serves them, for one run.
+    ``batch`` items go as one list, put together by hand; 1 is one item a call, as written.
+    ``items`` is how many make a run of a few seconds. ``stage`` is what each process runs.
+    """
+
+    name: str
+    hops: Hops
+    items: int
+    batch: int = 1
+    flow: Flow = INTS
+    stage: Callable[..., None] = run_stage
+
+    def run(self, n: int) -> Measured:
+        """Run items 0..n and measure 1..n. Raises TrialError."""
+        names = self.flow.names
+        with trial(n, size_bytes=self.flow.size_bytes) as this:
+            with self.hops(this.folder, len(names) - 1) as hops:
+                ends = zip((None, *hops), names, (*hops, None), strict=True)
+                arguments = [(*end, self.batch) for end in ends]
+                with _processes(self.stage, arguments) as processes:
+                    this.watch(lambda: _running(processes))
+            return this.measured()
+
+
+@contextmanager
+def _processes(
+    stage: Callable[..., None], arguments: list[tuple[Any, ...]]
+) -> Iterator[list[SpawnProcess]]:
+    processes = [spawn.Process(target=stage, args=args) for args in arguments]
+    for process in processes:
+        process.start()
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+            process.join()
+            process.close()
+
+
+def _running(processes: list[SpawnProcess]) -> bool:
+    wait([process.sentinel for process in processes], timeout=0)
+    codes = [process.exitcode for process in processes]
+    if any(codes):
+        raise TrialError(f"a stage's process failed: exit codes {codes}")
+    return None in codes

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import zmq
 
 from benchmarks.peers.chain import Chain, spawn
+from benchmarks.peers.server import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,17 +56,8 @@ def push_hops(transport: Transport, folder: Path, count: int) -> Iterator[list[P
     if transport == "ipc":
         endpoints = [f"ipc://{folder}/edge-{i}" for i in range(count)]
     else:
-        endpoints = [f"tcp://127.0.0.1:{port}" for port in _free_ports(count)]
+        endpoints = [f"tcp://127.0.0.1:{port}" for port in free_ports(count)]
     yield [PushHop(endpoint, spawn.Event()) for endpoint in endpoints]
-
-
-def _free_ports(count: int) -> list[int]:
-    # All are held until all are known, or one port could be given twice.
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 over_ipc = partial(push_hops, "ipc")

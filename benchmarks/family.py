@@ -1,0 +1,76 @@
+"""Measure one family of peers and print it as JSON; ``benchmarks.report`` starts this.
+
+A process of its own, so that a family can be given up on, or confined, without the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.families import FAMILIES, found
+from benchmarks.ours import Ours
+from benchmarks.rounds import KINDS, against
+
+if TYPE_CHECKING:
+    from benchmarks.families import Family
+
+_SAYS_ITS_VERSION = {
+    "redis-server": ("redis-server", "--version"),
+    "nats-server": ("nats-server", "--version"),
+    "rabbitmq-server": ("rabbitmqctl", "version"),
+}
+
+
+def versions(family: Family) -> dict[str, str]:
+    """Return what is installed of what the family's peers are made of."""
+    told: dict[str, str] = {}
+    for name in family.distributions:
+        with suppress(metadata.PackageNotFoundError):
+            told[name] = metadata.version(name)
+    for name in family.programs:
+        asked, *arguments = _SAYS_ITS_VERSION.get(name, (name,))
+        if not arguments or (path := found(asked)) is None:
+            continue
+        with suppress(OSError, subprocess.SubprocessError):
+            says = subprocess.run(
+                [path, *arguments], capture_output=True, text=True, timeout=30, check=True
+            )
+            told[name] = says.stdout.strip().split(" sha=")[0]
+    return told
+
+
+def measure(family: Family, kinds: list[str], pairs: int, seconds: float) -> dict[str, Any]:
+    """Return the cells of all ``kinds``. Raises TrialError if the server does not start."""
+    cells: list[dict[str, Any]] = []
+    with TemporaryDirectory(prefix="bench-") as folder, family.open(Path(folder)) as peers:
+        for kind in kinds:
+            print(f"{family.name}: {kind}", file=sys.stderr, flush=True)
+            cells += against(Ours(), peers, KINDS[kind], pairs, seconds)
+    return {"versions": versions(family), "cells": cells}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.family", description=__doc__)
+    parser.add_argument("family", choices=FAMILIES)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.8)
+    asked = parser.parse_args(arguments)
+    # Whoever gives us up wants the servers ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    print(json.dumps(measure(FAMILIES[asked.family], asked.kinds, asked.pairs, asked.seconds)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

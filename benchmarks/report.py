@@ -1,0 +1,133 @@
+"""Measure this runner beside its peers and write docs/benchmarks.md from what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pipeline_runner
+from benchmarks.families import FAMILIES, Family, found
+from benchmarks.page import page
+from benchmarks.rounds import KINDS
+from benchmarks.speed import machine
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "benchmarks" / "measured.json"
+PAGE = ROOT / "docs" / "benchmarks.md"
+STOP_S = 60.0  # for a family that was given up on to end its servers
+_LOOPBACK_ONLY = 'ip link set lo up && exec "$@"'
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what is not kept yet, keep it family by family, write the page.
+
+    1 if a family that is installed gave no numbers; it is tried again the next time.
+    """
+    asked = _parser().parse_args(arguments)
+    kept = _kept(asked.json)
+    failed = False
+    for name in asked.only:
+        if not asked.page_only and (asked.again or "cells" not in kept["families"].get(name, {})):
+            facts = _measured(FAMILIES[name], asked)
+            failed |= facts.pop("failed", False)
+            kept["families"][name] = facts
+            _keep(asked.json, kept)
+    asked.page.write_text(page(kept))
+    print(f"wrote {asked.page}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    add = parser.add_argument
+    add("--only", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="families of peers")
+    add("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="what is sent")
+    add("--pairs", type=int, default=3, help="rounds a ratio is the median of")
+    add("--seconds", type=float, default=0.8, help="about what a run measures")
+    add("--limit", type=float, default=300, help="seconds for one family, then it is given up on")
+    add("--again", action="store_true", help="measure what is kept already, too")
+    add("--page-only", action="store_true", help="measure nothing, write the page")
+    add("--json", type=Path, default=KEPT, help="where every run is kept")
+    add("--page", type=Path, default=PAGE)
+    return parser
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    try:
+        kept: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {"families": {}}
+    return kept
+
+
+def _keep(file: Path, kept: dict[str, Any]) -> None:
+    """Write in one step: an interrupted run keeps the families before."""
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(kept, indent=1) + "\n")
+    draft.rename(file)
+
+
+def _measured(family: Family, asked: argparse.Namespace) -> dict[str, Any]:
+    if missing := family.missing():
+        print(f"{family.name}: skipped, without {' and '.join(missing)}", file=sys.stderr)
+        return {"skipped": f"not installed here: {', '.join(missing)}"}
+    start = time.monotonic()
+    output, fault = _run(_command(family, asked), family, asked.limit)
+    print(f"{family.name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    if fault is not None:
+        print(f"{family.name}: {fault}", file=sys.stderr)
+        return {"skipped": fault, "failed": True}
+    return {
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "machine": machine(),
+        "runner": f"pipeline_runner {pipeline_runner.__version__}",
+        "pairs": asked.pairs,
+        **json.loads(output),
+    }
+
+
+def _command(family: Family, asked: argparse.Namespace) -> list[str]:
+    measure = [
+        *(sys.executable, "-m", "benchmarks.family", family.name, "--pairs", str(asked.pairs)),
+        *("--seconds", str(asked.seconds), "--kinds", *asked.kinds),
+    ]
+    if not family.confined:
+        return measure
+    unshare = [found("unshare") or "unshare", "--map-root-user", "--net"]
+    return [*unshare, "sh", "-c", _LOOPBACK_ONLY, "sh", *measure]
+
+
+def _run(command: list[str], family: Family, limit_s: float) -> tuple[str, str | None]:
+    """Return what the command printed and, if it has no numbers, why."""
+    environment = {**os.environ, **family.environment}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        output, _ = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return "", f"given up on after {limit_s:.0f} s"
+    finally:
+        _end(process)
+    return output, f"ended with {process.returncode}" if process.returncode else None
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
