@@ -1,0 +1,44 @@
+"""Answers to SETTLE that never arrive, and frames cut in the middle, on the way to every worker."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tests.e2e.kit import until
+from tests.faults import altered, durable
+from tests.faults.outcome import Outcome, totals
+from tests.faults.proxy import line
+
+if TYPE_CHECKING:
+    from tests.e2e.kit import Project
+
+
+def run_on_a_bad_line(project: Project, *, items: int, drops: int, cuts: int) -> Outcome:
+    """Run ``items`` through two hops whose workers lose their connection ``drops + cuts`` times."""
+    durable.write(project, "counted", items, pause_s=0.02, settings="processes = 3")
+    began = time.monotonic()
+    head = project.state / "head.sock"
+    with line(project.root / altered.BAD_LINE, head, drops=drops, cuts=cuts, seed=1) as bad:
+        run = project.start("--no-import", program=altered.program("bad-line"))
+        until(lambda: bad.is_through or run.popen.poll() is not None, "every fault", within_s=120)
+        project.open_gate("fast")
+        through = time.monotonic()
+        ended = run.wait(within_s=60)
+        drained = time.monotonic() - through
+    notes = [note for note in project.notes() if note[0] == "keep"]
+    outcome = totals(
+        {note[1]: note[2] for note in notes}, (n * n for n in range(items)), len(notes)
+    )
+    outcome.figures |= {
+        "answers dropped": bad.dropped,
+        "frames cut": bad.cut,
+        "seconds": time.monotonic() - began,
+        "drained in s": drained,
+    }
+    outcome.require(ended.code == 0, f"exit code {ended.code}: {ended.err[-300:]}")
+    outcome.require(bad.is_through, f"only {bad.dropped} drops and {bad.cut} cuts were done")
+    outcome.require(drained < 30, f"drained in {drained:.0f} s")
+    deaths = sum(stage["failed"] for stage in (ended.snapshot or {"stages": []})["stages"])
+    outcome.require(not deaths, f"{deaths} attempts were charged for a bad line")
+    return outcome
