@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.worker.values import END, At
@@ -50,17 +51,15 @@ class Feed:
 
     def _called(self) -> Iterator[Any]:
         """Call a plain function again and again until it says that this was all."""
-        call = self._target.call
-        if self._target.kind == "async":
-            call = _awaited(call)
-        while True:
-            try:
-                value = call()
-            except StopIteration:
-                return
-            if value is END:
-                return
-            yield value
+        with _caller(self._target) as call:
+            while True:
+                try:
+                    value = call()
+                except StopIteration:
+                    return
+                if value is END:
+                    return
+                yield value
 
 
 def _marked(values: Iterator[Any]) -> Iterator[At]:
@@ -73,11 +72,16 @@ def _marked(values: Iterator[Any]) -> Iterator[At]:
         yield value
 
 
-def _awaited(function: Callable[[], Any]) -> Callable[[], Any]:
+@contextmanager
+def _caller(target: Target) -> Iterator[Callable[[], Any]]:
+    if target.kind != "async":
+        yield target.call
+        return
     import asyncio  # it costs a third of a worker's start, and few sources need it
 
     loop = asyncio.new_event_loop()
-    return lambda: loop.run_until_complete(function())
+    with closing(loop):
+        yield lambda: loop.run_until_complete(target.call())
 
 
 def _from_async(values: AsyncIterator[Any]) -> Iterator[Any]:
@@ -86,9 +90,9 @@ def _from_async(values: AsyncIterator[Any]) -> Iterator[Any]:
     async def following() -> Any:
         return await values.__anext__()
 
-    loop = asyncio.new_event_loop()
-    while True:
-        try:
-            yield loop.run_until_complete(following())
-        except StopAsyncIteration:
-            return
+    with closing(asyncio.new_event_loop()) as loop:
+        while True:
+            try:
+                yield loop.run_until_complete(following())
+            except StopAsyncIteration:
+                return

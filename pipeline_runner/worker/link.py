@@ -30,7 +30,8 @@ from pipeline_runner.worker.reunion import Renaming, adopt, adopt_nothing, hail
 from pipeline_runner.worker.salvage import Broken, salvage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from pipeline_runner.queues.client import Owed
     from pipeline_runner.queues.connect import Wire
@@ -69,6 +70,7 @@ class Link:
         self.claiming = False
         self.ended = False
         self.stopping = False
+        self.on_stop: Callable[[FrameType], None] | None = None  # may raise where it was called
         self.left = False  # this is a forked child: see leave()
         self.refused = False  # a source's settle was: go on from ``cursor``
         self.hints: tuple[int, ...] = ()
@@ -109,11 +111,13 @@ class Link:
     def stop_on(self, number: signal.Signals) -> None:
         """Stop claiming when this signal comes: finish, settle, leave. For the main thread."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(number, lambda _number, _frame: self.stop())
+        signal.signal(number, lambda _number, frame: self.stop(frame))
 
-    def stop(self) -> None:
-        """Ask the loops to end after the item at hand."""
+    def stop(self, frame: FrameType | None = None) -> None:
+        """Ask the loops to end after the item at hand; ``frame`` is where the signal found us."""
         self.stopping = True
+        if self.on_stop is not None and frame is not None:
+            self.on_stop(frame)
 
     def wake(self) -> None:
         """Wake the thread that waits for the head."""

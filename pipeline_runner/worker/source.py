@@ -12,15 +12,15 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from pipeline_runner.queues.messages import Advance, Cursor, Done
-from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.failures import failure, lost
 from pipeline_runner.worker.feed import Feed
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router, unsendable
+from pipeline_runner.worker.routing import Bodies, Router
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pipeline_runner.queues.messages import Failure
     from pipeline_runner.worker.call import Target
     from pipeline_runner.worker.job import Job
@@ -34,8 +34,11 @@ class Rewound(Exception):
     """A settle was refused: iterate again from the durable cursor."""
 
 
-class Stopped(Exception):
-    """A stop was asked: what was yielded is shipped, nothing more is."""
+class Stopped(BaseException):
+    """A stop was asked: what was yielded is shipped, nothing more is.
+
+    It may come up inside user code, where an ``except Exception`` has no business with it.
+    """
 
 
 class SourceLoop:
@@ -62,6 +65,8 @@ class SourceLoop:
         """Iterate until the end of the source or a stop."""
         self._link.claim(1)
         self._page.running(0)
+        if self._feed.replays:
+            self._link.on_stop = self._interrupt
         threading.Thread(target=self._ship_when_idle, name="ship", daemon=True).start()
         try:
             self._iterate()
@@ -98,6 +103,20 @@ class SourceLoop:
             self._failed(error)
         except BaseException as error:  # noqa: BLE001  (whatever user code raises)
             self._failed(error)
+
+    def _interrupt(self, frame: FrameType | None) -> None:
+        """Raise Stopped inside user code: what it has not yielded, it yields again another time.
+
+        A source that sleeps for an hour between two values does not keep anybody waiting so.
+        """
+        if frame is None or _is_ours(frame):
+            return  # our own steps are short, and see the stop by themselves
+        while frame is not None and frame.f_code is not SourceLoop._emit_all.__code__:
+            if frame.f_code is SourceLoop._send.__code__:
+                return  # it pickles what was yielded
+            frame = frame.f_back
+        if frame is not None:
+            raise Stopped
 
     def _link_lost(self) -> bool:
         try:
@@ -205,7 +224,7 @@ class SourceLoop:
             return self._router.encode(values), []
         except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
             bodies, faults = self._router.sift([[value] for value in values])
-            return bodies, [_lost(token, values[index], error) for index, error in faults]
+            return bodies, [lost(token, values[index], error) for index, error in faults]
 
     def _ship_rest(self, *, finished: bool) -> None:
         """Ship the buffer to its last item, and say that this was all if it was."""
@@ -287,10 +306,5 @@ class SourceLoop:
             link.wake()
 
 
-def _lost(token: int, value: Any, error: BaseException) -> Failure:
-    try:
-        shown = repr(value)[:2000]
-    except Exception:  # noqa: BLE001
-        shown = f"<{type(value).__name__}>"
-    told = failure(token, 0, error, unsendable(error))
-    return replace(told, payload=shown, final=True)
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("pipeline_runner.")
