@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from pipeline_runner.queues.messages import Cursor
@@ -62,6 +63,23 @@ class Feed:
                 yield value
 
 
+@contextmanager
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Lend an event loop; what still runs in it at the end is cancelled, and cleans up."""
+    import asyncio  # it costs a third of a worker's start, and few sources need it
+
+    loop = asyncio.new_event_loop()
+    try:
+        yield loop
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                loop.run_until_complete(task)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
 def _marked(values: Iterator[Any]) -> Iterator[At]:
     for value in values:
         if not isinstance(value, At):
@@ -77,20 +95,15 @@ def _caller(target: Target) -> Iterator[Callable[[], Any]]:
     if target.kind != "async":
         yield target.call
         return
-    import asyncio  # it costs a third of a worker's start, and few sources need it
-
-    loop = asyncio.new_event_loop()
-    with closing(loop):
+    with _event_loop() as loop:
         yield lambda: loop.run_until_complete(target.call())
 
 
 def _from_async(values: AsyncIterator[Any]) -> Iterator[Any]:
-    import asyncio
-
     async def following() -> Any:
         return await values.__anext__()
 
-    with closing(asyncio.new_event_loop()) as loop:
+    with _event_loop() as loop:
         while True:
             try:
                 yield loop.run_until_complete(following())
