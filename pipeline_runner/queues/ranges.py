@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
 
 
-def size(spans: Iterable[Span]) -> int:
+def size(spans: Spans) -> int:
     """Return how many indexes ``spans`` hold."""
+    if len(spans) == 1:  # nearly always
+        return spans[0][1] - spans[0][0]
     return sum(hi - lo for lo, hi in spans)
 
 

@@ -145,14 +145,15 @@ class Settling:
         return not source.ended and step.expected == source.seq and step.next.seq > step.expected
 
     def _outputs_fit(self, worker: WorkerRecord, settle: Settle) -> bool:
-        edges = set(self._books.stages[worker.stage].spec.outputs)
+        edges = self._books.stages[worker.stage].spec.outputs
+        for output in settle.outputs:
+            fits = output.edges and output.n > 0 and all(name in edges for name in output.edges)
+            if not fits or len(set(output.edges)) != len(output.edges):
+                return False
+        if not settle.staged:
+            return True
         staged = {key for done in settle.done for key in self._books.leases[done.token].staged}
-        return (
-            all(output.edges and edges.issuperset(output.edges) for output in settle.outputs)
-            and all(len(set(output.edges)) == len(output.edges) for output in settle.outputs)
-            and all(output.n > 0 for output in settle.outputs)
-            and staged.issuperset(settle.staged)
-        )
+        return staged.issuperset(settle.staged)
 
     def _charge(self, worker: WorkerRecord, settle: Settle, pending: Pending) -> None:
         for failure in settle.failed:

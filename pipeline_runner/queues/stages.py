@@ -98,7 +98,10 @@ class StageState:
 
     def source(self, index: int) -> SourceState:
         """Return the share of process ``index``."""
-        return self.sources.setdefault(index, SourceState())
+        found = self.sources.get(index)
+        if found is None:
+            found = self.sources[index] = SourceState()
+        return found
 
     def source_finished(self) -> bool:
         """Whether every process of a source said that it is through."""

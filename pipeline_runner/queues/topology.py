@@ -33,11 +33,10 @@ class StageSpec:
     cap_s: float = 60.0
     on_failure: Literal["dead-letter", "drop", "stop"] = "dead-letter"
     rate: float | None = None
+    is_source: bool = field(init=False)  # no edge leads in
 
-    @property
-    def is_source(self) -> bool:
-        """Whether no edge leads in."""
-        return not self.inputs
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_source", not self.inputs)
 
     def retry_s(self, attempts: int) -> float:
         """Return how long an item waits after its ``attempts``-th failure, in seconds."""
