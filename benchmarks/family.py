@@ -10,7 +10,9 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,14 +50,27 @@ def versions(family: Family) -> dict[str, str]:
     return told
 
 
-def measure(family: Family, kinds: list[str], pairs: int, seconds: float) -> dict[str, Any]:
-    """Return the cells of all ``kinds``. Raises TrialError if the server does not start."""
+def measure(
+    family: Family, kinds: list[str], pairs: int, seconds: float, limit_s: float
+) -> dict[str, Any]:
+    """Return the cells of all ``kinds``; each has its share of ``limit_s``, but one round at least.
+
+    Raises TrialError if the server does not start.
+    """
     cells: list[dict[str, Any]] = []
+    shares = sum(KINDS[kind].share for kind in kinds)
+    until = time.monotonic()
     with TemporaryDirectory(prefix="bench-") as folder, family.open(Path(folder)) as peers:
         for kind in kinds:
             print(f"{family.name}: {kind}", file=sys.stderr, flush=True)
-            cells += against(Ours(), peers, KINDS[kind], pairs, seconds)
+            until += limit_s * KINDS[kind].share / shares
+            in_time = partial(_before, until)
+            cells += against(Ours(), peers, KINDS[kind], pairs, seconds, in_time)
     return {"versions": versions(family), "cells": cells}
+
+
+def _before(until: float) -> bool:
+    return time.monotonic() < until
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,10 +80,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.8)
+    parser.add_argument("--limit", type=float, default=90.0, help="seconds, by fewer rounds")
     asked = parser.parse_args(arguments)
     # Whoever gives us up wants the servers ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    print(json.dumps(measure(FAMILIES[asked.family], asked.kinds, asked.pairs, asked.seconds)))
+    family = FAMILIES[asked.family]
+    print(json.dumps(measure(family, asked.kinds, asked.pairs, asked.seconds, asked.limit)))
     return 0
 
 

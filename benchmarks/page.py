@@ -28,8 +28,9 @@ are next to nothing: this measures what moves the items, not what your functions
 that takes a millisecond an item will not tell most of these apart.
 
 **Read the ratio.** It is ours over theirs (of delays: smaller is better), the median of runs in
-turns, the lowest and highest in parentheses. Absolute rates of a machine differ from minute to
-minute; within a family of peers, each ratio's two runs stood minutes apart at most.
+turns; in parentheses the lowest, the highest, and of how many. Absolute rates of a machine differ
+from minute to minute; the two runs of a ratio stood seconds apart, a minute at most.
+
 CPU is the processor time of all processes an item, servers included. Memory is the most that all
 processes held together, sampled every tenth of a second, shared pages counted in each.
 """
@@ -103,7 +104,7 @@ def _conditions(measured: dict[str, Any]) -> Iterator[str]:
     yield "## Measured on\n"
     together: dict[tuple[str, str, str], list[str]] = {}
     for name, facts in measured.items():
-        with_what = (facts["machine"], facts["runner"], f"{facts['pairs']} rounds")
+        with_what = (facts["machine"], facts["runner"], f"up to {facts['pairs']} rounds")
         together.setdefault(with_what, []).append(f"{name} ({facts['date']})")
     for with_what, names in together.items():
         yield f"- {'; '.join(with_what)}: {', '.join(names)}"
@@ -135,7 +136,7 @@ def _rates(cells: list[Cell]) -> Iterator[str]:
             cell["peer"],
             _middle(cell["ours"], lambda run: rate(run, size)),
             _middle(cell["theirs"], lambda run: rate(run, size)),
-            _spread(ratio),
+            _spread(ratio, len(cell["ours"])),
             _middle(cell["ours"], _cpu_us),
             _middle(cell["theirs"], _cpu_us),
             _middle(cell["ours"], _memory_mb),
@@ -156,7 +157,7 @@ def _delays(cells: list[Cell]) -> Iterator[str]:
         for key in ("p50_ms", "p99_ms"):
             read = _reader(key)
             numbers += [_middle(cell["ours"], read), _middle(cell["theirs"], read)]
-        return (*numbers, _spread(_ratio(cell, _reader("p50_ms"))))
+        return (*numbers, _spread(_ratio(cell, _reader("p50_ms")), len(cell["ours"])))
 
     head = ("", "p50 ms, ours", "theirs", "p99 ms, ours", "theirs", "**p50, ours / theirs**")
     yield from _table(head, [row(cell) for cell in cells])
@@ -185,8 +186,9 @@ def _middle(runs: list[Run], read: Callable[[Run], float]) -> str:
     return number(median(read(run) for run in runs))
 
 
-def _spread(ratio: Spread) -> str:
-    return f"**{number(ratio.median)}** ({number(ratio.low)}-{number(ratio.high)})"
+def _spread(ratio: Spread, runs: int) -> str:
+    low, high = number(ratio.low), number(ratio.high)
+    return f"**{number(ratio.median)}** ({low}-{high}; {runs})"
 
 
 def _reader(key: str) -> Callable[[Run], float]:

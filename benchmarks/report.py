@@ -21,6 +21,8 @@ from benchmarks.speed import machine
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "measured.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
+LIMIT_S_AT_LEAST = 20.0
+GIVEN_UP_AFTER = 3.0  # times its limit: a family keeps it by fewer rounds, unless it hangs
 STOP_S = 60.0  # for a family that was given up on to end its servers
 _LOOPBACK_ONLY = 'ip link set lo up && exec "$@"'
 
@@ -33,12 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     kept = _kept(asked.json)
     failed = False
-    for name in asked.only:
-        if not asked.page_only and (asked.again or "cells" not in kept["families"].get(name, {})):
-            facts = _measured(FAMILIES[name], asked)
-            failed |= facts.pop("failed", False)
-            kept["families"][name] = facts
-            _keep(asked.json, kept)
+    wanted = [name for name in asked.only if asked.again or not _has_cells(kept, name)]
+    until = time.monotonic() + asked.minutes * 60
+    for done, name in enumerate(() if asked.page_only else wanted):
+        # What a family leaves of its time is for those that follow.
+        limit_s = max((until - time.monotonic()) / (len(wanted) - done), LIMIT_S_AT_LEAST)
+        facts = _measured(FAMILIES[name], asked, limit_s)
+        failed |= facts.pop("failed", False)
+        kept["families"][name] = facts
+        _keep(asked.json, kept)
     asked.page.write_text(page(kept))
     print(f"wrote {asked.page}", file=sys.stderr)
     return 1 if failed else 0
@@ -51,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="what is sent")
     add("--pairs", type=int, default=3, help="rounds a ratio is the median of")
     add("--seconds", type=float, default=0.8, help="about what a run measures")
-    add("--limit", type=float, default=300, help="seconds for one family, then it is given up on")
+    add("--minutes", type=float, default=11, help="about, for all, by fewer rounds")
     add("--again", action="store_true", help="measure what is kept already, too")
     add("--page-only", action="store_true", help="measure nothing, write the page")
     add("--json", type=Path, default=KEPT, help="where every run is kept")
@@ -67,6 +72,10 @@ def _kept(file: Path) -> dict[str, Any]:
     return kept
 
 
+def _has_cells(kept: dict[str, Any], name: str) -> bool:
+    return "cells" in kept["families"].get(name, {})
+
+
 def _keep(file: Path, kept: dict[str, Any]) -> None:
     """Write in one step: an interrupted run keeps the families before."""
     draft = file.with_suffix(".draft")
@@ -74,12 +83,12 @@ def _keep(file: Path, kept: dict[str, Any]) -> None:
     draft.rename(file)
 
 
-def _measured(family: Family, asked: argparse.Namespace) -> dict[str, Any]:
+def _measured(family: Family, asked: argparse.Namespace, limit_s: float) -> dict[str, Any]:
     if missing := family.missing():
         print(f"{family.name}: skipped, without {' and '.join(missing)}", file=sys.stderr)
         return {"skipped": f"not installed here: {', '.join(missing)}"}
     start = time.monotonic()
-    output, fault = _run(_command(family, asked), family, asked.limit)
+    output, fault = _run(_command(family, asked, limit_s), family, limit_s * GIVEN_UP_AFTER)
     print(f"{family.name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
     if fault is not None:
         print(f"{family.name}: {fault}", file=sys.stderr)
@@ -93,10 +102,10 @@ def _measured(family: Family, asked: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _command(family: Family, asked: argparse.Namespace) -> list[str]:
+def _command(family: Family, asked: argparse.Namespace, limit_s: float) -> list[str]:
     measure = [
         *(sys.executable, "-m", "benchmarks.family", family.name, "--pairs", str(asked.pairs)),
-        *("--seconds", str(asked.seconds), "--kinds", *asked.kinds),
+        *("--seconds", str(asked.seconds), "--limit", f"{limit_s:.0f}", "--kinds", *asked.kinds),
     ]
     if not family.confined:
         return measure

@@ -11,7 +11,7 @@ from benchmarks.measure import BLOBS, INTS, PACED, Flow, Measured
 from benchmarks.stages import PACE_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 PACED_S = 2.0
 SKIPPED = PACE_PER_S // 2  # the first half second of a steady pace, while everybody warms up
@@ -39,18 +39,22 @@ class FlowRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What goes through the stages. ``lists``: also packed by hand, where a peer offers it."""
+    """What goes through the stages; ``start`` items are the first warm-up.
+
+    ``lists``: also packed by hand, where a peer offers it. ``share``: of a family's time.
+    """
 
     name: str
     flow: Flow
     start: int
     lists: bool = False
+    share: int = 1
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("ints", INTS, start=2_000, lists=True),
+        Kind("ints", INTS, start=2_000, lists=True, share=2),
         Kind("1 KiB", replace(BLOBS, size_bytes=1 << 10), start=500),
         Kind("64 KiB", replace(BLOBS, size_bytes=1 << 16), start=100),
         Kind("1 MiB", replace(BLOBS, size_bytes=1 << 20), start=20),
@@ -60,14 +64,20 @@ KINDS = {
 
 
 def against(
-    ours: FlowRunner, peers: Sequence[FlowRunner], kind: Kind, pairs: int, seconds: float
+    ours: FlowRunner,
+    peers: Sequence[FlowRunner],
+    kind: Kind,
+    pairs: int,
+    seconds: float,
+    in_time: Callable[[], bool] = lambda: True,
 ) -> list[dict[str, Any]]:
-    """Return a cell, as plain data, for each peer: its ``pairs`` runs, and ours of each round.
+    """Return a cell, as plain data, for each peer: its runs, and ours of the same rounds.
 
+    There are up to ``pairs`` rounds, and no further one from when ``in_time()`` is false.
     ``seconds`` is about how long a run measures. A peer that fails has the reason in its cell;
     if ours fails, all have.
     """
-    field = [ours, *(peer for peer in peers if kind.lists or not peer.name.endswith("-lists"))]
+    field = [ours, *(peer for peer in peers if kind.lists or _batch(peer) == 1)]
     runners: dict[str, FlowRunner] = {
         each.name: replace(each, flow=kind.flow)  # type: ignore[type-var]
         for each in field
@@ -79,6 +89,8 @@ def against(
         with _noted(failed, name):
             items[name] = fitting(runner, kind, seconds)
     for number in range(pairs):
+        if number and not in_time():
+            break
         # Backwards in every second round, so that nobody always follows the same neighbour.
         for name in _turned(runners, number):
             if name not in failed and ours.name not in failed:
@@ -88,7 +100,7 @@ def against(
         {
             "kind": kind.name,
             "peer": name,
-            "packed": getattr(runners[name], "batch", 1) > 1,
+            "packed": _batch(runners[name]) > 1,
             "size_bytes": kind.flow.size_bytes,
             "failed": failed.get(ours.name) or failed.get(name),
             "ours": [facts(run) for run in runs[ours.name]],
@@ -121,6 +133,10 @@ def facts(run: Measured) -> dict[str, float]:
     if run.delays_s:
         kept |= {f"p{percent}_ms": run.delay_ms(percent, skip=SKIPPED) for percent in (50, 99)}
     return kept
+
+
+def _batch(runner: FlowRunner) -> int:
+    return getattr(runner, "batch", 1)
 
 
 def _turned(names: Iterable[str], number: int) -> list[str]:
