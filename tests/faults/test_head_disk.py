@@ -49,7 +49,7 @@ sys.exit(main())
 
 
 def test_a_disk_error_ends_the_head_at_once_and_loses_nothing(project: Project) -> None:
-    items = 2_000
+    items = 20_000
     write(project, "counted", items, pause_s=0.02)
     (project.root / "failing_disk.py").write_text(FAILING)
     run = project.start("--no-import", program=(sys.executable, "failing_disk.py"))
@@ -62,6 +62,7 @@ def test_a_disk_error_ends_the_head_at_once_and_loses_nothing(project: Project) 
     assert "Traceback" not in ended.err
     until(lambda: not run.processes(), "no process is left", within_s=5)
     assert (project.state / "journal").exists()
+    project.open_gate("fast")
     assert start(project).wait().code == 0
     kept_exactly(project, items)
 

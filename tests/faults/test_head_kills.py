@@ -82,7 +82,7 @@ def test_heads_and_workers_killed_together_lose_nothing(project: Project, seed: 
 
 
 def test_workers_outlive_a_killed_head_and_keep_what_they_hold(project: Project) -> None:
-    items = 3_000
+    items = 20_000
     write(project, "counted", items, pause_s=0.02)
     first = start(project)
     assert progress(project, first, 200)
@@ -93,6 +93,7 @@ def test_workers_outlive_a_killed_head_and_keep_what_they_hold(project: Project)
     assert set(second.workers()) == workers  # no agent, and no worker, was started anew
     assert agent in marked(first.mark)
     assert second.agent() == 0
+    project.open_gate("fast")
     assert second.wait().code == 0
     kept_exactly(project, items)
     assert len(project.notes()) == items  # and none ran twice

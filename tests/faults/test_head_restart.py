@@ -50,7 +50,7 @@ def hastily(project: Project) -> Run:
 
 
 def test_a_stop_keeps_the_backlog_and_the_next_run_goes_on_with_it(project: Project) -> None:
-    items = 3_000
+    items = 20_000
     write(project, "counted", items, pause_s=0.02)
     first = start(project)
     until(lambda: len(project.notes()) > 100, "items come out")
@@ -75,7 +75,7 @@ def test_a_finished_run_leaves_nothing_to_go_on_with(project: Project) -> None:
 
 
 def test_fresh_forgets_what_was_queued(project: Project) -> None:
-    write(project, "counted", 3_000, pause_s=0.02)
+    write(project, "counted", 20_000, pause_s=0.02)
     first = start(project)
     until(lambda: len(project.notes()) > 100, "items come out")
     kill(first)
@@ -83,7 +83,7 @@ def test_fresh_forgets_what_was_queued(project: Project) -> None:
     project.open_gate("fast")
     ended = project.up("--no-import", "--fresh", "--yes")
     assert ended.code == 0, ended.err
-    kept_exactly(project, 3_000)
+    kept_exactly(project, 20_000)
     until(lambda: not first.processes(), "the first run's agent is gone")
 
 
@@ -94,9 +94,10 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_of_every_kind_go_on_with_the_next_head(project: Project, kind: str) -> None:
-    items = 2_000
+    items = 8_000
     durable(
         project,
         f"""\
@@ -202,7 +203,7 @@ def pick(number):
 
 
 def test_without_another_head_nobody_waits_for_ever(project: Project) -> None:
-    write(project, "counted", 3_000, pause_s=0.02)
+    write(project, "counted", 20_000, pause_s=0.02)
     run = hastily(project)
     until(lambda: len(project.notes()) > 100, "items come out")
     kill(run)
@@ -210,7 +211,7 @@ def test_without_another_head_nobody_waits_for_ever(project: Project) -> None:
 
 
 def test_an_agent_that_does_not_come_back_is_replaced(project: Project) -> None:
-    items = 2_000
+    items = 20_000
     write(project, "counted", items, pause_s=0.02)
     first = hastily(project)
     until(lambda: len(project.notes()) > 100, "items come out")
