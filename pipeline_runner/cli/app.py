@@ -26,6 +26,7 @@ VERBS = {
     "down": "down",
     "debug": "debug",
     "ps": "ps",
+    "top": "top",
     "why": "why",
     "errors": "errors",
     "queue": "queue",

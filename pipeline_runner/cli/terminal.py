@@ -41,10 +41,18 @@ def console(file: TextIO, colour: bool | None) -> Console:
     )
 
 
-def screen(ui: Ui, manner: Manner, pipeline: Pipeline, file: TextIO | None = None) -> Screen:
+def screen(
+    ui: Ui,
+    manner: Manner,
+    pipeline: Pipeline | None,
+    file: TextIO | None = None,
+    *,
+    owns: bool = True,
+) -> Screen:
     """Return the screen for a run of ``pipeline`` on ``file``, stderr if None.
 
-    "auto" is live on a terminal that can move its cursor, and plain lines elsewhere.
+    "auto" is live on a terminal that can move its cursor, and plain lines elsewhere. Without
+    ``owns`` the run is another process's, and Ctrl-C here does not stop it.
     """
     file = sys.stderr if file is None else file
     if ui == "auto":
@@ -55,17 +63,26 @@ def screen(ui: Ui, manner: Manner, pipeline: Pipeline, file: TextIO | None = Non
         from pipeline_runner.observe.live import Live
         from pipeline_runner.plan.bottleneck import count_key
 
+        stages = {} if pipeline is None else pipeline.stages
         return Live(
             console(file, manner.colour),
+            owns=owns,
             again=manner.again,
             quiet=manner.quiet,
             verbose=manner.verbose,
-            count_keys={name: count_key(stage) for name, stage in pipeline.stages.items()},
+            count_keys={name: count_key(stage) for name, stage in stages.items()},
         )
     from pipeline_runner.observe.plain import Plain
 
     out = None if manner.json else sys.stdout
-    return Plain(file, out=out, again=manner.again, quiet=manner.quiet, verbose=manner.verbose)
+    return Plain(
+        file,
+        out=out,
+        again=manner.again,
+        quiet=manner.quiet,
+        verbose=manner.verbose,
+        owns=owns,
+    )
 
 
 def show(lines: Iterable[Text], colour: bool | None) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import say
+from pipeline_runner.cli import place, say
 from pipeline_runner.cli.manners import Manner, verb
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import AlreadyRunning, ExitCode, NoHead, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.config.pipeline import Pipeline
 
@@ -40,8 +42,15 @@ def up(
 ) -> int:
     """Run the pipeline until it is finished.
 
-    Ctrl-C once finishes what the workers hold; again stops now.
+    Ctrl-C once finishes what the workers hold; again stops now. If it runs already, this only
+    watches it, and Ctrl-C detaches.
     """
+    from pipeline_runner.cli import attach as watching
+
+    state = place.state_dir(manner.file)
+    head = watching.runs(state)
+    if head is not None:
+        return _watch(manner, state, ui, head, detach=detach, fresh=fresh)
     pipeline = _sound(manner, tries_imports=not no_import)
     if fresh:
         fresh = _sure_to_forget(pipeline, yes)
@@ -49,7 +58,38 @@ def up(
         from pipeline_runner.cli.detach import detach as start_detached
 
         return start_detached(pipeline, manner, no_work=no_work, fresh=fresh)
-    return _run(pipeline, manner, ui, no_work=no_work, fresh=fresh)
+    try:
+        return _run(pipeline, manner, ui, no_work=no_work, fresh=fresh)
+    except AlreadyRunning:
+        if fresh:
+            raise
+        try:  # another head was quicker
+            return watching.attach(state, manner, ui, starting=True)
+        except NoHead:
+            pass
+        raise
+
+
+def _watch(
+    manner: Manner, state: Path, ui: Ui, head: dict[str, Any], *, detach: bool, fresh: bool
+) -> int:
+    """Do what a second `up` can: look on. Raises AlreadyRunning if it was to begin anew."""
+    from pipeline_runner.cli.attach import attach
+
+    if fresh:
+        raise AlreadyRunning(
+            f"{head['name']} runs already, by pid {head['pid']}: --fresh would forget its items",
+            hint=f"stop it first: runner down{manner.again}",
+        )
+    if not detach:
+        return attach(state, manner, ui)
+    if manner.json:
+        click.echo(json.dumps({"pid": head["pid"], "log": str(state / "logs" / "up.log")}))
+    elif not manner.quiet:
+        click.echo(f"{head['name']} runs already, by pid {head['pid']}", err=True)
+        click.echo(f"watch it:  runner top{manner.again}", err=True)
+        click.echo(f"stop it:   runner down{manner.again}", err=True)
+    return ExitCode.OK
 
 
 def _run(pipeline: Pipeline, manner: Manner, ui: Ui, *, no_work: bool, fresh: bool) -> int:
@@ -90,7 +130,7 @@ def _sound(manner: Manner, *, tries_imports: bool) -> Pipeline:
 
 def _sure_to_forget(pipeline: Pipeline, yes: bool) -> bool:
     """Ask before what is queued is forgotten; where nobody can answer, want ``--yes``."""
-    if yes or not any(pipeline.state_dir.glob("journal*")):
+    if yes or not (pipeline.state_dir / "journal").exists():
         return True
     if not sys.stdin.isatty():
         raise UsageError(

@@ -43,7 +43,7 @@ def connect(state: Path) -> Wire:
     """Return a connection to the head that has ``state``. Raises NoHead if none runs."""
     try:
         wire = Wire.unix(find(state)["socket"], _PATIENCE_S)
-    except NoHead as error:
+    except (NoHead, KeyError) as error:
         raise NoHead("no head runs this pipeline here", hint="start it: runner up") from error
     try:
         wire.send(Hello("control", "localhost"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import threading
@@ -24,6 +25,8 @@ from pipeline_runner.head.start import Start, begin
 from pipeline_runner.head.stock_door import open_door
 from pipeline_runner.head.survivors import Survivors
 from pipeline_runner.head.view import View
+from pipeline_runner.head.watchers import Watchers
+from pipeline_runner.observe.sentences import stays_queued
 from pipeline_runner.queues.effects import Amended, Failed, Finished, Stopped
 from pipeline_runner.queues.messages import Answer, Ask, Beat, Desired, Died, Lines, Report
 from pipeline_runner.queues.server import QueueServer
@@ -101,7 +104,6 @@ class Head:
         start: Start,
     ) -> None:
         self._pipeline = pipeline
-        self._screen = screen
         self._options = options
         text = options.text
         self._text = pipeline.file.read_text(encoding="utf-8") if text is None else text
@@ -124,6 +126,7 @@ class Head:
             journal=start.journal,
             relaxed=pipeline.durability == "relaxed",
         )
+        self._screen: Watchers = Watchers(screen, self._server)
         self._amendments = Amendments(self._server, state)
         self._hosts = Hosts(pipeline)
         self._view = View(pipeline, self._broker, self._started)
@@ -164,8 +167,12 @@ class Head:
         finally:
             left = self._remaining()
             final = self._snapshot()
+            lost = 0 if self._start.journal is not None else left
             if self._broken is not None:
                 self._agent.kill()
+                self._screen.failed(self._start.broken(self._broken))
+            else:
+                self._screen.ended(final, lost, left - lost, self._exit_code(lost))
             self._server.close()
             await self._loop.run_in_executor(None, self._agent.stop)
             self._logs.close()
@@ -174,9 +181,7 @@ class Head:
         if self._finished():
             self._start.forget()
         elif left and self._start.journal is not None:
-            items = "1 item stays" if left == 1 else f"{left:,} items stay"
-            self._tell(f"{items} queued: the next `runner up` goes on with what is left")
-        lost = 0 if self._start.journal is not None else left
+            self._tell(stays_queued(left))
         self._screen.close(final, lost)
         return RunResult(self._exit_code(lost), final, lost)
 
@@ -230,6 +235,9 @@ class Head:
                 self._reported(message)
             case Ask() if message.verb in VERBS and not self._stopping_for_good():
                 self._amendments.begin(connection, message)
+            case Ask(verb="watch"):
+                facts = {"name": self._pipeline.name, "pid": os.getpid(), "text": self._text}
+                self._screen.add(connection, facts)
             case Ask():
                 self._server.send(connection, *self._answer(message))
             case _:
@@ -237,6 +245,7 @@ class Head:
 
     def peer_left(self, connection: Connection) -> None:
         """An agent is gone, and its workers with it: their items are free."""
+        self._screen.remove(connection)
         if connection.role != "agent" or self._stopping_for_good():
             return
         member = self._hosts.members.get(connection.peer)

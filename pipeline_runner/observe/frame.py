@@ -53,6 +53,7 @@ class Scene:
     trend: Trend
     bottleneck: tuple[str, str] | None = None  # the fact, the cure
     faults: tuple[Told, ...] = ()
+    owns: bool = True  # Ctrl-C here stops the run
 
 
 def frame(scene: Scene, width: int, height: int) -> list[Text]:
@@ -63,7 +64,7 @@ def frame(scene: Scene, width: int, height: int) -> list[Text]:
     snapshot = scene.snapshot
     top = [_head(snapshot, width)]
     if snapshot.state == "draining":
-        top.append(fit(Text(draining(snapshot), "bold yellow"), width))
+        top.append(fit(Text(draining(snapshot, owns=scene.owns), "bold yellow"), width))
     elif scene.bottleneck:
         top += _bottleneck(*scene.bottleneck, width)
     if snapshot.note:

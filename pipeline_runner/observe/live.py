@@ -35,7 +35,7 @@ class Live:
     """A screen for a terminal. ``verbose`` also tells of each worker that starts and ends.
 
     ``again`` is how to name the same pipeline to a command; ``count_keys`` names for each stage
-    the setting that decides how many workers it has.
+    the setting that decides how many workers it has. Without ``owns`` Ctrl-C does not stop the run.
     """
 
     def __init__(
@@ -46,10 +46,12 @@ class Live:
         quiet: bool = False,
         verbose: bool = False,
         count_keys: Mapping[str, str] | None = None,
+        owns: bool = True,
     ) -> None:
         self._console = console
         self._stream = Stream(console.file)
         self._again = again
+        self._owns = owns
         self._count_keys = count_keys or {}
         self._hidden = {"detail"} if not verbose else set()
         if quiet:
@@ -84,6 +86,7 @@ class Live:
             self._trend,
             bottleneck(snapshot, self._trend, self._count_keys),
             tuple(self._faults),
+            self._owns,
         )
         block = [Row(self._ansi(line), line.cell_len) for line in frame(scene, width, height - 1)]
         self._stream.write(self._painter.paint(block, self._take_above(), width))

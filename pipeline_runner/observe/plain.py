@@ -27,7 +27,8 @@ class Plain:
 
     ``quiet`` leaves what user code prints, warnings and errors; ``verbose`` adds each worker's
     start and end and each failed attempt. With ``out``, what user code writes to its stdout goes
-    there: it is the run's data, and the rest is about it.
+    there: it is the run's data, and the rest is about it. Without ``owns`` Ctrl-C does not stop
+    the run.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Plain:
         again: str = "",
         quiet: bool = False,
         verbose: bool = False,
+        owns: bool = True,
     ) -> None:
         self._stream = Stream(file)
         self._out = self._stream if out is None else Stream(out)
         self._again = again
         self._quiet = quiet
+        self._owns = owns
         self._hidden = {"detail"} if not verbose else set()
         if quiet:
             self._hidden |= {"info"}
@@ -91,7 +94,7 @@ class Plain:
 
     def _tell_state(self, snapshot: Snapshot) -> None:
         if snapshot.state == "draining":
-            self._stream.write(f"{draining(snapshot)}\n")
+            self._stream.write(f"{draining(snapshot, owns=self._owns)}\n")
         elif snapshot.state == "running" and not self._quiet:
             self._stream.write(f"{headline(snapshot)}\n")
 

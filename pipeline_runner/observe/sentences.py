@@ -54,10 +54,17 @@ def waiting_for(snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
-def draining(snapshot: Snapshot) -> str:
-    """Return the sentence of a run that was asked to stop."""
+def draining(snapshot: Snapshot, *, owns: bool = True) -> str:
+    """Return the sentence of a run that was asked to stop; ``owns`` if Ctrl-C here stops it."""
     left = waiting_for(snapshot)
     if not left:
         workers = sum(len(host.workers) for host in snapshot.hosts)
         left = f"{plural(workers, 'worker')} to end" if workers else "the last results"
-    return f"Stopping (Ctrl-C again: now): waits for {left}"
+    again = " (Ctrl-C again: now)" if owns else ""
+    return f"Stopping{again}: waits for {left}"
+
+
+def stays_queued(items: int) -> str:
+    """Return what becomes of ``items`` that a run with a journal has left."""
+    stay = "1 item stays" if items == 1 else f"{items:,} items stay"
+    return f"{stay} queued: the next `runner up` goes on with what is left"

@@ -56,6 +56,11 @@ class Connection:
         self._writing = False
         loop.add_reader(sock, self.read)
 
+    @property
+    def behind(self) -> int:
+        """Parts of frames that the peer has not read yet."""
+        return len(self._out)
+
     def queue(self, message: Message, data: bytes | memoryview | None = None) -> None:
         """Add a frame to what the next :meth:`flush` sends."""
         self._out.append(encode_frame(message, 0 if data is None else len(data)))

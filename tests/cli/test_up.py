@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_runner.cli import detach as detached
-from pipeline_runner.errors import AlreadyRunning, ExitCode
+from pipeline_runner.errors import AlreadyRunning, ExitCode, UsageError
 from tests.observe.feed import run
 
 if TYPE_CHECKING:
@@ -85,9 +85,10 @@ def test_up_exits_as_the_run_did(runner: Callable[..., Any], project: Path, head
     assert runner("up", "--no-import").code == 130
 
 
-def test_a_second_head_is_refused_with_the_words_of_the_first(
-    runner: Callable[..., Any], project: Path, head: Head
+def test_a_lock_without_a_head_that_answers_is_told_in_its_words(
+    runner: Callable[..., Any], project: Path, head: Head, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipeline_runner.cli.attach._STARTING_S", 0.0)
     head.fault = AlreadyRunning("squares runs already, pid 42", hint="runner ps")
     ended = runner("up", "--no-import")
     assert ended.code == 2
@@ -97,7 +98,7 @@ def test_a_second_head_is_refused_with_the_words_of_the_first(
 def test_a_head_that_fails_leaves_the_terminal_as_it_was(
     runner: Callable[..., Any], project: Path, head: Head
 ) -> None:
-    head.fault = AlreadyRunning("squares runs already, pid 42")
+    head.fault = UsageError("the port is taken")
     ended = runner("up", "--no-import", "--ui", "live")
     assert ended.err.rindex("\x1b[?25h") > ended.err.rindex("\x1b[?25l")
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.kit import until
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -89,9 +91,10 @@ def test_a_detached_run_is_seen_explained_and_stopped(project: Path) -> None:
     assert started.returncode == 0, started.stderr
     try:
         assert json.loads(typed(project, "ps", "--json").stdout)["name"] == "squares"
-        assert "square: 2 of 2 workers have a place" in typed(project, "why", "square").stdout
-        again = typed(project, "up", "--no-import")
-        assert again.returncode == 2
+        why = until(lambda: typed(project, "why", "square").stdout, "a host has joined")
+        assert "square: 2 of 2 workers have a place" in why
+        again = typed(project, "up", "-d")
+        assert again.returncode == 0
         assert "squares runs already" in again.stderr
     finally:
         stopped = typed(project, "down")
