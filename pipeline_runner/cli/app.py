@@ -30,6 +30,7 @@ VERBS = {
     "why": "why",
     "errors": "errors",
     "queue": "queue",
+    "clean": "clean",
     "schema": "reference",
     "explain": "reference",
     "completion": "completion",

@@ -10,7 +10,7 @@ import click
 from pipeline_runner.cli import place
 from pipeline_runner.cli.letters import drop, retry
 from pipeline_runner.cli.manners import Manner, verb
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from pipeline_runner.queues.deadletters import DeadLetter
@@ -48,22 +48,28 @@ def list_(manner: Manner) -> None:
 
 @verb("show", facts=True)
 @click.argument("letter", metavar="ID", type=int)
-def show(manner: Manner, letter: int) -> None:
+@click.option("--pdb", "debugs", is_flag=True, help="Run its item here, and debug what fails.")
+def show(manner: Manner, letter: int, debugs: bool) -> int:
     """Show one dead letter, with payload and traceback."""
     letters = _letters(manner)
     found = next((each for each in letters if each.letter == letter), None)
     if found is None:
         raise UsageError(f"there is no dead letter {letter}", hint=which(letters, manner))
+    if debugs:
+        from pipeline_runner.cli.postmortem import examine
+
+        return examine(found, manner)
     with place.modules_of(manner.file):
         payload = _payload(found)
     if manner.json:
         facts = _facts(found) | {"traceback": found.traceback, "payload": payload}
         click.echo(json.dumps(facts, indent=2))
-        return
+        return ExitCode.OK
     from pipeline_runner.cli import terminal
     from pipeline_runner.observe import letters as screen
 
     terminal.show(screen.page(_facts(found), payload, found.traceback), manner.colour)
+    return ExitCode.OK
 
 
 errors.add_command(list_)

@@ -1,0 +1,125 @@
+"""``runner clean``: delete what earlier runs left, after saying how much it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline_runner.cli import place, say
+from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.errors import AlreadyRunning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    path: Path
+    what: str
+    size_bytes: int
+
+
+@verb("clean", facts=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clean(manner: Manner, yes: bool) -> None:
+    """Delete what earlier runs left: old dead letters, logs, finished journals.
+
+    Says first what and how much. Never touches a run that lives, or can be gone on with.
+    """
+    from pipeline_runner.queues.journal.recovery import NAME
+
+    state = place.state_dir(manner.file)
+    with _free(state) as is_free:
+        left = _left(state, is_free=is_free)
+    if manner.json:
+        click.echo(json.dumps([_facts(each, state) for each in left], indent=2))
+        if not yes:
+            return
+    elif not manner.quiet:
+        _show(left, stays=state.is_dir() and (not is_free or (state / NAME).exists()))
+    if left:
+        _delete(state, left, yes=yes, quiet=manner.quiet or manner.json)
+
+
+def _left(state: Path, *, is_free: bool) -> list[_Left]:
+    """Return what can go; with ``is_free`` no head has the folder."""
+    from pipeline_runner.observe.quantity import plural
+    from pipeline_runner.queues import deadletters
+    from pipeline_runner.queues.journal.finished import FINISHED
+    from pipeline_runner.queues.journal.recovery import NAME
+
+    found = [
+        (path, "dead letters of an earlier run")
+        for path in sorted(state.glob("dead-*"))
+        if path.is_dir()
+    ]
+    if is_free and not (state / NAME).exists():
+        found.append((state / "logs", "what workers printed"))
+        letters = plural(len(deadletters.read(state)), "dead letter")
+        text = f"the journal of a finished run: without it its {letters} cannot be retried"
+        found.append((state / FINISHED, text))
+    return [_Left(path, what, _size(path)) for path, what in found if path.exists()]
+
+
+def _delete(state: Path, left: list[_Left], *, yes: bool, quiet: bool) -> None:
+    from pipeline_runner.cli.sure import sure
+    from pipeline_runner.observe.quantity import size
+
+    total = size(sum(each.size_bytes for each in left))
+    sure(f"Delete {total}?", f"{total} would be gone for good", yes=yes)
+    with _free(state) as is_free:
+        # A run may have begun while the question stood.
+        still = {each.path for each in _left(state, is_free=is_free)}
+        for each in left:
+            if each.path not in still:
+                continue
+            if each.path.is_dir():
+                shutil.rmtree(each.path)
+            else:
+                each.path.unlink()
+    if not quiet:
+        say.fine(f"{total} deleted")
+
+
+@contextmanager
+def _free(state: Path) -> Iterator[bool]:
+    """Keep heads out of ``state`` meanwhile; gives False, and keeps nobody out, if one is there."""
+    from pipeline_runner.head.address import held
+
+    with ExitStack() as stack:
+        is_free = state.is_dir()
+        try:
+            if is_free:
+                stack.enter_context(held(state, state.name))
+        except AlreadyRunning:
+            is_free = False
+        yield is_free
+
+
+def _show(left: list[_Left], *, stays: bool) -> None:
+    from pipeline_runner.observe.quantity import size
+
+    width = max((len(each.path.name) for each in left), default=0)
+    for each in left:
+        click.echo(f"{size(each.size_bytes):>6}  {each.path.name:<{width}}  {each.what}")
+    if not left:
+        click.echo("nothing to delete", err=True)
+    if stays:
+        click.echo("the run that is there is left alone, with its logs", err=True)
+
+
+def _facts(left: _Left, state: Path) -> dict[str, object]:
+    name = str(left.path.relative_to(state))
+    return {"name": name, "what": left.what, "size_bytes": left.size_bytes}
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if not file.is_dir())
