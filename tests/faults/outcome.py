@@ -51,5 +51,5 @@ def totals(by_id: Mapping[str, Any], wanted: Iterable[Any], runs: int) -> Outcom
 
 def _shown(value: Figure) -> str:
     if isinstance(value, float):
-        return f"{value:.2f}"
+        return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else value
