@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import threading
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import events
 from pipeline_runner.errors import ExitCode, RunnerError
@@ -23,7 +21,9 @@ from pipeline_runner.head.local_agent import LocalAgent
 from pipeline_runner.head.logs import LogFiles
 from pipeline_runner.head.start import Start, begin
 from pipeline_runner.head.stock_door import open_door
+from pipeline_runner.head.stop import SIGNALS, Stop
 from pipeline_runner.head.survivors import Survivors
+from pipeline_runner.head.telling import Teller
 from pipeline_runner.head.view import View
 from pipeline_runner.head.watchers import Watchers
 from pipeline_runner.observe.sentences import stays_queued
@@ -33,11 +33,12 @@ from pipeline_runner.queues.server import QueueServer
 from pipeline_runner.queues.topology import topology_of
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Collection, Mapping, Sequence
 
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.observe.screen import Screen
-    from pipeline_runner.observe.snapshot import RunState, Snapshot
+    from pipeline_runner.observe.snapshot import Snapshot
     from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.effects import Effect
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.25
 ADOPT_S = 10.0  # after a restart, so long is waited for what workers still hold
-AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
-_SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +130,11 @@ class Head:
         self._hosts = Hosts(pipeline)
         self._view = View(pipeline, self._broker, self._started)
         self._logs = LogFiles(state)
+        self._teller = Teller(self._screen, self._logs)
         log = state / "logs" / "agent.log"
         self._agent = LocalAgent(address.socket, socket.gethostname(), log)
         self._ended: set[str] = set()  # stages whose end a worker has heard
-        self._draining_until: float | None = None
-        self._asked_at: float | None = None
-        self._stop_code: ExitCode | None = None
-        self._failed = False
-        self._broken: Exception | None = None  # what the journal's disk said
-        self._stopping = False
+        self._stop = Stop()
         self._left = asyncio.Event()
         self._looked_at = -LOOK_S
 
@@ -147,8 +142,9 @@ class Head:
         """Serve until the run is over; see :func:`run`."""
         for notice in self._start.notices(self._remaining()):
             self._screen.event(notice)
+        self._loop.set_exception_handler(self._crashed)
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
+            for number in SIGNALS:
                 self._loop.add_signal_handler(number, self._on_signal, number)
         self._server.listen(self._address.socket)
         open_door(self._server, self._pipeline, self._address.socket.parent, self.warn)
@@ -168,20 +164,20 @@ class Head:
             left = self._remaining()
             final = self._snapshot()
             lost = 0 if self._start.journal is not None else left
-            if self._broken is not None:
+            if self._stop.broken is not None:
                 self._agent.kill()
-                self._screen.failed(self._start.broken(self._broken))
+                self._screen.failed(self._stop.broken)
             else:
                 self._screen.ended(final, lost, left - lost, self._exit_code(lost))
             self._server.close()
             await self._loop.run_in_executor(None, self._agent.stop)
             self._logs.close()
-        if self._broken is not None:
-            raise self._start.broken(self._broken)
+        if self._stop.broken is not None:
+            raise self._stop.broken
         if self._finished():
             self._start.forget()
         elif left and self._start.journal is not None:
-            self._tell(stays_queued(left))
+            self._teller.say(stays_queued(left))
         self._screen.close(final, lost)
         return RunResult(self._exit_code(lost), final, lost)
 
@@ -230,10 +226,10 @@ class Head:
                 self._survivors.worker_done(message.worker)
                 self._open_when_heard()
             case Lines():
-                self._printed(connection.peer, message)
+                self._teller.printed(connection.peer, message)
             case Report():
                 self._reported(message)
-            case Ask() if message.verb in VERBS and not self._stopping_for_good():
+            case Ask() if message.verb in VERBS and not (self._stop.workers or self._left.is_set()):
                 self._amendments.begin(connection, message)
             case Ask(verb="watch"):
                 facts = {"name": self._pipeline.name, "pid": os.getpid(), "text": self._text}
@@ -246,7 +242,7 @@ class Head:
     def peer_left(self, connection: Connection) -> None:
         """An agent is gone, and its workers with it: their items are free."""
         self._screen.remove(connection)
-        if connection.role != "agent" or self._stopping_for_good():
+        if connection.role != "agent" or (self._stop.workers or self._left.is_set()):
             return
         member = self._hosts.members.get(connection.peer)
         if member is None or member.connection is not connection:
@@ -261,51 +257,23 @@ class Head:
 
     def decided(self, effect: Effect) -> None:
         """The broker decided something worth telling."""
-        now = time.time()
         match effect:
             case Failed():
-                self._screen.event(
-                    events.ItemFailed(
-                        now,
-                        effect.stage,
-                        effect.item_id,
-                        effect.attempt,
-                        effect.attempts,
-                        effect.error,
-                        effect.retry_s,
-                    )
-                )
+                self._teller.failed(effect)
             case Finished():
-                self._screen.event(events.StageFinished(now, effect.stage))
+                self._teller.finished(effect)
             case Amended():
                 self._amendments.amended(effect)
                 if effect.reopened:
                     self._reopen(effect.reopened)
             case Stopped():
-                self._failed = True
-                self._screen.event(
-                    events.Notice(
-                        now,
-                        "error",
-                        f"{effect.stage} failed for good and says on_failure = stop: "
-                        f"{effect.error}",
-                    )
-                )
+                self._stop.failed = True
+                self._teller.stopped(effect)
                 self._drain(0.0)
 
     def lettered(self, letters: Sequence[Letter]) -> None:
         """Dead letters are on disk: say so."""
-        for letter in letters:
-            self._screen.event(
-                events.DeadLettered(
-                    time.time(),
-                    letter.letter,
-                    letter.stage,
-                    letter.item_id,
-                    letter.host,
-                    letter.error,
-                )
-            )
+        self._teller.lettered(letters)
 
     def adopted(self, worker: str) -> None:
         """A worker of an earlier head has named what it holds."""
@@ -318,19 +286,22 @@ class Head:
         if reason:
             self.warn(f"{reason}: nothing new is begun until there is room", "free some space")
         else:
-            self._tell("there is room on the disk again: work goes on")
+            self._teller.say("there is room on the disk again: work goes on")
+
+    def _crashed(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        """End on a fault of our own: a head that goes on without one of its hands hangs the run."""
+        if self._stop.broken is None:
+            self._stop.broken = self._start.crashed(told.get("exception"), told["message"])
+        self._left.set()
 
     def disk_failed(self, error: Exception) -> None:
         """End at once: what is on disk may not be what was read back from it."""
-        self._broken = error
+        self._stop.broken = self._start.broken(error)
         self._left.set()
 
     def warn(self, text: str, hint: str = "") -> None:
         """Tell the person who watches."""
-        self._screen.event(events.Notice(time.time(), "warning", text, hint))
-
-    def _tell(self, text: str) -> None:
-        self._screen.event(events.Notice(time.time(), "info", text))
+        self._teller.say(text, hint, "warning")
 
     def _open_when_heard(self) -> None:
         """Grant again as soon as every survivor has named what it holds."""
@@ -362,12 +333,12 @@ class Head:
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
         for name, member in self._hosts.members.items():
-            mine = {} if self._stopping else dict(self._hosts.slots.get(name, {}))
-            if self._draining_until is not None:
+            mine = {} if self._stop.workers else dict(self._hosts.slots.get(name, {}))
+            if self._stop.draining_until is not None:
                 mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
             mine = {s: i for s, i in mine.items() if s not in without}
-            grace_s = 0.0 if self._stop_code is not None else self._pipeline.reload.grace
-            holds_s = 0.0 if self._stopping else hold_s(self._pipeline)
+            grace_s = 0.0 if self._stop.code is not None else self._pipeline.reload.grace
+            holds_s = 0.0 if self._stop.workers else hold_s(self._pipeline)
             desired = Desired(1, "", every, mine, grace_s, tuple(self._ended), holds_s)
             self._server.send(member.connection, desired)
 
@@ -388,20 +359,20 @@ class Head:
     def _step(self) -> None:
         standing = Standing(
             finished=self._finished() and self._server.idle,
-            draining_until=self._draining_until,
-            stop_now=self._stop_code is not None,
+            draining_until=self._stop.draining_until,
+            stop_now=self._stop.code is not None,
             source_workers=sum(map(self._hosts.running, self._pipeline.sources)),
             remaining=self._remaining(),
             workers=self._hosts.running(),
             keeps_backlog=self._start.journal is not None,
         )
         match next_step(standing, self._loop.time()):
-            case "stop workers" if not self._stopping:
-                self._stopping = True
+            case "stop workers" if not self._stop.workers:
+                self._stop.workers = True
                 self._publish()
-            case "leave" if self._server.idle or self._stop_code is not None:
-                if not self._stopping:  # no agent should wait for another head
-                    self._stopping = True
+            case "leave" if self._server.idle or self._stop.code is not None:
+                if not self._stop.workers:  # no agent should wait for another head
+                    self._stop.workers = True
                     self._publish()
                 self._left.set()
             case _:
@@ -417,40 +388,26 @@ class Head:
     def _remaining(self) -> int:
         return sum(edge.remaining for edge in self._broker.books.edges.values())
 
-    def _stopping_for_good(self) -> bool:
-        return self._stopping or self._left.is_set()
-
     def _on_signal(self, number: signal.Signals) -> None:
-        now = self._loop.time()
-        if self._asked_at is None:
-            self._asked_at = now
-            self._drain(self._pipeline.reload.grace)
-        elif now - self._asked_at >= AGAIN_AFTER_S:
-            self._stop_now(_SIGNALS[number])
+        match self._stop.signalled(self._loop.time()):
+            case "drain":
+                self._drain(self._pipeline.reload.grace)
+            case "now":
+                self._stop_now(SIGNALS[number])
 
     def _drain(self, grace_s: float) -> None:
         """Stop the sources and let the backlog drain for at most ``grace_s`` seconds."""
-        if self._draining_until is None:
-            self._draining_until = self._loop.time() + grace_s
+        if self._stop.draining_until is None:
+            self._stop.draining_until = self._loop.time() + grace_s
             self._publish()
             self._look()
 
     def _stop_now(self, code: ExitCode) -> None:
-        if self._stop_code is None:
-            self._stop_code = code
-            self._stopping = True
+        if self._stop.code is None:
+            self._stop.code = code
+            self._stop.workers = True
             self._publish()
             self._look()
-
-    def _printed(self, host: str, message: Lines) -> None:
-        for line in message.lines:
-            stream: Literal["stdout", "stderr"]
-            stream = "stderr" if line.stream == "stderr" else "stdout"
-            printed = events.Printed(
-                line.ts, host, line.stage, line.index, line.pid, stream, line.text
-            )
-            self._screen.event(printed)
-            self._logs.write(printed)
 
     def _reported(self, report: Report) -> None:
         fields = report.fields
@@ -512,25 +469,15 @@ class Head:
         raise RunnerError(f"this head does not know {ask.verb!r}", hint="its version may be older")
 
     def _snapshot(self) -> Snapshot:
+        state = self._stop.state(
+            finished=self._finished(),
+            left=self._left.is_set(),
+            running=bool(self._hosts.running()),
+        )
         desired = self._hosts.desired()
         hosts = [member.report for member in self._hosts.members.values()]
-        return self._view.snapshot(
-            self._loop.time(), state=self._state(), desired=desired, hosts=hosts
-        )
-
-    def _state(self) -> RunState:
-        if self._failed:
-            return "failed"
-        if self._finished():
-            return "finished"
-        if self._stop_code is not None or (self._left.is_set() and self._draining_until):
-            return "stopped"
-        if self._draining_until is not None:
-            return "draining"
-        return "running" if self._hosts.running() else "starting"
+        return self._view.snapshot(self._loop.time(), state=state, desired=desired, hosts=hosts)
 
     def _exit_code(self, lost: int) -> ExitCode:
-        if self._stop_code is not None:
-            return self._stop_code
         dead = any(stage.dead for stage in self._broker.books.stages.values())
-        return ExitCode.ERRORS if dead or lost or self._failed else ExitCode.OK
+        return self._stop.exit_code(lost=lost, dead=dead)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,18 @@ class Start:
         return RunnerError(
             f"the disk under {self.pipeline.state_dir} failed: {error}",
             hint="nothing acknowledged is lost: once the disk is sound, `runner up` goes on",
+        )
+
+    def crashed(self, error: BaseException | None, message: str) -> RunnerError:
+        """Return what ends a run in which we ourselves made a mistake; the log gets the whole."""
+        log = self.pipeline.state_dir / "logs" / "head.log"
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file) if error else file.write(message)
+        kept = "nothing acknowledged is lost: `runner up` goes on"
+        what = f"{type(error).__name__}: {error}" if error else message
+        return RunnerError(
+            f"the head failed, and not for anything of yours: {what}",
+            hint=f"the traceback is in {log}" + ("" if self.journal is None else f"; {kept}"),
         )
 
     def forget(self) -> None:
