@@ -1,4 +1,4 @@
-"""Measure one family of peers and print it as JSON; ``benchmarks.report`` starts this.
+"""Measure one family of peers for ``benchmarks.report``: a line of JSON for each kind.
 
 A process of its own, so that a family can be given up on, or confined, without the others.
 """
@@ -23,6 +23,8 @@ from benchmarks.ours import Ours
 from benchmarks.rounds import KINDS, against
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.families import Family
 
 _SAYS_ITS_VERSION = {
@@ -52,12 +54,11 @@ def versions(family: Family) -> dict[str, str]:
 
 def measure(
     family: Family, kinds: list[str], pairs: int, seconds: float, limit_s: float
-) -> dict[str, Any]:
-    """Return the cells of all ``kinds``; each has its share of ``limit_s``, but one round at least.
+) -> Iterator[list[dict[str, Any]]]:
+    """Give the cells of each of ``kinds``; it has its share of ``limit_s``, but one round at least.
 
     Raises TrialError if the server does not start.
     """
-    cells: list[dict[str, Any]] = []
     shares = sum(KINDS[kind].share for kind in kinds)
     until = time.monotonic()
     with TemporaryDirectory(prefix="bench-") as folder, family.open(Path(folder)) as peers:
@@ -65,8 +66,7 @@ def measure(
             print(f"{family.name}: {kind}", file=sys.stderr, flush=True)
             until += limit_s * KINDS[kind].share / shares
             in_time = partial(_before, until)
-            cells += against(Ours(), peers, KINDS[kind], pairs, seconds, in_time)
-    return {"versions": versions(family), "cells": cells}
+            yield against(Ours(), peers, KINDS[kind], pairs, seconds, in_time)
 
 
 def _before(until: float) -> bool:
@@ -74,7 +74,7 @@ def _before(until: float) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print."""
+    """Measure and print: the versions, then the cells of each kind."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.family", description=__doc__)
     parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
@@ -85,7 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
     # Whoever gives us up wants the servers ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     family = FAMILIES[asked.family]
-    print(json.dumps(measure(family, asked.kinds, asked.pairs, asked.seconds, asked.limit)))
+    print(json.dumps({"versions": versions(family)}), flush=True)
+    for cells in measure(family, asked.kinds, asked.pairs, asked.seconds, asked.limit):
+        print(json.dumps({"cells": cells}), flush=True)  # kept even if we are given up on
     return 0
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pipeline_runner
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "measured.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 LIMIT_S_AT_LEAST = 20.0
-GIVEN_UP_AFTER = 3.0  # times its limit: a family keeps it by fewer rounds, unless it hangs
+GIVEN_UP_AFTER_S = 180.0  # past its limit: a family keeps that by fewer rounds, unless it hangs
 STOP_S = 60.0  # for a family that was given up on to end its servers
 _LOOPBACK_ONLY = 'ip link set lo up && exec "$@"'
 
@@ -73,7 +74,8 @@ def _kept(file: Path) -> dict[str, Any]:
 
 
 def _has_cells(kept: dict[str, Any], name: str) -> bool:
-    return "cells" in kept["families"].get(name, {})
+    facts = kept["families"].get(name, {})
+    return "cells" in facts and "skipped" not in facts
 
 
 def _keep(file: Path, kept: dict[str, Any]) -> None:
@@ -88,17 +90,21 @@ def _measured(family: Family, asked: argparse.Namespace, limit_s: float) -> dict
         print(f"{family.name}: skipped, without {' and '.join(missing)}", file=sys.stderr)
         return {"skipped": f"not installed here: {', '.join(missing)}"}
     start = time.monotonic()
-    output, fault = _run(_command(family, asked, limit_s), family, limit_s * GIVEN_UP_AFTER)
+    lines, fault = _run(_command(family, asked, limit_s), family, limit_s + GIVEN_UP_AFTER_S)
     print(f"{family.name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    told: dict[str, Any] = {"cells": [], "versions": {}}
+    for line in lines:
+        told["versions"] |= line.get("versions", {})
+        told["cells"] += line.get("cells", [])
     if fault is not None:
         print(f"{family.name}: {fault}", file=sys.stderr)
-        return {"skipped": fault, "failed": True}
+        told |= {"skipped": fault, "failed": True}
     return {
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "machine": machine(),
         "runner": f"pipeline_runner {pipeline_runner.__version__}",
         "pairs": asked.pairs,
-        **json.loads(output),
+        **told,
     }
 
 
@@ -113,22 +119,29 @@ def _command(family: Family, asked: argparse.Namespace, limit_s: float) -> list[
     return [*unshare, "sh", "-c", _LOOPBACK_ONLY, "sh", *measure]
 
 
-def _run(command: list[str], family: Family, limit_s: float) -> tuple[str, str | None]:
-    """Return what the command printed and, if it has no numbers, why."""
+def _run(
+    command: list[str], family: Family, limit_s: float
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the lines that the command printed and, if it did not come to its end, why."""
     environment = {**os.environ, **family.environment}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        output, _ = process.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        return "", f"given up on after {limit_s:.0f} s"
-    finally:
-        _end(process)
-    return output, f"ended with {process.returncode}" if process.returncode else None
+    fault = None
+    # A file, not a pipe: what a family had said before it was given up on is there.
+    with TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said)
+        try:
+            process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            fault = f"given up on after {limit_s:.0f} s"
+        finally:
+            _end(process)
+        if process.returncode and fault is None:
+            fault = f"ended with {process.returncode}"
+        said.seek(0)
+        return [json.loads(line) for line in said], fault
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Have a family end its servers; it does so when terminated."""
     if process.poll() is None:
         process.terminate()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -26,7 +27,9 @@ def drive(address: str, flow: Flow, batch: int) -> None:
     """Call the first stage's actor with every parcel, and each next one with the result."""
     marks = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
     marks["PYTHONPATH"] = str(_ROOT)
-    ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": marks})
+    ray.init(
+        address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": marks}
+    )
     actor: Any = ray.remote(num_cpus=0.5)(Station)
     actors = [actor.remote(name) for name in flow.names[1:]]
     under_way = []

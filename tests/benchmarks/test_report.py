@@ -52,6 +52,21 @@ def test_a_run_is_sized_to_the_seconds_asked_for() -> None:
     assert fitting(Steady("a", rate=100_000), KINDS["ints"], seconds=0.8) == 80_000
 
 
+def test_a_slow_peers_first_warm_up_is_a_twentieth_of_what_keeps_it_busy() -> None:
+    asked: list[int] = []
+
+    class Slow(Steady):
+        items = 400
+
+        def run(self, n: int) -> Measured:
+            asked.append(n)
+            return super().run(n)
+
+    assert fitting(Slow("slow", rate=200), KINDS["ints"], seconds=0.8) == 160
+    assert asked[0] == 20
+    assert asked[-1] <= 200
+
+
 def test_a_run_of_large_blobs_never_holds_more_than_a_gibibyte() -> None:
     assert fitting(Steady("a", rate=1e9), KINDS["1 MiB"], seconds=0.8) == 1_024
 
