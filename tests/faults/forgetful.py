@@ -142,7 +142,8 @@ class Disk:
 @contextmanager
 def under_sqlite(disk: Disk, *, really_syncs: bool = False) -> Iterator[None]:
     """Have every database that is opened here in the meantime lie on ``disk``."""
-    library: Any = ctypes.CDLL(_sqlite3.__file__)
+    # Where the module is part of the interpreter, it has no file, and SQLite is there too.
+    library: Any = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
     library.sqlite3_vfs_find.restype = ctypes.POINTER(_Vfs)
     library.sqlite3_vfs_find.argtypes = (ctypes.c_char_p,)
     library.sqlite3_vfs_register.argtypes = (_Pointer, ctypes.c_int)
