@@ -170,3 +170,18 @@ def test_a_family_that_gives_no_numbers_fails_the_command_and_is_told_on_the_pag
 
     assert code == 1
     assert "- broken: ended with" in page_file.read_text()
+
+
+def test_what_a_family_measured_before_it_was_given_up_on_is_kept() -> None:
+    hangs = ["sh", "-c", """echo '{"cells": [1]}'; exec sleep 600"""]
+
+    lines, fault = report._run(hangs, Family("hangs", "hangs", {}), limit_s=2.0)
+
+    assert lines == [{"cells": [1]}]
+    assert fault == "given up on after 2 s"
+
+
+def test_a_family_that_was_given_up_on_is_measured_again() -> None:
+    kept = {"families": {"ray": {**facts([]), "skipped": "given up on after 2 s"}}}
+
+    assert not report._has_cells(kept, "ray")
