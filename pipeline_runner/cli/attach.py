@@ -29,7 +29,7 @@ _STARTING_S = 2.0  # so long a head that has the lock may take to answer
 _LOOK_EVERY_S = 0.05
 
 
-def attach(state: Path, manner: Manner, ui: Ui, *, starting: bool = False) -> int:
+def attach(state: Path, manner: Manner, ui: Ui, *, starting: bool = False, verb: str = "up") -> int:
     """Watch the run in ``state`` to its end and return its exit code; 0 if Ctrl-C ends it first.
 
     ``starting`` gives its head a moment to answer. Raises NoHead if there is none.
@@ -43,7 +43,7 @@ def attach(state: Path, manner: Manner, ui: Ui, *, starting: bool = False) -> in
         try:
             run = _watch(wire)
             name = run["name"]
-            _say_what(run, manner)
+            _say_what(run, manner, verb)
             screen = terminal.screen(ui, manner, _pipeline(run, manner), owns=False)
             return _follow(wire, screen, manner)
         except KeyboardInterrupt:
@@ -124,10 +124,14 @@ def _follow(wire: Wire, screen: Screen, manner: Manner) -> int:
             return int(told["exit_code"])
 
 
-def _say_what(run: dict[str, Any], manner: Manner) -> None:
+def _say_what(run: dict[str, Any], manner: Manner, verb: str) -> None:
     if manner.quiet:
         return
-    say.note(f"{run['name']} runs already, by pid {run['pid']}: this only watches, Ctrl-C detaches")
+    head = f"pid {run['pid']}"
+    if verb == "up":
+        say.note(f"{run['name']} runs already, by {head}: this only watches, Ctrl-C detaches")
+    else:
+        say.note(f"watches {run['name']}, run by {head}: Ctrl-C detaches")
     try:
         text = manner.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

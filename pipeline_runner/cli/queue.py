@@ -98,8 +98,7 @@ def purge(manner: Manner, edge: str, yes: bool) -> None:
     elif not manner.quiet:
         click.echo(f"{plural(facts['purged'], 'item')} of {edge} gone for good", err=True)
         if facts["leased"]:
-            held = plural(facts["leased"], "more item")
-            click.echo(f"{held} in work stayed where it was", err=True)
+            click.echo(f"{plural(facts['leased'], 'item')} in work left alone", err=True)
 
 
 for each in (ls, peek, purge):

@@ -27,4 +27,4 @@ def top(manner: Manner, ui: Ui) -> int:
     """
     from pipeline_runner.cli.attach import attach
 
-    return attach(place.state_dir(manner.file), manner, ui)
+    return attach(place.state_dir(manner.file), manner, ui, verb="top")

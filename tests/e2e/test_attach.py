@@ -106,7 +106,11 @@ def test_it_shows_the_run_and_exits_as_the_run_does(
     assert json.loads(out)["dead_letters"] == 1
     assert json.loads(out)["state"] == "finished"
     said = viewer.said
-    assert said.startswith(f"p runs already, by pid {going.pid}: this only watches")
+    assert said.startswith(
+        f"p runs already, by pid {going.pid}: this only watches"
+        if verb == "up"
+        else f"watches p, run by pid {going.pid}"
+    )
     assert "say[0] number 4" in said  # what was printed since, not what was before
     assert "number 2" not in said
     assert "p finished after" in said

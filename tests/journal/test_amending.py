@@ -1,0 +1,91 @@
+"""Dead letters that go back into the journal of a run that no head has."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline_runner.queues.journal import finished
+from pipeline_runner.queues.journal.recovery import open_journal
+from pipeline_runner.queues.transaction import Body, Durable, Revival, Transaction
+from tests.journal.steps import commit, facts, letter, random_step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def revival(chance: random.Random, durable: Durable, bodies: dict[int, Body]) -> Transaction:
+    """Return a step that closes a letter, its item revived or not."""
+    one = chance.choice(durable.letters)
+    step = Transaction(closed=[one.letter])
+    if chance.random() < 0.7:
+        step.revived.append(Revival(one.edge, bodies[one.body], one.index))
+    return step
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_journal_recovers_what_retries_and_drops_built(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    opened = open_journal(tmp_path)
+    durable, bodies = Durable(), dict[int, Body]()
+    closed = 0
+    for number in range(1, 120):
+        if durable.letters and chance.random() < 0.3:
+            step = revival(chance, durable, bodies)
+            closed += 1
+        else:
+            step = random_step(chance, durable, number)
+        bodies |= {made.id: made for _edges, made in step.produced}
+        durable.apply(step)
+        commit(opened, step)
+    opened.sql.close()
+    assert closed > 3
+    again = open_journal(tmp_path)
+    again.sql.close()
+    assert facts(again.durable) == facts(durable)
+    assert again.damage == []
+
+
+@pytest.fixture
+def over(tmp_path: Path) -> Path:
+    """The journal of a run that finished with one dead letter."""
+    opened = open_journal(tmp_path)
+    made = Body(1, 2, b"ab", "rel")
+    commit(opened, Transaction(produced=[(("a->b",), made)]))
+    commit(
+        opened, Transaction(consumed=[("a->b", 1, ((0, 1),))], letters=[letter(1, "a->b", 1, 1)])
+    )
+    opened.sql.close()
+    finished.keep(tmp_path)
+    return tmp_path
+
+
+def test_a_finished_journal_is_no_run_to_go_on_with(over: Path) -> None:
+    assert [path.name for path in over.iterdir()] == ["journal.finished"]
+    assert finished.found(over) == over / "journal.finished"
+    finished.discard(over)
+    assert finished.found(over) is None
+
+
+def test_it_is_one_again_once_something_is_queued(over: Path) -> None:
+    back = Revival("a->b", Body(1, 2, b"ab", "rel"), 1)
+    finished.amend(over, lambda _opened: Transaction(revived=[back], closed=[1]))
+    assert finished.found(over) == over / "journal"
+    opened = open_journal(over)
+    opened.sql.close()
+    ((key, ranges),) = opened.durable.ranges.items()
+    assert (key, ranges[0].lo, ranges[0].hi, ranges[0].attempts) == (("a->b", 1), 1, 2, 0)
+    assert opened.durable.letters == []
+
+
+def test_it_stays_finished_when_letters_are_only_dropped(over: Path) -> None:
+    finished.amend(over, lambda _opened: Transaction(closed=[1]))
+    assert finished.found(over) == over / "journal.finished"
+
+
+def test_there_is_nothing_to_amend_without_a_journal(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        finished.amend(tmp_path, lambda _opened: Transaction())
+    assert list(tmp_path.iterdir()) == []
