@@ -145,14 +145,21 @@ def test_a_file_that_was_changed_is_said_to_count_later(
 
 
 def test_a_watched_run_that_is_stopped_does_not_offer_ctrl_c(
-    project: Project, going: Run, viewers: list[Viewer]
+    project: Project, viewers: list[Viewer]
 ) -> None:
+    project.write(
+        "from kept import pass_gate\n\n\ndef one():\n    yield 1\n\n\n"
+        'def hold(number):\n    pass_gate("gate")\n',
+        stage("one", "functions:one") + stage("hold", "functions:hold") + chain("one", "hold"),
+    )
+    run = project.start("--no-import")
+    until(lambda: run.stage("hold").get("leased"), "the item is in work")
     viewer = view(project, viewers, "top")
     watches(viewer)
-    going.signal(signal.SIGTERM)
-    until(lambda: "Stopping: waits for" in viewer.said, "the viewer tells of the stop")
+    run.signal(signal.SIGTERM)
+    until(lambda: "Stopping: waits for hold (1 in work" in viewer.said, "it tells of the stop")
     project.open_gate()
-    assert viewer.ended()[0] == going.wait().code
+    assert viewer.ended()[0] == run.wait().code
 
 
 def test_a_head_that_is_killed_is_told(project: Project, going: Run, viewers: list[Viewer]) -> None:
