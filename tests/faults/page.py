@@ -6,11 +6,13 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
+from tests.faults.book import BOOK, MARATHON
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tests.faults.book import Scenario
     from tests.faults.outcome import Outcome
-    from tests.faults.scenarios import Scenario
 
 HEAD = """\
 # What survives
@@ -71,31 +73,34 @@ def page(
     command: str,
     measured: Sequence[tuple[Scenario, Outcome]],
     planted: Mapping[str, Outcome],
+    before: str = "",
 ) -> str:
-    """Return the whole page."""
+    """Return the whole page. Rows that were not measured this time are those of ``before``."""
+    rows = {
+        scenario.number: f"| {scenario.number} | {scenario.fault} | {scenario.bar} "
+        f"| {outcome.told()} | {_held(outcome)} | `{scenario.test}` |"
+        for scenario, outcome in measured
+    }
+    for what, outcome in planted.items():
+        caught = "caught" if outcome.faults else "**not seen**"
+        rows[what] = f"| {what} | {PLANTED[what]} | {outcome.told()} | {caught} |"
+    for line in before.splitlines():
+        rows.setdefault(line[2:].partition(" |")[0], line)
     text = HEAD.format(
         command=command,
         cores=os.cpu_count(),
         machine=platform.machine(),
         python=platform.python_version(),
     )
-    for scenario, outcome in measured:
-        held = f"`{scenario.test}`"
-        text += (
-            f"| {scenario.number} | {scenario.fault} | {scenario.bar} | {outcome.told()} "
-            f"| {verdict(outcome)} | {held} |\n"
-        )
-    missed = [(one, outcome) for one, outcome in measured if outcome.faults]
-    if missed:
-        text += "\n## Bars that were missed\n\n"
-        text += "".join(f"- {one.number}: {'; '.join(out.faults[:3])}\n" for one, out in missed)
-    text += CONTROL
-    for what, outcome in planted.items():
-        caught = "caught" if outcome.faults else "**not seen**"
-        text += f"| {what} | {PLANTED[what]} | {outcome.told()} | {caught} |\n"
+    text += "".join(f"{rows[one.number]}\n" for one in (*BOOK, MARATHON) if one.number in rows)
+    text += CONTROL + "".join(f"{rows[what]}\n" for what in PLANTED if what in rows)
     return text + PROMISES
+
+
+def _held(outcome: Outcome) -> str:
+    return f"**missed**: {'; '.join(outcome.faults[:2])}" if outcome.faults else "held"
 
 
 def verdict(outcome: Outcome) -> str:
     """Return one word."""
-    return "**missed**" if outcome.faults else "held"
+    return "missed" if outcome.faults else "held"

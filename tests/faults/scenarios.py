@@ -1,4 +1,7 @@
-"""The scenarios of the book of faults, by number: each runs a fault and says what came of it."""
+"""The scenarios of the book of faults: each does a fault and says what came of it.
+
+A quick one is smaller, and its bar is the same.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from tests.e2e.projects import fresh_project
-from tests.faults import test_head_disk, test_head_kills, test_sources
+from tests.faults import durable, test_head_disk, test_head_kills, test_sources
 from tests.faults.backlog import queue_a_backlog
 from tests.faults.badline import run_on_a_bad_line
 from tests.faults.clock import run_while_the_clock_jumps
@@ -34,21 +37,7 @@ if TYPE_CHECKING:
     from tests.e2e.kit import Ended, Project
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """A fault, what must be true after it, and the test that holds it.
-
-    ``run(quick)`` does it; quick ones are smaller, and their bar is the same.
-    """
-
-    number: str
-    fault: str
-    bar: str
-    test: str
-    run: Callable[[bool], Outcome]
-
-
-def _worker_kills(quick: bool) -> Outcome:
+def worker_kills(quick: bool) -> Outcome:
     items, kills = (8_000, 25) if quick else (20_000, 150)
     with fresh_project() as project:
         ran = run_with_kills(project, items=items, kills=kills, seed=1)
@@ -65,18 +54,29 @@ def _worker_kills(quick: bool) -> Outcome:
     return outcome
 
 
-def _head_kills(_quick: bool) -> Outcome:
-    with fresh_project() as project:
+@contextmanager
+def _unhurried() -> Iterator[None]:
+    """Have sources take four times as long until all kills are done: nobody may end before."""
+
+    def slowly(project: Project, source: str, items: int, *, pause_s: float) -> None:
+        durable.write(project, source, items, pause_s=4 * pause_s)
+
+    with mock.patch.object(test_head_kills, "write", slowly):
+        yield
+
+
+def head_kills(_quick: bool) -> Outcome:
+    with fresh_project() as project, _unhurried():
         outcome = _passes(
             test_head_kills.test_25_kills_of_the_head_lose_nothing_and_double_nothing, project
         )
         return _at_the_sink(project, outcome)
 
 
-def _head_and_worker_kills(quick: bool) -> Outcome:
+def head_and_worker_kills(quick: bool) -> Outcome:
     whole = Outcome({"seeds": 0, "N": 0, "heads started": 0, "re-runs at the sink": 0})
     for seed in range(1, 3 if quick else 6):
-        with fresh_project() as project:
+        with fresh_project() as project, _unhurried():
             test = test_head_kills.test_heads_and_workers_killed_together_lose_nothing
             one = _at_the_sink(project, _passes(test, project, seed))
         whole.faults += one.faults
@@ -86,7 +86,7 @@ def _head_and_worker_kills(quick: bool) -> Outcome:
     return whole
 
 
-def _stock_clients(_quick: bool) -> Outcome:
+def stock_clients(_quick: bool) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="s-") as folder:
         ours, stock = (
             test_clients.killed(kind, str(Path(folder, kind)), sys.executable)
@@ -105,13 +105,13 @@ def _stock_clients(_quick: bool) -> Outcome:
     return outcome
 
 
-def _bad_line(quick: bool) -> Outcome:
+def bad_line(quick: bool) -> Outcome:
     each = 60 if quick else 200
     with fresh_project() as project:
         return run_on_a_bad_line(project, items=8_000, drops=each, cuts=each)
 
 
-def _source_kills(_quick: bool) -> Outcome:
+def source_kills(_quick: bool) -> Outcome:
     whole = Outcome({"kinds": 0, "kills of each": test_sources.KILLS, "N of each": test_sources.N})
     began = time.monotonic()
     for kinds, name in enumerate(("generator", "async_generator", "cursor", "partitioned"), 1):
@@ -123,22 +123,22 @@ def _source_kills(_quick: bool) -> Outcome:
     return whole
 
 
-def _power_cuts(quick: bool) -> Outcome:
+def power_goes(quick: bool) -> Outcome:
     return power_cuts(range(30 if quick else 200))
 
 
-def _torn(quick: bool) -> Outcome:
+def torn(quick: bool) -> Outcome:
     outcome = cut_short(200 if quick else 1_000)
     flipped = one_bit_flipped(60 if quick else 300)
     return Outcome(outcome.figures | flipped.figures, outcome.faults + flipped.faults)
 
 
-def _disk_error(_quick: bool) -> Outcome:
+def disk_error(_quick: bool) -> Outcome:
     with fresh_project() as project:
         return run_into_a_disk_error(project, items=8_000)
 
 
-def _full_disk(_quick: bool) -> Outcome:
+def full_disk(_quick: bool) -> Outcome:
     with fresh_project() as project:
         small = inspect.unwrap(test_head_disk.small_state)(project)
         test = test_head_disk.test_a_full_disk_stops_nothing_for_good
@@ -172,7 +172,7 @@ POISON = ("exits", "segfaults", "kills")
 RAISING = ("raises", "system_exits", "interrupts", "unpicklable", "recurses")
 
 
-def _poison(_quick: bool) -> Outcome:
+def poison(_quick: bool) -> Outcome:
     with _ran(test_failures) as ran:
         alone = test_failures.test_an_item_that_fails_leaves_the_attempts_of_the_others_alone
         says = test_failures.test_what_takes_its_process_along_is_a_dead_letter_that_says_how
@@ -180,7 +180,7 @@ def _poison(_quick: bool) -> Outcome:
         return _each(ran, [(alone, POISON), (says, POISON), (runs, POISON)])
 
 
-def _raising(_quick: bool) -> Outcome:
+def raising(_quick: bool) -> Outcome:
     with _ran(test_failures) as ran:
         alone = test_failures.test_an_item_that_fails_leaves_the_attempts_of_the_others_alone
         letter = test_failures.test_what_raises_is_a_dead_letter_with_its_traceback_and_its_payload
@@ -189,7 +189,7 @@ def _raising(_quick: bool) -> Outcome:
         return _each(ran, [(alone, RAISING), (letter, RAISING), (lives, living)])
 
 
-def _endless(_quick: bool) -> Outcome:
+def endless(_quick: bool) -> Outcome:
     with fresh_project() as project:
         test = test_limits.test_an_endless_loop_is_killed_within_3_s_and_charged_alone
         outcome = _passes(test, project)
@@ -197,7 +197,7 @@ def _endless(_quick: bool) -> Outcome:
         return outcome
 
 
-def _leak(_quick: bool) -> Outcome:
+def leak(_quick: bool) -> Outcome:
     with _ran(test_limits) as ran:
         outcome = _passes(test_limits.test_a_leak_is_recycled_in_good_order, ran)
         again = test_limits.test_recycling_loses_and_repeats_nothing
@@ -206,12 +206,12 @@ def _leak(_quick: bool) -> Outcome:
         return outcome
 
 
-def _backlog(_quick: bool) -> Outcome:
+def backlog(_quick: bool) -> Outcome:
     with fresh_project() as project:
         return queue_a_backlog(project, items=1_000_000)
 
 
-def _cycle(_quick: bool) -> Outcome:
+def cycle(_quick: bool) -> Outcome:
     with fresh_project() as project:
         test = test_limits.test_a_cycle_of_capacity_3_that_emits_50_an_item_drains_and_ends
         outcome = _passes(test, project)
@@ -219,7 +219,7 @@ def _cycle(_quick: bool) -> Outcome:
         return outcome
 
 
-def _stop(_quick: bool) -> Outcome:
+def stop(_quick: bool) -> Outcome:
     with fresh_project() as project:
         test = test_signals.test_a_stop_under_load_drains_everything_and_exits_0
         outcome = _passes(test, project, signal.SIGTERM)
@@ -228,12 +228,12 @@ def _stop(_quick: bool) -> Outcome:
         return outcome
 
 
-def _clock(_quick: bool) -> Outcome:
+def clock(_quick: bool) -> Outcome:
     with fresh_project() as project:
         return run_while_the_clock_jumps(project, items=8_000)
 
 
-def _marathon(_quick: bool) -> Outcome:
+def marathon(_quick: bool) -> Outcome:
     with fresh_project() as project:
         return run_a_marathon(project, items=1_000_000, seed=1)
 
@@ -269,137 +269,3 @@ def _at_the_sink(project: Project, outcome: Outcome) -> Outcome:
         **outcome.figures,
     }
     return outcome
-
-
-_F = "tests/faults"
-BOOK = (
-    Scenario(
-        "1",
-        "`kill -9` of workers, at random",
-        "re-runs at most what was leased at the kills",
-        f"{_F}/test_kills.py",
-        _worker_kills,
-    ),
-    Scenario(
-        "2",
-        "25 `kill -9` of the head",
-        "the epoch grows by 25",
-        f"{_F}/test_head_kills.py",
-        _head_kills,
-    ),
-    Scenario(
-        "3", "both together", "totals exact", f"{_F}/test_head_kills.py", _head_and_worker_kills
-    ),
-    Scenario(
-        "5",
-        "clients of a stock manager killed in a blocking `get`",
-        "all 20 delivered",
-        "tests/stock/test_clients.py",
-        _stock_clients,
-    ),
-    Scenario(
-        "9",
-        "answers to SETTLE dropped, frames cut in the middle",
-        "totals exact, nobody charged",
-        f"{_F}/test_rough_going.py",
-        _bad_line,
-    ),
-    Scenario(
-        "11",
-        "a source killed 20 times: generators, `At` cursors, partitions",
-        "every value once",
-        f"{_F}/test_sources.py",
-        _source_kills,
-    ),
-    Scenario(
-        "12",
-        "power cuts on a disk that forgets what was not synced",
-        "nothing acknowledged is lost",
-        f"{_F}/test_power.py",
-        _power_cuts,
-    ),
-    Scenario(
-        "13",
-        "the journal cut short anywhere, or one bit of it flipped",
-        "a prefix of the commits; damage is named",
-        f"{_F}/test_power.py",
-        _torn,
-    ),
-    Scenario(
-        "14",
-        "`fdatasync` returns EIO",
-        "the head ends within 1 s and answers nothing after; a restart loses nothing",
-        f"{_F}/test_rough_going.py",
-        _disk_error,
-    ),
-    Scenario(
-        "15",
-        "the disk is full (8 MiB)",
-        "no crash; goes on when there is space",
-        f"{_F}/test_head_disk.py",
-        _full_disk,
-    ),
-    Scenario(
-        "16",
-        "poison: `os._exit`, a segfault, `kill -9` of itself",
-        "a dead letter after exactly `attempts` deaths and at most one more run",
-        "tests/worker/test_failures.py",
-        _poison,
-    ),
-    Scenario(
-        "17",
-        "Exception, SystemExit, KeyboardInterrupt, an unpicklable output, recursion",
-        "a dead letter with its traceback each; the worker lives",
-        "tests/worker/test_failures.py",
-        _raising,
-    ),
-    Scenario(
-        "18",
-        'an endless loop with `timeout = "2s"`',
-        "killed within 3 s",
-        "tests/worker/test_limits.py",
-        _endless,
-    ),
-    Scenario(
-        "19a",
-        "a leak with `max_memory`",
-        "recycled; nothing lost or run again",
-        "tests/worker/test_limits.py",
-        _leak,
-    ),
-    Scenario(
-        "19b",
-        "a million items queued, budget 128 MiB",
-        "RSS of the head at most 192 MiB",
-        f"{_F}/test_rough_going.py",
-        _backlog,
-    ),
-    Scenario(
-        "20",
-        "a cycle of capacity 3 that emits 50 for each of 100 items",
-        "drains and ends",
-        "tests/worker/test_limits.py",
-        _cycle,
-    ),
-    Scenario(
-        "21",
-        "SIGTERM under load",
-        "exit within 30 s, nothing runs again",
-        "tests/head/test_signals.py",
-        _stop,
-    ),
-    Scenario(
-        "24",
-        "the wall clock jumps a day",
-        "nothing expires",
-        f"{_F}/test_rough_going.py",
-        _clock,
-    ),
-)
-MARATHON = Scenario(
-    "marathon",
-    "a million items; heads, agents and workers killed at random all the time",
-    "totals exact; the epoch grows by the kills of the head",
-    "python -m tests.faults --marathon",
-    _marathon,
-)
