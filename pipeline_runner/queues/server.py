@@ -7,8 +7,6 @@ nonsense or is slow costs nobody else anything.
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +14,7 @@ from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.effects import Commit, Send
 from pipeline_runner.queues.keeping import Keeper
+from pipeline_runner.queues.listening import Listener
 from pipeline_runner.queues.messages import (
     PROTOCOL,
     Adopt,
@@ -29,6 +28,7 @@ from pipeline_runner.queues.messages import (
 )
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.stock.door import Door
     from pipeline_runner.queues.transaction import Letter
 
-HANDSHAKE_S = 5.0
 ACKNOWLEDGE_S = 0.02
-MOST_UNKNOWN = 64  # connections that have not said HELLO
 _REMEMBERED_DEAD = 10_000
 
 
@@ -97,8 +95,7 @@ class QueueServer:
         self._most_bodies = most_item
         self._loop = asyncio.get_running_loop()
         self._keeper = Keeper(broker, head, state, self._carry_out, journal, relaxed=relaxed)
-        self._listener: socket.socket | None = None
-        self._unknown: OrderedDict[Connection, float] = OrderedDict()
+        self._listener = Listener(self._loop, self._welcome, head.warn)
         self._connections: set[Connection] = set()
         self._workers: dict[str, Connection] = {}
         self._by_session: dict[int, Connection] = {}
@@ -107,7 +104,6 @@ class QueueServer:
         self._acknowledging: dict[Connection, None] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
-        self._sweep: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
@@ -116,23 +112,13 @@ class QueueServer:
 
     def listen(self, path: Path) -> None:
         """Listen on a Unix socket at ``path``. Raises OSError."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.setblocking(False)
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen(1024)
-        self._listener = listener
-        self._loop.add_reader(listener, self._accept)
+        self._listener.listen(path)
 
     def close(self) -> None:
         """Close the listener and every connection."""
-        for timer in (self._alarm, self._sweep):
-            if timer is not None:
-                timer.cancel()
-        if self._listener is not None:
-            self._loop.remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._listener.close()
         if self.door is not None:
             self.door.close()
         for connection in tuple(self._connections):
@@ -180,51 +166,12 @@ class QueueServer:
         while len(self._dead) > _REMEMBERED_DEAD:
             self._dead.popitem(last=False)
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        try:
-            sock, _address = self._listener.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                raise
-            if self._unknown:
-                # The oldest silent one makes room: an honest peer says HELLO at once.
-                next(iter(self._unknown)).refuse("too many silent connections for `ulimit -n`")
-                return
-            self._head.warn(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
-            self._loop.remove_reader(self._listener)
-            self._loop.call_later(0.5, self._accept_again)
-            return
-        sock.setblocking(False)
+    def _welcome(self, sock: socket.socket) -> Connection:
         connection = Connection(
             sock, self._loop, self._most_bodies, self._on_message, self._on_closed, self._on_offence
         )
         self._connections.add(connection)
-        self._unknown[connection] = self._loop.time() + HANDSHAKE_S
-        if len(self._unknown) > MOST_UNKNOWN:
-            # The oldest silent one goes: an honest peer says HELLO at once.
-            next(iter(self._unknown)).refuse("too many silent connections")
-        self._sweep_later()
-
-    def _accept_again(self) -> None:
-        if self._listener is not None:
-            self._loop.add_reader(self._listener, self._accept)
-
-    def _sweep_later(self) -> None:
-        if self._sweep is None and self._unknown:
-            self._sweep = self._loop.call_at(
-                next(iter(self._unknown.values())), self._sweep_unknown
-            )
-
-    def _sweep_unknown(self) -> None:
-        self._sweep = None
-        now = self._loop.time()
-        for connection, deadline in tuple(self._unknown.items()):
-            if deadline <= now:
-                connection.refuse("no HELLO in time")
-        self._sweep_later()
+        return connection
 
     def _on_message(self, connection: Connection, message: Any, bodies: memoryview) -> None:
         if not connection.known:
@@ -244,7 +191,7 @@ class QueueServer:
             raise ProtocolError("a HELLO from a process that is known to be dead")
         if hello.role == "worker" and hello.stage not in self.broker.books.stages:
             raise ProtocolError(f"no stage {hello.stage!r}")
-        self._unknown.pop(connection, None)
+        self._listener.forget(connection)
         connection.known = True
         connection.role = hello.role
         connection.peer = hello.worker or hello.host
@@ -277,7 +224,7 @@ class QueueServer:
 
     def _on_closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self._unknown.pop(connection, None)
+        self._listener.forget(connection)
         self._unsent.pop(connection, None)
         if connection.role == "worker":
             self._by_session.pop(connection.session, None)
