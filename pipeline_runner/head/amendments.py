@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,10 @@ class _Asked:
 class Amendments:
     """Takes what is asked to the broker, and its answers back."""
 
-    def __init__(self, server: QueueServer, state: Path) -> None:
+    def __init__(self, server: QueueServer, state: Path, is_ending: Callable[[], bool]) -> None:
         self._server = server
         self._state = state
+        self._is_ending = is_ending  # nothing is begun any more
         self._loop = asyncio.get_running_loop()
         self._asked: dict[int, _Asked] = {}
         self._reading: set[asyncio.Future[Dead]] = set()
@@ -66,7 +68,8 @@ class Amendments:
             return
         if effect.closed:
             run = self._server.broker.books.run
-            deadletters.strike(self._state, run, effect.closed)
+            with suppress(OSError):  # the journal has it; without one a letter too many is told
+                deadletters.strike(self._state, run, effect.closed)
         self._server.send(asked.connection, Answer(asked.result))
 
     def _retry(self, connection: Connection, read: asyncio.Future[Dead]) -> None:
@@ -94,6 +97,9 @@ class Amendments:
         refused: dict[int, str],
         decide: Callable[[Broker, int], tuple[int, ...]],
     ) -> None:
+        if self._is_ending():
+            self._refuse(connection, _ending())
+            return
         self._requests += 1
         request = self._requests
         result: dict[str, Any] = {"closed": (), "refused": list(refused.items())}
@@ -115,6 +121,9 @@ class Amendments:
                 connection, RunnerError(f"there is no edge {edge}", hint=f"edges: {known}")
             )
             return
+        if self._is_ending():
+            self._refuse(connection, _ending())
+            return
         self._requests += 1
         request = self._requests
         state = books.edges[edge]
@@ -131,3 +140,7 @@ class Amendments:
 
     def _refuse(self, connection: Connection, error: RunnerError) -> None:
         self._server.send(connection, Answer(error=error.message, hint=error.hint))
+
+
+def _ending() -> RunnerError:
+    return RunnerError("the run is just ending", hint="ask again once it has ended")

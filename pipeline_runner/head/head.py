@@ -126,7 +126,7 @@ class Head:
             relaxed=pipeline.durability == "relaxed",
         )
         self._screen: Watchers = Watchers(screen, self._server)
-        self._amendments = Amendments(self._server, state)
+        self._amendments = Amendments(self._server, state, self._is_ending)
         self._hosts = Hosts(pipeline)
         self._view = View(pipeline, self._broker, self._started)
         self._logs = LogFiles(state)
@@ -229,7 +229,7 @@ class Head:
                 self._teller.printed(connection.peer, message)
             case Report():
                 self._reported(message)
-            case Ask() if message.verb in VERBS and not (self._stop.workers or self._left.is_set()):
+            case Ask() if message.verb in VERBS:
                 self._amendments.begin(connection, message)
             case Ask(verb="watch"):
                 facts = {"name": self._pipeline.name, "pid": os.getpid(), "text": self._text}
@@ -433,6 +433,9 @@ class Head:
                 self._view.failing[fields["stage"]] = fields["reason"]
                 self._screen.event(events.WorkerFailing(**fields))
 
+    def _is_ending(self) -> bool:
+        return self._stop.workers or self._left.is_set()
+
     def _heard_end(self, stage: str) -> None:
         if stage in self._pipeline.sources or self._broker.books.stages[stage].finished:
             self._ended.add(stage)
@@ -464,8 +467,6 @@ class Head:
                 else:
                     self._loop.call_soon(self._drain, self._pipeline.reload.grace)
                 return {}
-        if ask.verb in VERBS:
-            raise RunnerError("the run is just ending", hint="ask again once it has ended")
         raise RunnerError(f"this head does not know {ask.verb!r}", hint="its version may be older")
 
     def _snapshot(self) -> Snapshot:

@@ -122,6 +122,9 @@ def revive(state: Path, numbers: Collection[int]) -> Dead:
         if letter.body_file is None:
             dead.refused[letter.letter] = _NO_ITEM if letter.shown else _NO_VALUE
             continue
+        if not letter.n:
+            dead.refused[letter.letter] = "another version wrote it"
+            continue
         if letter.body_file not in bodies:
             bodies[letter.body_file] = letter.body_file.read_bytes()
         body = Body(letter.body, letter.n, bodies[letter.body_file])
