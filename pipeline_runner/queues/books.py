@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.slots import Slots
     from pipeline_runner.queues.topology import Topology
     from pipeline_runner.queues.transaction import Body, Durable
 
@@ -48,6 +49,7 @@ class Books:
         self.shelve: Callable[[Body], Shelved] | None = None  # for bodies that do not fit
         self.memory_bytes = 0  # so much of bodies fits
         self.held_bytes = 0
+        self.slots: Slots | None = None  # of the memory shared with this host's workers
         self._references: dict[int, int] = {}
         self.effects: list[Effect] = []
         self.dirty: dict[str, None] = {}  # stages whose parked claims may be served now
@@ -199,6 +201,7 @@ class Books:
         """Make a committed body's items claimable on each of ``edges``."""
         if self.shelve is not None and self.held_bytes + body.size > self.memory_bytes:
             self._hold(self.shelve(body))
+            self.free(body)
         else:
             self._hold(body)
         self._references[body.id] = body.n * len(edges)
@@ -242,8 +245,18 @@ class Books:
             spent = self.bodies.pop(body)
             if not isinstance(spent, Shelved):
                 self.held_bytes -= spent.size
+                self.free(spent)
         if not state.remaining and self.ending:
             self.maybe_finished = True
+
+    def free(self, body: Body) -> None:
+        """Let go of the place of a body that nobody reads any more."""
+        if body.at and self.slots is not None:
+            self.slots.free(body.at)
+
+    def place_for(self, worker: WorkerRecord) -> int:
+        """Grant a place to a worker that makes large outputs; 0 for none."""
+        return self.slots.take(worker.id) if self.slots is not None and worker.emits_large else 0
 
     def no_longer_leased(self, lease: Lease, items: int) -> None:
         """Take settled items out of the lease's and the stage's counts."""

@@ -82,7 +82,8 @@ class Broker:
         books.sessions[worker.session] = worker
         stage = books.stages[worker.stage]
         cursor = stage.source(worker.index).cursor if stage.spec.is_source else Cursor()
-        message = Session(books.run, books.epoch, worker.session, cursor)
+        slots = 0 if books.slots is None else books.slots.count
+        message = Session(books.run, books.epoch, worker.session, cursor, slots)
         books.effects.append(Send(worker.session, message))
         self._serve(now)
         return worker.session
@@ -146,6 +147,8 @@ class Broker:
         self.closed(worker.session)
         self._blame.at(now)
         self._blame.died(worker, died)
+        if self.books.slots is not None:
+            self.books.slots.leave(worker.id)
         self._serve(now)
 
     def lost(self, host: str, now: float) -> None:
@@ -155,12 +158,16 @@ class Broker:
                 del self.books.workers[worker.id]
                 self.closed(worker.session)
                 self._free_all(worker)
+                if self.books.slots is not None:
+                    self.books.slots.abandon(worker.id)
         self._serve(now)
 
     def adopt(self, session: int, adopt: Adopt, now: float) -> None:
         """Give a worker that reconnected what it still holds and may keep; free all the rest."""
         worker = self.books.sessions[session]
         self._free_all(worker)
+        if self.books.slots is not None:
+            self.books.slots.leave(worker.id)
         adopted = [
             self._adopt(worker, held) if adopt.run == self.books.run else (0, ())
             for held in adopt.held

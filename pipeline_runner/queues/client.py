@@ -48,8 +48,29 @@ class Owed:
     """A settle without an answer yet, and what it took from each lease."""
 
     settle: Settle
-    data: Sequence[bytes]
+    data: Sequence[bytes | memoryview]
     taken: list[Holding] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[bytes | memoryview]:
+        """What travels behind the message: what does not lie in shared memory."""
+        return in_band(self.settle.outputs, self.data)
+
+    def fetch(self) -> None:
+        """Copy what lies in shared memory: it goes another way from now on."""
+        outputs = self.settle.outputs
+        if any(output.at for output in outputs):
+            self.settle = replace(
+                self.settle, outputs=tuple(replace(output, at=0) for output in outputs)
+            )
+            self.data = [bytes(data) for data in self.data]
+
+
+def in_band(
+    outputs: Sequence[Output], data: Sequence[bytes | memoryview]
+) -> list[bytes | memoryview]:
+    """Return the bytes of those outputs that do not lie in shared memory."""
+    return [part for output, part in zip(outputs, data, strict=True) if not output.at]
 
 
 class Ledger:
@@ -82,7 +103,7 @@ class Ledger:
         done: Sequence[Done],
         *,
         outputs: Sequence[Output] = (),
-        data: Sequence[bytes] = (),
+        data: Sequence[bytes | memoryview] = (),
         staged: Sequence[int] = (),
         failed: Sequence[Failure] = (),
         advance: Advance | None = None,
@@ -134,9 +155,15 @@ class Ledger:
 
     def adopt(self) -> Adopt:
         """Return the list of everything held or owed, in the order :meth:`adopted` expects."""
+        self.fetch()
         held = [_held(holding) for holding in self.holdings.values()]
         held += [_held(taken) for owed in self.owed.values() for taken in owed.taken]
         return Adopt(self.next_seq(), self.run, tuple(held))
+
+    def fetch(self) -> None:
+        """Copy what is owed out of shared memory: after ADOPT its places are another's."""
+        for owed in self.owed.values():
+            owed.fetch()
 
     def adopted(self, answer: Adopted) -> list[Owed]:
         """Take over the new leases; return the settles to send again, in order.

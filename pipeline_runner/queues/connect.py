@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections import deque
@@ -48,7 +49,7 @@ class Wire:
             raise NoHead(f"no head listens at {path}", hint=f"{error.strerror}") from error
         return Wire(sock)
 
-    def send(self, message: Message, bodies: Sequence[bytes] = ()) -> None:
+    def send(self, message: Message, bodies: Sequence[bytes | memoryview] = ()) -> None:
         """Send one frame whole. Raises OSError when the connection is gone."""
         size = sum(map(len, bodies))
         head = encode_frame(message, size)
@@ -66,6 +67,23 @@ class Wire:
         while not self._arrived:
             self._fill(block=True)
         return self._arrived.popleft()
+
+    def receive_first(self) -> tuple[Any, int]:
+        """Wait for the first message; return it and the descriptor that came along, or -1.
+
+        Raises EOFError when the head is gone.
+        """
+        fds: list[int] = []
+        while not self._arrived:
+            data, more, _flags, _address = socket.recv_fds(self.sock, _CHUNK, 1)
+            fds += more
+            if not data:
+                raise EOFError("the head closed the connection")
+            self._buffer += data
+            self._parse()
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        return self._arrived.popleft()[0], fds[0] if fds else -1
 
     def receive_now(self) -> list[tuple[Any, bytes | memoryview]]:
         """Return what one look at the socket brought, without waiting.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,6 @@ from pipeline_runner.queues.framing import (
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     from collections.abc import Callable
 
     from pipeline_runner.queues.messages import Message
@@ -40,6 +41,7 @@ class Connection:
     ) -> None:
         self.sock = sock
         self.known = False
+        self.shares = True  # a worker: memory, if there is some to share
         self.role = ""
         self.session = 0  # a worker's
         self.peer = ""  # a worker's id or an agent's host
@@ -54,6 +56,7 @@ class Connection:
         self._filled = 0
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
+        self._fd = -1  # to go along with what is sent next
         loop.add_reader(sock, self.read)
 
     @property
@@ -61,8 +64,12 @@ class Connection:
         """Parts of frames that the peer has not read yet."""
         return len(self._out)
 
-    def queue(self, message: Message, data: bytes | memoryview | None = None) -> None:
-        """Add a frame to what the next :meth:`flush` sends."""
+    def queue(
+        self, message: Message, data: bytes | memoryview | None = None, *, fd: int = -1
+    ) -> None:
+        """Add a frame to what the next :meth:`flush` sends; ``fd`` goes along with it."""
+        if fd >= 0:
+            self._fd = fd
         self._out.append(encode_frame(message, 0 if data is None else len(data)))
         if data:
             self._out.append(data)
@@ -72,12 +79,13 @@ class Connection:
         while self._out and not self.closed:
             parts = [self._out[i] for i in range(min(len(self._out), _MOST_PARTS))]
             try:
-                sent = self.sock.sendmsg(parts)
+                sent = self.sock.sendmsg(parts, self._ancillary())
             except BlockingIOError:
                 break
             except OSError:
                 self.close()
                 return
+            self._fd = -1
             self._drop(sent)
         if bool(self._out) != self._writing and not self.closed:
             self._writing = not self._writing
@@ -85,6 +93,11 @@ class Connection:
                 self._loop.add_writer(self.sock, self.flush)
             else:
                 self._loop.remove_writer(self.sock)
+
+    def _ancillary(self) -> list[tuple[int, int, bytes]]:
+        if self._fd < 0:
+            return []
+        return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, self._fd.to_bytes(4, sys.byteorder))]
 
     def _drop(self, sent: int) -> None:
         while sent:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.effects import Finished, Send
 from pipeline_runner.queues.messages import Empty, End, Granted
 from pipeline_runner.queues.ranges import Range
+from pipeline_runner.queues.transaction import Body
 
 if TYPE_CHECKING:
     from pipeline_runner.queues.books import Books
@@ -175,7 +176,8 @@ class Granting:
         body = self._books.bodies[item.body]
         if stage.limit is not None:
             stage.limit.spend(item.hi - item.lo)
-        data = None if claim.have == body.id else body.data
+        at = body.at if isinstance(body, Body) else 0
+        data = None if claim.have == body.id and not at else body.data
         message = Granted(
             seq=claim.seq,
             token=lease.token,
@@ -189,6 +191,8 @@ class Granting:
             suspect=item.suspect,
             release=body.release,
             hints=self._hints(stage),
+            at=at,
+            place=self._books.place_for(worker) if stage.spec.outputs else 0,
         )
         self._books.effects.append(Send(worker.session, message, data))
 
@@ -217,7 +221,16 @@ class Granting:
         if stage.limit is not None:
             stage.limit.spend(credit)
         grant = Granted(
-            claim.seq, lease.token, "", 0, 0, credit, credit, 0, hints=self._hints(stage)
+            claim.seq,
+            lease.token,
+            "",
+            0,
+            0,
+            credit,
+            credit,
+            0,
+            hints=self._hints(stage),
+            place=self._books.place_for(worker),
         )
         self._send(worker, grant)
         return True

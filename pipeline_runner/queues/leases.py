@@ -54,6 +54,7 @@ class WorkerRecord:
     parked: Claim | None = None
     parked_until: float | None = None
     told_end: bool = False
+    emits_large: bool = False  # its last outputs were worth a place in shared memory
 
     def holds_nothing(self) -> bool:
         """Whether every index it was given is at least settling."""

@@ -53,6 +53,7 @@ class Session(Message, frozen=True, tag=2):
     epoch: int
     session: int
     cursor: Cursor = Cursor()
+    slots: int = 0  # of the shared memory whose descriptor comes along; 0 for none
 
 
 class Claim(Message, frozen=True, tag=3):
@@ -85,6 +86,8 @@ class Granted(Message, frozen=True, tag=4):
     suspect: bool = False
     release: str = ""
     hints: tuple[int, ...] = ()  # items a body should hold, one for each edge out
+    at: int = 0  # the place in shared memory where the body lies; 0: it is behind this message
+    place: int = 0  # a place for outputs, the claimer's from now on; 0 for none
 
 
 class Empty(Message, frozen=True, tag=5):
@@ -100,11 +103,12 @@ class End(Message, frozen=True, tag=6):
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True):
-    """A body of ``n`` items for ``edges``, its ``size`` bytes behind the message."""
+    """A body of ``n`` items for ``edges``, its ``size`` bytes behind the message or at a place."""
 
     edges: tuple[str, ...]
     n: int
     size: int
+    at: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

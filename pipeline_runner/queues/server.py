@@ -10,7 +10,10 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec.structs import replace
+
 from pipeline_runner.errors import ProtocolError
+from pipeline_runner.queues.arena import Arena
 from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.effects import Commit, Send
 from pipeline_runner.queues.keeping import Keeper
@@ -20,12 +23,15 @@ from pipeline_runner.queues.messages import (
     Adopt,
     Claim,
     Died,
+    Granted,
     Hello,
     Return,
+    Session,
     Settle,
     Settled,
     Stage,
 )
+from pipeline_runner.queues.slots import Slots
 
 if TYPE_CHECKING:
     import socket
@@ -94,6 +100,9 @@ class QueueServer:
         self._head = head
         self._most_bodies = most_item
         self._loop = asyncio.get_running_loop()
+        self._arena = Arena.create()
+        if self._arena is not None:
+            broker.books.slots = Slots(self._arena.count, self._arena)
         self._keeper = Keeper(broker, head, state, self._carry_out, journal, relaxed=relaxed)
         self._listener = Listener(self._loop, self._welcome, head.warn)
         self._connections: set[Connection] = set()
@@ -125,6 +134,8 @@ class QueueServer:
             connection.flush()
             connection.close()
         self._keeper.close()
+        if self._arena is not None:
+            self._arena.close_fd()
 
     def keep_shares(self, counts: Mapping[str, int]) -> None:
         """Keep over how many processes each source is spread."""
@@ -195,6 +206,7 @@ class QueueServer:
         connection.known = True
         connection.role = hello.role
         connection.peer = hello.worker or hello.host
+        connection.shares = hello.facts.get("shares", True)
         if hello.role != "worker":
             self._head.peer_joined(connection, hello)
             return
@@ -267,12 +279,28 @@ class QueueServer:
             if self.door is not None:
                 self.door.told(send)
             return
-        connection.queue(send.message, send.data)
         message = send.message
+        if isinstance(message, Session):
+            self._welcome(connection, message)
+            return
+        data = send.data
+        if isinstance(message, Granted) and (message.at or message.place):
+            if connection.shares:
+                data = None if message.at else data
+            else:
+                message, data = replace(message, at=0, place=0), data and bytes(data)
+        connection.queue(message, data)
         if isinstance(message, Settled) and message.ok and message.cursor is None:
             self._acknowledge_later(connection)
         else:
             self._unsent[connection] = None
+
+    def _welcome(self, connection: Connection, session: Session) -> None:
+        if self._arena is not None and connection.shares:
+            connection.queue(session, fd=self._arena.fd)
+        else:
+            connection.queue(replace(session, slots=0))
+        self._unsent[connection] = None
 
     def _acknowledge_later(self, connection: Connection) -> None:
         """Let a map's acknowledgement travel with its next lease, if one comes soon.
@@ -307,6 +335,9 @@ def _split(settle: Settle, bodies: memoryview) -> list[bytes | memoryview]:
     parts: list[bytes | memoryview] = []
     start = 0
     for output in settle.outputs:
+        if output.at:  # it lies in shared memory
+            parts.append(b"")
+            continue
         part = bodies[start : start + output.size]
         # A large frame is nobody else's; what may be written to is the buffer of all connections.
         parts.append(part if part.readonly else bytes(part))

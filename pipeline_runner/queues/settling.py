@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.effects import Commit, Pending, Send
 from pipeline_runner.queues.messages import Cursor, Settled
 from pipeline_runner.queues.ranges import intersect, size, subtract, union, well_formed
+from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
 from pipeline_runner.queues.transaction import Body, Transaction
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.blame import Blame
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
-    from pipeline_runner.queues.messages import Settle
+    from pipeline_runner.queues.messages import Output, Settle
     from pipeline_runner.queues.ranges import Spans
 
 
@@ -45,7 +46,8 @@ class Settling:
             lease = self._books.leases[token]
             self._take(lease, spans, settle, pending)
         for output, part in zip(settle.outputs, data, strict=True):
-            body = Body(self._books.next_body, output.n, part, worker.release)
+            held = self._placed(worker, output) or part
+            body = Body(self._books.next_body, output.n, held, worker.release, output.at)
             self._books.next_body += 1
             pending.step.produced.append((output.edges, body))
         failed_for_good = pending.step.source is not None
@@ -54,6 +56,14 @@ class Settling:
         else:
             pending.gives_up = failed_for_good
         self._books.commit(pending)
+
+    def _placed(self, worker: WorkerRecord, output: Output) -> memoryview | None:
+        """Return the bytes of an output that lies in shared memory, the body's from now on."""
+        worker.emits_large = output.size >= LARGE_BYTES
+        if not output.at:
+            return None
+        assert self._books.slots is not None
+        return self._books.slots.fill(worker.id, output.at, output.size)
 
     def _promise(
         self, worker: WorkerRecord, after: Cursor, pending: Pending, *, ended: bool
@@ -93,11 +103,22 @@ class Settling:
             lease.live = union(lease.live, spans)
             books.give_back(lease, spans)
         if pending.worker is not None:
+            self._hand_back(pending, pending.worker)
             self._free_source(pending.worker)
         self._acknowledge(pending, ok=False)
         if pending.step.source is not None:
             stage, index, _cursor = pending.step.source
             self._rewind(books.stages[stage].source(index), pending)
+
+    def _hand_back(self, pending: Pending, worker: WorkerRecord) -> None:
+        """Give a worker its places back, unless it has stopped counting on them."""
+        slots = self._books.slots
+        for _edges, body in pending.step.produced:
+            if body.at and slots is not None:
+                if self._books.workers.get(worker.id) and worker.session == pending.session:
+                    slots.refuse(worker.id, body.at)
+                else:
+                    slots.free(body.at)
 
     def _rewind(self, source: SourceState, pending: Pending) -> None:
         """Refuse what was built on a step that failed: it would skip that step's items."""
@@ -150,10 +171,21 @@ class Settling:
             fits = output.edges and output.n > 0 and all(name in edges for name in output.edges)
             if not fits or len(set(output.edges)) != len(output.edges):
                 return False
+            if output.at and not self._place_fits(worker, settle, output):
+                return False
         if not settle.staged:
             return True
         staged = {key for done in settle.done for key in self._books.leases[done.token].staged}
         return staged.issuperset(settle.staged)
+
+    def _place_fits(self, worker: WorkerRecord, settle: Settle, output: Output) -> bool:
+        slots = self._books.slots
+        return (
+            slots is not None
+            and output.at in slots.hand(worker.id)
+            and 0 < output.size <= SLOT_BYTES
+            and sum(other.at == output.at for other in settle.outputs) == 1
+        )
 
     def _charge(self, worker: WorkerRecord, settle: Settle, pending: Pending) -> None:
         for failure in settle.failed:

@@ -31,6 +31,7 @@ class Body:
     n: int
     data: bytes | memoryview
     release: str = ""
+    at: int = 0  # the place in shared memory where they are; 0 for none
 
     @property
     def size(self) -> int:

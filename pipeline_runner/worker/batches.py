@@ -127,7 +127,8 @@ class BatchLoop:
             self._failed(error)
         else:
             self._pace.add(len(members), time.perf_counter() - started)
-            self._settle(results)
+            with self._link.lock:  # or a reunion could end the places between encode and settle
+                self._settle(results)
         self._page.item(0, 0.0)
         self._page.running(0)
         self._limits.count(len(members))
@@ -186,7 +187,7 @@ class BatchLoop:
 
     def _encode(self, results: list[Any]) -> tuple[Bodies, list[Failure]]:
         try:
-            return self._router.encode(results), []
+            return self._router.encode(results, self._link.places), []
         except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
             bodies, faults = self._router.sift([[result] for result in results])
             return bodies, [

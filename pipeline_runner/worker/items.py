@@ -229,7 +229,7 @@ class ItemLoop:
             return Bodies(), []
         values = [v for values in produced for v in values] if self._many else produced
         try:
-            return self._router.encode(values), []
+            return self._router.encode(values, self._link.places), []
         except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
             each = produced if self._many else [[value] for value in produced]
             bodies, faults = self._router.sift(each)

@@ -10,9 +10,13 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_size(statm: Path = _STATM) -> int:
-    """Return the resident size of a process in bytes; 0 where the system does not tell."""
+    """Return the resident size of a process in bytes; 0 where the system does not tell.
+
+    Without what it shares: bodies in the memory of all workers are no leak of this one.
+    """
     try:
-        return int(statm.read_text().split()[1]) * _PAGE
+        resident, shared = statm.read_text().split()[1:3]
+        return (int(resident) - int(shared)) * _PAGE
     except OSError:
         return 0
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from pipeline_runner.errors import NoHead
-from pipeline_runner.queues.client import Ledger
+from pipeline_runner.queues.client import Ledger, in_band
 from pipeline_runner.queues.codec import decode
 from pipeline_runner.queues.messages import (
     Done,
@@ -26,6 +26,7 @@ from pipeline_runner.queues.messages import (
     Return,
     Settled,
 )
+from pipeline_runner.worker.places import Places
 from pipeline_runner.worker.reunion import Renaming, adopt, adopt_nothing, hail
 from pipeline_runner.worker.salvage import Broken, salvage
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from pipeline_runner.queues.arena import Arena
     from pipeline_runner.queues.client import Owed
     from pipeline_runner.queues.connect import Wire
     from pipeline_runner.queues.messages import (
@@ -58,12 +60,30 @@ class Grant:
 
     lease: Granted
     data: bytes | memoryview
+    arena: Arena | None = None  # where they lie, if not here
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bytes, read by now, were not another's by then: its lease would be lost."""
+        return self.arena is None or self.arena.is_whole(self.lease.at)
+
+
+class TornError(Exception):
+    """A lease was lost while its body was read: what it gives is for nobody."""
 
 
 class Link:
     """Claims and settles for one worker. Methods hold ``lock``: a flusher thread settles too."""
 
-    def __init__(self, wire: Wire, cursor: Cursor, ledger: Ledger, *, holds: bool = False) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        cursor: Cursor,
+        ledger: Ledger,
+        arena: Arena | None = None,
+        *,
+        holds: bool = False,
+    ) -> None:
         self.lock = threading.RLock()
         self.cursor = cursor  # a source's, as the head has it
         self.grants: deque[Grant] = deque()
@@ -75,6 +95,7 @@ class Link:
         self.refused = False  # a source's settle was: go on from ``cursor``
         self.hints: tuple[int, ...] = ()
         self.ledger = ledger
+        self.places = Places(arena)
         self._wire = wire
         self._holds = holds  # what is here outlives the head
         self._closed = False
@@ -101,8 +122,8 @@ class Link:
 
         With ``job.hold_s`` the link outlives its head, and goes on with the next one.
         """
-        wire, session = hail(job)
-        link = Link(wire, session.cursor, Ledger(session.run), holds=job.hold_s > 0)
+        wire, session, arena = hail(job)
+        link = Link(wire, session.cursor, Ledger(session.run), arena, holds=job.hold_s > 0)
         if job.hold_s:
             arguments = (job, page)
             threading.Thread(target=link.outlive, args=arguments, name="head", daemon=True).start()
@@ -190,7 +211,7 @@ class Link:
         """Whether anything is left of a lease in our hands."""
         return self._renaming.token(token) in self.ledger.holdings
 
-    def _send(self, message: Message, data: Sequence[bytes] = ()) -> None:
+    def _send(self, message: Message, data: Sequence[bytes | memoryview] = ()) -> None:
         if self._gone:
             raise EOFError("no head came back")
         if self._down:
@@ -210,6 +231,8 @@ class Link:
     def _take_in(self, message: Any, data: bytes | memoryview) -> None:
         match message:
             case Settled():
+                if not message.ok:
+                    self._take_back(message.seq)
                 cursor = self.ledger.settled(message)
                 if not message.ok and cursor is not None:
                     self._go_back(cursor)
@@ -217,21 +240,37 @@ class Link:
                 self.ledger.granted(message)
                 self.claiming = False
                 self.hints = message.hints or self.hints
+                if message.place:
+                    self.places.add(message.place)
                 if self._unsent:
                     self._send_again(message.token)
                 else:
-                    self.grants.append(Grant(message, data))
+                    self.grants.append(self._grant(message, data))
             case Empty():
                 self.claiming, self._emptied = False, True
             case End():
                 self.claiming, self.ended = False, True
+
+    def _grant(self, lease: Granted, data: bytes | memoryview) -> Grant:
+        if not lease.at:
+            return Grant(lease, data)
+        arena = self.places.arena
+        assert arena is not None
+        return Grant(lease, arena.view(lease.at, lease.size), arena)
+
+    def _take_back(self, seq: int) -> None:
+        """Keep the places of a settle that was refused for other outputs."""
+        owed = self.ledger.owed.get(seq)
+        for output in () if owed is None else owed.settle.outputs:
+            if output.at:
+                self.places.add(output.at)
 
     def settle(
         self,
         done: Sequence[Done],
         *,
         outputs: Sequence[Output] = (),
-        data: Sequence[bytes] = (),
+        data: Sequence[bytes | memoryview] = (),
         staged: Sequence[int] = (),
         failed: Sequence[Failure] = (),
         advance: Advance | None = None,
@@ -247,6 +286,9 @@ class Link:
                 tokens = {one.token for one in done} | {fault.token for fault in failed}
                 if not tokens <= self.ledger.holdings.keys():
                     self._drop(tokens, claim)
+                    for output in outputs:
+                        if output.at:
+                            self.places.add(output.at)
                     return
             if advance is not None:
                 self._promised = advance.next.seq
@@ -261,9 +303,9 @@ class Link:
                 items=items,
                 busy_s=busy_s,
             )
-            self._send(message, data)
+            self._send(message, in_band(outputs, data))
 
-    def stage(self, message: Stage, data: bytes) -> None:
+    def stage(self, message: Stage, data: bytes | memoryview) -> None:
         """Send outputs ahead of their settle."""
         with self.lock:
             if self._renaming:
@@ -300,18 +342,25 @@ class Link:
         Raises what unpickling raises.
         """
         lease = grant.lease
-        if lease.body != self._body or grant.data:
-            self._body, self._data = lease.body, grant.data
+        if lease.body != self._body or (grant.data and not lease.at):
             self._fresh_from = lease.n  # nothing is decoded yet
+            self._items = []
+        if grant.data:
+            self._body, self._data = lease.body, grant.data
         # User code may change an item in place: one that was handed out is decoded again.
         if lease.lo < self._fresh_from or len(self._items) != lease.n:
             self._items = []
-            self._items = decode(self._data)
+            items = decode(self._data)
+            if not grant.is_whole:
+                raise TornError(f"body {lease.body} of {lease.edge} is no longer there")
+            self._items = items
         self._fresh_from = lease.hi
         return self._items
 
     def salvage(self, grant: Grant, error: BaseException) -> list[Any]:
         """Return the items of a body that raised ``error``, each bad one as a ``Broken``."""
+        if isinstance(error, TornError) or not grant.is_whole:
+            return [Broken(error)] * grant.lease.n
         try:
             return salvage(self._data)
         except BaseException:  # noqa: BLE001  (it is no pickle at all, or a truncated one)
@@ -339,7 +388,7 @@ class Link:
         assert owed.settle.advance is not None
         is_last = owed.settle.advance.next.finished
         again = self.ledger.again(owed, token, None if is_last else self.new_claim(1))
-        self._send(again.settle, again.data)
+        self._send(again.settle, again.parts)
 
     def outlive(self, job: Job, page: Page) -> None:
         """For a thread of its own: whenever the head goes, look for the next one.
@@ -359,9 +408,9 @@ class Link:
         deadline = time.monotonic() + job.hold_s
         while time.monotonic() < deadline:
             try:
-                wire, session = hail(job)
+                wire, session, arena = hail(job)
                 with self.lock:
-                    self._reunite(wire, session, is_source=job.kind == "source")
+                    self._reunite(wire, session, arena, is_source=job.kind == "source")
                     page.rename(self._renaming)
             except (NoHead, EOFError, OSError):
                 # Not all at once: every worker of this host is looking.
@@ -374,8 +423,11 @@ class Link:
         self.wake()
         return False
 
-    def _reunite(self, wire: Wire, session: Session, *, is_source: bool) -> None:
+    def _reunite(
+        self, wire: Wire, session: Session, arena: Arena | None, *, is_source: bool
+    ) -> None:
         ledger = self.ledger
+        self.places = Places(arena)  # the old ones end with the ADOPT that follows
         if is_source:
             before = dict.fromkeys(ledger.holdings, 0)
             unsent = adopt_nothing(wire, ledger, session.cursor, self._promised)
@@ -415,4 +467,4 @@ class Link:
                 self.ledger.returned(lease.token)
                 continue
             body = lease.body
-            self.grants.append(Grant(lease, grant.data))
+            self.grants.append(Grant(lease, grant.data, grant.arena))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from pipeline_runner.queues.arena import Arena
 from pipeline_runner.queues.connect import Wire
 from pipeline_runner.queues.messages import Adopt, Adopted, Hello, Return, Session
 from pipeline_runner.queues.ranges import size
@@ -57,18 +58,32 @@ class Renaming:
         return replace(lease, token=self.token(lease.token))
 
 
-def hail(job: Job) -> tuple[Wire, Session]:
-    """Connect and say HELLO. Raises NoHead, EOFError or OSError when there is no head."""
+def hail(job: Job, *, shares: bool = True) -> tuple[Wire, Session, Arena | None]:
+    """Connect and say HELLO; return the memory shared with the head too, if there is some.
+
+    Raises NoHead, EOFError or OSError when there is no head.
+    """
     wire = Wire.unix(job.socket, PATIENCE_S)
     try:
-        wire.send(Hello("worker", job.host, job.worker, job.stage, job.index, os.getpid()))
-        session, _none = wire.receive()
+        facts = {} if shares else {"shares": False}
+        wire.send(
+            Hello("worker", job.host, job.worker, job.stage, job.index, os.getpid(), facts=facts)
+        )
+        session, fd = wire.receive_first()
+        assert isinstance(session, Session)
+        try:
+            arena = None if fd < 0 else Arena(fd, session.slots)
+        except OSError:  # this process may not map so much: without it, then
+            wire.close()
+            return hail(job, shares=False)
+        finally:
+            if fd >= 0:
+                os.close(fd)  # the mapping keeps the memory
     except BaseException:
         wire.close()
         raise
-    assert isinstance(session, Session)
     wire.sock.settimeout(None)
-    return wire, session
+    return wire, session, arena
 
 
 def adopt(wire: Wire, ledger: Ledger) -> dict[int, int]:
@@ -91,7 +106,7 @@ def adopt(wire: Wire, ledger: Ledger) -> dict[int, int]:
         for token in parts:
             wire.send(Return(token))
         for owed in again:
-            wire.send(owed.settle, owed.data)
+            wire.send(owed.settle, owed.parts)
     return renamed
 
 
@@ -102,6 +117,7 @@ def adopt_nothing(wire: Wire, ledger: Ledger, cursor: Cursor, seq: int) -> deque
     ``seq`` that of the last settle that was sent. None: they do not fit together, so iterate
     again from ``cursor``.
     """
+    ledger.fetch()
     _ask(wire, Adopt(ledger.next_seq(), ledger.run, ()))
     owed = list(ledger.owed.values())
     ledger.owed.clear()

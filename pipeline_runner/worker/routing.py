@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_runner.worker.job import Out
+    from pipeline_runner.worker.places import Places
 
 
 class NoEdgeFitsError(LookupError):
@@ -29,13 +30,22 @@ class Bodies:
     """Encoded outputs, ready to send, and the mean size of an item in bytes."""
 
     outputs: list[Output] = field(default_factory=list)
-    data: list[bytes] = field(default_factory=list)
+    data: list[bytes | memoryview] = field(default_factory=list)
 
-    def add(self, edges: tuple[str, ...], items: list[Any]) -> None:
-        """Encode ``items`` for ``edges``. Raises what pickling one of them raises."""
-        body = encode(items)
-        self.outputs.append(Output(edges, len(items), len(body)))
-        self.data.append(body)
+    def add(self, edges: tuple[str, ...], items: list[Any], places: Places | None = None) -> None:
+        """Encode ``items`` for ``edges``, into a place if there is one for them.
+
+        Raises what pickling one of them raises.
+        """
+        at, body = 0, None if places is None else places.write(items)
+        if body is None:
+            data: bytes | memoryview = encode(items)
+        else:
+            at, data = body
+        if places is not None:
+            places.learn(len(data), len(items))
+        self.outputs.append(Output(edges, len(items), len(data), at))
+        self.data.append(data)
 
     def extend(self, other: Bodies) -> None:
         """Add what another already encoded."""
@@ -61,13 +71,16 @@ class Router:
         """Whether there is no edge out: values are dropped."""
         return not self._outs
 
-    def encode(self, values: list[Any]) -> Bodies:
-        """Return ``values`` as bodies. Raises NoEdgeFitsError, or what pickling raises."""
+    def encode(self, values: list[Any], places: Places | None = None) -> Bodies:
+        """Return ``values`` as bodies, large ones in ``places``; those have to be settled then.
+
+        Raises NoEdgeFitsError, or what pickling raises.
+        """
         bodies = Bodies()
         if not values or not self._outs:
             return bodies
         if not self._tagged:
-            bodies.add(self._all, values)
+            bodies.add(self._all, values, places)
             return bodies
         groups: dict[tuple[str, ...], list[Any]] = {}
         for value in values:

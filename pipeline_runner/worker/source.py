@@ -221,7 +221,7 @@ class SourceLoop:
 
     def _encode(self, values: list[Any], token: int) -> tuple[Bodies, list[Failure]]:
         try:
-            return self._router.encode(values), []
+            return self._router.encode(values, self._link.places), []
         except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
             bodies, faults = self._router.sift([[value] for value in values])
             return bodies, [lost(token, values[index], error) for index, error in faults]

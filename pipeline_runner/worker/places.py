@@ -1,0 +1,43 @@
+"""Where a worker's large outputs go: places in the memory it shares with the head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.queues.codec import NoRoom, encode_into
+from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.arena import Arena
+
+
+class Places:
+    """The places this worker was granted. For whoever holds the link's lock."""
+
+    def __init__(self, arena: Arena | None = None) -> None:
+        self.arena = arena
+        self._granted: list[int] = []
+        self._each = 0.0  # bytes of an item in the last body
+
+    def add(self, place: int) -> None:
+        """Take in a place: granted, or back from a settle that was refused."""
+        self._granted.append(place)
+
+    def learn(self, size: int, items: int) -> None:
+        """Learn from a body how large the next one may be."""
+        self._each = size / items
+
+    def write(self, items: list[Any]) -> tuple[int, memoryview] | None:
+        """Encode a large body into a place; None where it is none, or there is no place for it.
+
+        Raises what pickling one of the items raises.
+        """
+        expected = self._each * len(items)
+        if self.arena is None or not self._granted or not LARGE_BYTES <= expected <= SLOT_BYTES:
+            return None
+        room = self.arena.view(self._granted[-1])
+        try:
+            size = encode_into(items, room)
+        except NoRoom:
+            return None
+        return self._granted.pop(), room[:size]
