@@ -281,7 +281,7 @@ class QueueServer:
             return
         message = send.message
         if isinstance(message, Session):
-            self._welcome(connection, message)
+            self._greet(connection, message)
             return
         data = send.data
         if isinstance(message, Granted) and (message.at or message.place):
@@ -295,7 +295,7 @@ class QueueServer:
         else:
             self._unsent[connection] = None
 
-    def _welcome(self, connection: Connection, session: Session) -> None:
+    def _greet(self, connection: Connection, session: Session) -> None:
         if self._arena is not None and connection.shares:
             connection.queue(session, fd=self._arena.fd)
         else:
