@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 HEAD = """\
 # What survives
 
-Each row is a fault, done to real processes, and what was counted afterwards. `{command}` does it
-all again and writes this page; the figures are of {cores} cores of {machine}, Python {python}.
+Each row is a fault, done to real processes, and what was counted afterwards. The figures are of
+{cores} cores of {machine}, Python {python}, busy with other things too. This does it all again, and
+writes this page:
+
+```
+{command}
+```
 
 *Lost* and *duplicates* compare what came out of the pipeline, by item id, with what had to.
 A *re-run* is a function called again for an item; what it returned counted once all the same.

@@ -48,7 +48,7 @@ def worker_kills(quick: bool) -> Outcome:
         "kills": ran.kills,
         "leased at the kills": ran.leased,
         "re-runs": ran.calls.total() - items,
-        "seconds": ran.seconds,
+        "seconds in all": ran.seconds,
     }
     outcome.faults += [f"not {fact}" for fact in ran.faults(items)]
     return outcome
@@ -81,7 +81,7 @@ def head_and_worker_kills(quick: bool) -> Outcome:
             one = _at_the_sink(project, _passes(test, project, seed))
         whole.faults += one.faults
         whole.figures["seeds"] = seed
-        for name in ("N", "heads started", "re-runs at the sink", "seconds"):
+        for name in ("N", "heads started", "re-runs at the sink", "seconds in all"):
             whole.figures[name] = whole.figures.get(name, 0) + one.figures[name]  # type: ignore[operator]
     return whole
 
@@ -119,7 +119,7 @@ def source_kills(_quick: bool) -> Outcome:
             test = test_sources.test_a_source_killed_20_times_emits_every_value_once
             whole.faults += _passes(test, project, name).faults
         whole.figures["kinds"] = kinds
-    whole.figures |= {"lost or doubled": len(whole.faults), "seconds": time.monotonic() - began}
+    whole.figures |= {"lost or doubled": len(whole.faults), "seconds in all": time.monotonic() - began}
     return whole
 
 
@@ -252,7 +252,7 @@ def _passes(test: Callable[..., None], *arguments: Any) -> Outcome:
         test(*arguments)
     except AssertionError as error:
         outcome.faults.append(f"{test.__name__}: {str(error)[:300]}")
-    outcome.figures["seconds"] = time.monotonic() - began
+    outcome.figures["seconds in all"] = time.monotonic() - began
     return outcome
 
 
