@@ -56,7 +56,7 @@ class Ours:
     def run(self, n: int) -> Measured:
         """Run items 0..n and measure 1..n. Raises TrialError."""
         workers = max(self.processes.values(), default=1)
-        with trial(n, workers, self.flow.size_bytes) as this:
+        with trial(n, workers, self.flow.size_bytes, alone=True) as this:
             project = this.folder / "project"
             project.mkdir()
             shutil.copy(stages.__file__, project / "stages.py")

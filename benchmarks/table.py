@@ -97,7 +97,9 @@ def _facts(run: Measured) -> dict[str, float]:
 
 
 def number(value: float) -> str:
-    """Return a figure as text: three digits or all before the point."""
+    """Return a figure as text: three digits or all before the point, two of a small one."""
+    if 0 < value < 0.1:
+        return f"{value:.2g}"
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"

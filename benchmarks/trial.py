@@ -25,9 +25,10 @@ MEMORY_EVERY_S = 0.1  # reading it costs the run some of its processor
 class Trial:
     """A run of ``n`` items whose functions leave their marks in ``folder``."""
 
-    def __init__(self, n: int, folder: Path) -> None:
+    def __init__(self, n: int, folder: Path, ignored: frozenset[int] = frozenset()) -> None:
         self.n = n
         self.folder = folder
+        self._ignored = ignored  # process ids that are not this run's
         self._cpu_at_open: float | None = None
         self._cpu_at_end: float | None = None
         self._peak_rss_bytes = 0
@@ -42,21 +43,23 @@ class Trial:
         look_again = 0.0
         while running():
             if self._cpu_at_open is None and arrived.exists():
-                self._cpu_at_open = _cpu_of_children_s()
+                self._cpu_at_open = _cpu_of_children_s(self._ignored)
                 (self.folder / "open").touch()
             if self._cpu_at_open is not None and time.monotonic() > look_again:
-                self._peak_rss_bytes = max(self._peak_rss_bytes, _memory_of_children_bytes())
+                self._peak_rss_bytes = max(
+                    self._peak_rss_bytes, _memory_of_children_bytes(self._ignored)
+                )
                 look_again = time.monotonic() + MEMORY_EVERY_S
             if self._cpu_at_end is None and total.exists():
                 # Before they end: what is reaped by somebody else is not in anybody's books.
-                self._cpu_at_end = _cpu_of_children_s()
+                self._cpu_at_end = _cpu_of_children_s(self._ignored)
             if time.monotonic() > deadline:
                 raise TrialError(f"not finished after {DEADLINE_S:.0f} s")
             time.sleep(0.002 if self._cpu_at_open is None else 0.02)
 
     def measured(self) -> Measured:
         """Return the numbers once every process has ended. Raises TrialError on a wrong total."""
-        cpu_at_end = self._cpu_at_end or _cpu_of_children_s()
+        cpu_at_end = self._cpu_at_end or _cpu_of_children_s(self._ignored)
         sink = self.mark("total")
         if self._cpu_at_open is None:
             raise TrialError("item 0 never arrived")
@@ -82,11 +85,12 @@ class Trial:
 
 
 @contextmanager
-def trial(n: int, workers: int = 1, size_bytes: int = 0) -> Iterator[Trial]:
+def trial(n: int, workers: int = 1, size_bytes: int = 0, *, alone: bool = False) -> Iterator[Trial]:
     """Give a trial whose folder and environment last as long as the block.
 
     ``workers`` is how many processes of the sleeping stage its source waits for, and
-    ``size_bytes`` the length of each blob.
+    ``size_bytes`` the length of each blob. ``alone``: what runs already, such as a peer's
+    server, is not counted.
     """
     with TemporaryDirectory(prefix="bench-") as folder:
         marks = {
@@ -98,7 +102,8 @@ def trial(n: int, workers: int = 1, size_bytes: int = 0) -> Iterator[Trial]:
         before = {name: os.environ.get(name) for name in marks}
         os.environ.update(marks)
         try:
-            yield Trial(n, Path(folder))
+            ignored = frozenset(each.pid for each in _descendants()) if alone else frozenset()
+            yield Trial(n, Path(folder), ignored)
         finally:
             for name, value in before.items():
                 if value is None:
@@ -107,21 +112,27 @@ def trial(n: int, workers: int = 1, size_bytes: int = 0) -> Iterator[Trial]:
                     os.environ[name] = value
 
 
-def _cpu_of_children_s() -> float:
+def _descendants(ignored: frozenset[int] = frozenset()) -> Iterator[Any]:
+    for process in psutil.Process().children(recursive=True):
+        if process.pid not in ignored:
+            yield process
+
+
+def _cpu_of_children_s(ignored: frozenset[int]) -> float:
     """Return the processor time of all our descendants so far, living and reaped, in seconds."""
     reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = reaped.ru_utime + reaped.ru_stime
-    for process in psutil.Process().children(recursive=True):
+    for process in _descendants(ignored):
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             spent += times.user + times.system + times.children_user + times.children_system
     return float(spent)
 
 
-def _memory_of_children_bytes() -> int:
+def _memory_of_children_bytes(ignored: frozenset[int]) -> int:
     """Return the resident memory of all our living descendants; shared pages count in each."""
     held = 0
-    for process in psutil.Process().children(recursive=True):
+    for process in _descendants(ignored):
         with suppress(psutil.NoSuchProcess):
             held += process.memory_info().rss
     return held

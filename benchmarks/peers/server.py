@@ -24,7 +24,7 @@ STOP_S = 15.0
 
 def program(name: str, *more_folders: str) -> str | None:
     """Return the path of a program installed beside this interpreter or on the machine."""
-    folders = (*more_folders, str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
+    folders = (str(Path(sys.executable).parent), *more_folders, os.environ.get("PATH", os.defpath))
     return shutil.which(name, path=os.pathsep.join(folders))
 
 

@@ -185,3 +185,11 @@ def test_a_family_that_was_given_up_on_is_measured_again() -> None:
     kept = {"families": {"ray": {**facts([]), "skipped": "given up on after 2 s"}}}
 
     assert not report._has_cells(kept, "ray")
+
+
+def test_a_family_with_a_peer_that_failed_is_measured_again() -> None:
+    peers = [Steady("broken", 1e4, fails_from=1)]
+    cells = against(Steady("ours", 1e4), peers, KINDS["ints"], pairs=1, seconds=0.5)
+
+    assert not report._has_cells({"families": {"redis": facts(cells)}}, "redis")
+    assert report._has_cells({"families": {"redis": facts([])}}, "redis")
