@@ -119,7 +119,10 @@ def source_kills(_quick: bool) -> Outcome:
             test = test_sources.test_a_source_killed_20_times_emits_every_value_once
             whole.faults += _passes(test, project, name).faults
         whole.figures["kinds"] = kinds
-    whole.figures |= {"lost or doubled": len(whole.faults), "seconds in all": time.monotonic() - began}
+    whole.figures |= {
+        "lost or doubled": len(whole.faults),
+        "seconds in all": time.monotonic() - began,
+    }
     return whole
 
 
