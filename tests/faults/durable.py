@@ -24,6 +24,8 @@ N = {items}
 def pause(number):
     if number % 16 == 0 and not os.path.exists("fast"):
         time.sleep({pause_s})
+    while {pause_s} and number == N - 1 and not os.path.exists("fast"):
+        time.sleep(0.01)
 
 
 def counted():
@@ -48,7 +50,8 @@ def write(
 ) -> None:
     """Write a pipeline of two hops whose queues are in a journal.
 
-    The source takes ``pause_s`` for 16 items until the gate ``fast`` is open.
+    With ``pause_s`` the source takes so long for 16 items, and keeps back its last one, until the
+    gate ``fast`` is open: the run cannot end before its test is through with it.
     """
     project.write(
         FUNCTIONS.format(items=items, pause_s=pause_s),

@@ -34,7 +34,7 @@ def kill(run: Run) -> None:
 @pytest.mark.slow
 def test_25_kills_of_the_head_lose_nothing_and_double_nothing(project: Project) -> None:
     items, kills = 25_000, 25
-    write(project, "counted", items, pause_s=0.025)
+    write(project, "counted", items, pause_s=0.05)
     for number in range(kills):
         run = start(project)
         assert epoch(project) == number + 1
@@ -51,7 +51,7 @@ def test_25_kills_of_the_head_lose_nothing_and_double_nothing(project: Project) 
 @pytest.mark.slow
 def test_a_source_with_cursors_is_exact_through_kills_of_the_head(project: Project) -> None:
     items = 20_000
-    write(project, "marked", items, pause_s=0.01)
+    write(project, "marked", items, pause_s=0.03)
     for _ in range(8):
         run = start(project)
         assert progress(project, run, 300)
@@ -65,7 +65,7 @@ def test_a_source_with_cursors_is_exact_through_kills_of_the_head(project: Proje
 @pytest.mark.parametrize("seed", [1, 2])
 def test_heads_and_workers_killed_together_lose_nothing(project: Project, seed: int) -> None:
     items, chance = 20_000, random.Random(seed)
-    write(project, "counted", items, pause_s=0.01)
+    write(project, "counted", items, pause_s=0.03)
     for _ in range(8):
         run = start(project)
         for _ in range(chance.randrange(1, 4)):
