@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -27,11 +28,7 @@ if TYPE_CHECKING:
 
     from benchmarks.families import Family
 
-_SAYS_ITS_VERSION = {
-    "redis-server": ("redis-server", "--version"),
-    "nats-server": ("nats-server", "--version"),
-    "rabbitmq-server": ("rabbitmqctl", "version"),
-}
+_SAY_THEIR_VERSION = ("redis-server", "nats-server")
 
 
 def versions(family: Family) -> dict[str, str]:
@@ -41,14 +38,20 @@ def versions(family: Family) -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             told[name] = metadata.version(name)
     for name in family.programs:
-        asked, *arguments = _SAYS_ITS_VERSION.get(name, (name,))
-        if not arguments or (path := found(asked)) is None:
+        if (path := found(name)) is None:
+            continue
+        if name not in _SAY_THEIR_VERSION:
+            # Asking RabbitMQ would leave a daemon behind; its folder has the version in its name.
+            if in_path := re.search(
+                rf"{name.replace('-', '_')}-([\d.]+)", str(Path(path).resolve())
+            ):
+                told[name] = in_path[1]
             continue
         with suppress(OSError, subprocess.SubprocessError):
             says = subprocess.run(
-                [path, *arguments], capture_output=True, text=True, timeout=30, check=True
+                [path, "--version"], capture_output=True, text=True, timeout=30, check=True
             )
-            told[name] = says.stdout.strip().split(" sha=")[0]
+            told[name] = says.stdout.strip().split(" sha=")[0].split("v=")[-1].split(": ")[-1]
     return told
 
 

@@ -46,7 +46,7 @@ def drive(address: str, flow: Flow, batch: int) -> None:
 def peers(_folder: Path) -> Iterator[list[Driven]]:
     """Start a head node and give the peers that use it."""
     # Its sockets stand deep inside, and a socket's path is at most 107 characters.
-    with TemporaryDirectory(prefix="r-") as short:
+    with TemporaryDirectory(prefix="ray-") as short:
         (port,) = free_ports(1)
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
