@@ -59,8 +59,8 @@ class Edge(Model):
     )
     capacity: Capacity = Field(
         default=10_000,
-        description="How much it holds before `from` has to wait: items (and at most 64 MiB of them),"
-        " or a size.",
+        description="How much it holds before `from` has to wait: items (at most 64 MiB of them), "
+        "or a size.",
         examples=[10_000, "1GiB"],
     )
     tags: tuple[str, ...] = Field(
