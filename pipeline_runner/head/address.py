@@ -18,6 +18,7 @@ from pipeline_runner.errors import AlreadyRunning, NoHead, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SOCKETS = ("head.sock", "queues.sock")  # ours, and that of stock managers, in one folder
 _LONGEST_SOCKET_PATH = 107  # bytes; the kernel's sockaddr_un has no room for more
 
 
@@ -29,7 +30,7 @@ class Address:
         self._name = name
         self._lock: int | None = None
         self._elsewhere: Path | None = None
-        self.socket = state / "head.sock"
+        self.socket = state / SOCKETS[0]
 
     def take(self) -> None:
         """Lock the state folder, making it if need be, and choose where to listen.
@@ -37,10 +38,10 @@ class Address:
         Raises AlreadyRunning if a head has it, UsageError if it cannot be made.
         """
         self.lock()
-        if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
+        if max(len(os.fsencode(self._state / name)) for name in SOCKETS) > _LONGEST_SOCKET_PATH:
             # A killed head's, if there is one: the agent that outlived it looks there.
             self._elsewhere = self._left_behind() or Path(tempfile.mkdtemp(prefix="runner-"))
-            self.socket = self._elsewhere / "head.sock"
+            self.socket = self._elsewhere / SOCKETS[0]
         self.socket.unlink(missing_ok=True)  # a killed head's: we hold the lock
 
     def lock(self) -> None:

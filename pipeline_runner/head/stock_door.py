@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import UsageError
+from pipeline_runner.head.address import SOCKETS
 from pipeline_runner.queues.stock.door import Door
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.queues.server import QueueServer
 
-SOCKET = "queues.sock"  # beside the head's own
+SOCKET = SOCKETS[1]  # beside the head's own
 KEY = "key"  # in the state folder
 FIRST_PORT = 50000
 _PORTS = 100  # how many to try
