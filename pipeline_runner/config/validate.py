@@ -73,7 +73,10 @@ class _Rest:
 
     def path_of(self, loc: tuple[int | str, ...]) -> KeyPath:
         """Pydantic marks the branch it took of a union; a file knows no such step."""
-        return tuple(step for step in loc if not (isinstance(step, str) and step[:1] == "<"))
+        mark = 3 if loc[:1] == ("stages",) else 2  # behind `per_host`, and nowhere else
+        if loc[mark - 1 : mark] == ("per_host",):
+            return (*loc[:mark], *loc[mark + 1 :])
+        return loc
 
     def original_path(self, path: KeyPath) -> KeyPath:
         if len(path) > 1 and path[0] == "edges" and isinstance(path[1], int):

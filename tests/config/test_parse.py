@@ -141,6 +141,16 @@ def test_any_document_gives_a_pipeline_or_an_error_with_its_place(text: str, bas
         assert 1 <= problem.span.column <= len(lines[problem.span.line - 1]) + 1
 
 
+@pytest.mark.parametrize("key", ["<", "<table>", "<count>"])
+def test_a_key_that_looks_like_a_mark_of_the_checker_is_an_unknown_key(key: str) -> None:
+    stage = f"[stages.per_host]\nrun = 'm:f'\n'{key}' = 1\nper_host = {{ '{key}' = -1 }}\n"
+    text = f"'{key}' = 1\n[pipeline]\nname = 'p'\n'{key}' = 2\n{stage}"
+    pipeline, problems = parse(text, file="f", environ={})
+    assert pipeline is None
+    places = [(problem.code, problem.span.line) for problem in problems if problem.span]
+    assert places == [("unknown-key", 1), ("unknown-key", 4), ("unknown-key", 7), ("bad-value", 8)]
+
+
 _TABLES = ["pipeline", "defaults", "stages", "edges", "hosts", "sync", "reload", "server"]
 _KEYS = sorted({*_TABLES, *Stage.model_fields, "name", "from", "to", "match", "web", "x"})
 _JSON = st.recursive(

@@ -1,0 +1,1 @@
+"""Many machines: who may join, how they are found, and who is there."""

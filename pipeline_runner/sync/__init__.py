@@ -1,0 +1,1 @@
+"""Files: from the project directory of the head to every host."""
