@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.agent.facts import Load, facts
 from pipeline_runner.agent.supervise import Supervisor
 from pipeline_runner.errors import NoHead
-from pipeline_runner.queues.connect import Wire
+from pipeline_runner.queues.connect import open_wire
 from pipeline_runner.queues.messages import (
     PROTOCOL,
     Beat,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.agent.process import Process
+    from pipeline_runner.queues.connect import Wire
+    from pipeline_runner.queues.doors import Door
     from pipeline_runner.queues.messages import Message
 
 BEAT_S = 2.0
@@ -40,16 +42,16 @@ FLUSH_LINES_S = 0.05
 class Agent:
     """One host's agent. It ends with the head, or so long after it as the head once said."""
 
-    def __init__(self, wire: Wire, host: str, socket: str) -> None:
+    def __init__(self, wire: Wire, host: str, door: Door) -> None:
         self._wire: Wire | None = None
         self._first_wire = wire
-        self._socket = socket
+        self._door = door
         self._hold_s = 0.0
         self._give_up_at: float | None = None  # between two heads
         self._untold: list[Died] = []  # deaths that no head has heard of
         self._host = host
         self._loop = asyncio.get_running_loop()
-        self._supervisor = Supervisor(host, self)
+        self._supervisor = Supervisor(host, door, self)
         self._load = Load()
         self._lines: list[Line] = []
         self._flushing = False
@@ -157,7 +159,7 @@ class Agent:
         while self._give_up_at is not None and self._loop.time() < self._give_up_at:
             await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311
             try:
-                wire = Wire.unix(self._socket)
+                wire = open_wire(self._door)
             except NoHead:
                 continue
             self._join(wire)
@@ -228,6 +230,6 @@ def _state(process: Process) -> str:
     return "running" if process.was_ready else "starting"
 
 
-async def run(socket: str, host: str) -> None:
-    """Be the agent of ``host`` for the head that listens at ``socket``."""
-    await Agent(Wire.unix(socket), host, socket).run()
+async def run(door: Door, host: str) -> None:
+    """Be the agent of ``host`` for the head that is reached at ``door``."""
+    await Agent(open_wire(door), host, door).run()

@@ -17,6 +17,7 @@ from pipeline_runner.worker.page import READY, Page
 
 if TYPE_CHECKING:
     from pipeline_runner.plan.reconcile import Slot
+    from pipeline_runner.queues.doors import Door
 
 # Python 3.10 does not know PYTHONSAFEPATH: a project's queue.py must not shadow the library's.
 _ENTRY = (
@@ -98,7 +99,9 @@ class Process:
         return _EXITS.get(code, f"died: exit code {code}")
 
 
-def start(slot: Slot, fingerprint: str, spec: dict[str, Any], host: str, now: float) -> Process:
+def start(
+    slot: Slot, fingerprint: str, spec: dict[str, Any], host: str, door: Door, now: float
+) -> Process:
     """Start a worker for ``slot``. Raises OSError if the system has no process to spare."""
     worker = f"{host}/{slot.stage}[{slot.index}]/{secrets.token_hex(6)}"
     job = {
@@ -106,6 +109,7 @@ def start(slot: Slot, fingerprint: str, spec: dict[str, Any], host: str, now: fl
         "worker": worker,
         "index": slot.index,
         "host": host,
+        "door": door.as_json(),
         "parent": os.getpid(),
     }
     page = Page.create(job)

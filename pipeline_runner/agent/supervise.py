@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_runner.agent.lines import LineReader
+    from pipeline_runner.queues.doors import Door
     from pipeline_runner.queues.messages import Desired
 
 _FINISHED = 64
@@ -37,9 +38,10 @@ class Watcher(Protocol):
 
 
 class Supervisor:
-    """The processes of one host, by pid."""
+    """The processes of one host, by pid; they find their head at ``door``."""
 
-    def __init__(self, host: str, watcher: Watcher) -> None:
+    def __init__(self, host: str, door: Door, watcher: Watcher) -> None:
+        self.door = door
         self._host = host
         self._watcher = watcher
         self.processes: dict[int, Process] = {}
@@ -141,7 +143,7 @@ class Supervisor:
         return backoff is None or backoff.not_before <= now
 
     def _start(self, slot: Slot, fingerprint: str, now: float) -> None:
-        process = start(slot, fingerprint, self._specs[slot.stage], self._host, now)
+        process = start(slot, fingerprint, self._specs[slot.stage], self._host, self.door, now)
         self.processes[process.pid] = process
         self._watcher.started(process)
 

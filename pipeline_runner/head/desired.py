@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.plan.spec import fingerprint
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline_runner.config.pipeline import Pipeline
 
 
@@ -21,22 +19,18 @@ def hold_s(pipeline: Pipeline) -> float:
     return 0.0 if pipeline.durability == "memory" else HOLD_S
 
 
-def specs(pipeline: Pipeline, socket: Path, release: str, counts: dict[str, int]) -> dict[str, Any]:
+def specs(pipeline: Pipeline, release: str, counts: dict[str, int]) -> dict[str, Any]:
     """Return each stage's spec: its fingerprint, its job but for the slot, its environment.
 
     ``counts`` are the workers of each stage over all hosts.
     """
-    return {
-        name: _spec(pipeline, name, socket, release, counts.get(name, 0))
-        for name in pipeline.stages
-    }
+    return {name: _spec(pipeline, name, release, counts.get(name, 0)) for name in pipeline.stages}
 
 
-def _spec(pipeline: Pipeline, name: str, socket: Path, release: str, count: int) -> dict[str, Any]:
+def _spec(pipeline: Pipeline, name: str, release: str, count: int) -> dict[str, Any]:
     stage = pipeline.stages[name]
     batch = stage.batch
     job = {
-        "socket": os.fspath(socket),
         "pipeline": pipeline.name,
         "stage": name,
         "kind": pipeline.kind(name),

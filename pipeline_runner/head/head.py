@@ -329,7 +329,7 @@ class Head:
     def _publish(self, without: Collection[str] = ()) -> None:
         """Tell each host what it should run now."""
         counts = self._hosts.desired()
-        every = specs(self._pipeline, self._address.socket, "", dict(counts))
+        every = specs(self._pipeline, "", dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
         for name, member in self._hosts.members.items():

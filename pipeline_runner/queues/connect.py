@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pipeline_runner.queues.doors import Door
     from pipeline_runner.queues.messages import Message
 
 _CHUNK = 256 * 1024
 _BUFFER = 4 * 1024**2  # a whole large body on its way lets both sides work at once
+
+
+def open_wire(door: Door, timeout_s: float | None = None) -> Wire:
+    """Connect to the head behind ``door``. Raises NoHead if none is there."""
+    return Wire.unix(door.socket, timeout_s)
 
 
 class Wire:

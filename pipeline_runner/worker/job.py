@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline_runner.queues.doors import Door
+
 
 @dataclass(frozen=True, slots=True)
 class Out:
@@ -28,7 +30,7 @@ class Job:
     """One worker's stage and settings; times are seconds, sizes bytes."""
 
     worker: str
-    socket: str
+    door: Door
     pipeline: str
     stage: str
     kind: str  # "source" | "map" | "sink"
@@ -54,4 +56,5 @@ class Job:
         """Return the job that plain data describe."""
         outs = tuple(Out(out["edge"], tuple(out["tags"])) for out in data["outs"])
         batch = None if data["batch"] is None else BatchSpec(**data["batch"])
-        return Job(**{**data, "outs": outs, "batch": batch})
+        door = Door.from_json(data["door"])
+        return Job(**{**data, "door": door, "outs": outs, "batch": batch})

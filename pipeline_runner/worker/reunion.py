@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from pipeline_runner.queues.arena import Arena
-from pipeline_runner.queues.connect import Wire
+from pipeline_runner.queues.connect import open_wire
 from pipeline_runner.queues.messages import Adopt, Adopted, Hello, Return, Session
 from pipeline_runner.queues.ranges import size
 
 if TYPE_CHECKING:
     from pipeline_runner.queues.client import Ledger, Owed
+    from pipeline_runner.queues.connect import Wire
     from pipeline_runner.queues.messages import Cursor, Done, Failure, Granted
     from pipeline_runner.worker.job import Job
 
@@ -63,7 +64,7 @@ def hail(job: Job, *, shares: bool = True) -> tuple[Wire, Session, Arena | None]
 
     Raises NoHead, EOFError or OSError when there is no head.
     """
-    wire = Wire.unix(job.socket, PATIENCE_S)
+    wire = open_wire(job.door, PATIENCE_S)
     try:
         facts = {} if shares else {"shares": False}
         wire.send(

@@ -19,8 +19,7 @@ if __name__ == "__main__":  # a script's own folder comes first; the project's r
 
 from msgspec.structs import replace
 
-from pipeline_runner.head import desired, start
-from pipeline_runner.head import head as heads
+from pipeline_runner.head import local_agent, start
 from pipeline_runner.queues import server
 from pipeline_runner.queues.effects import Commit
 from pipeline_runner.queues.messages import Settle, Settled
@@ -30,7 +29,6 @@ from tests.queues import planted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.queues.effects import Send
     from pipeline_runner.queues.server import QueueServer
 
@@ -43,12 +41,15 @@ _for_life = ExitStack()
 
 def bad_line() -> None:
     """Workers go through a proxy; the agent and the command line do not."""
-    specs = desired.specs
-
-    def through_it(pipeline: Pipeline, socket: Path, *rest: Any) -> dict[str, Any]:
-        return specs(pipeline, pipeline.root / BAD_LINE, *rest)
-
-    vars(heads)["specs"] = through_it
+    tells = (
+        "from pipeline_runner.queues.doors import Door;"
+        "from pipeline_runner.agent import supervise;"
+        "start = supervise.start;"
+        f"door = Door(socket={str(Path.cwd() / BAD_LINE)!r});"
+        "supervise.start = lambda *told: start(*told[:4], door, *told[5:]);"
+    )
+    entry = vars(local_agent)["_ENTRY"]
+    vars(local_agent)["_ENTRY"] = entry.replace("import runpy;", f"{tells}import runpy;")
 
 
 def failing_sync() -> None:
