@@ -1,0 +1,208 @@
+"""Who belongs to a pipeline: whoever has its key. Where keys are kept, and what is made of one.
+
+A key is a line of text, and its bytes are the key: 64 hexadecimal digits where we made it, in a
+file that only its owner can read, or whatever stands in ``RUNNER_KEY``. It is never sent: beacons
+and the TCP door each have a key of their own that is derived from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import re
+import secrets
+import stat
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_runner.cluster.certificate import Certificate, certificate
+from pipeline_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "SHORTEST_KEY",
+    "Certificate",
+    "Identity",
+    "certificate",
+    "derive",
+    "key_file",
+    "known",
+    "load_or_make",
+    "save",
+]
+
+SHORTEST_KEY = 16  # bytes, wherever others than this machine can reach the head
+LONGEST_NAME = 200  # bytes; it is a file's name here, and a part of one packet
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LONGEST_KEY = 4096
+_SUFFIX = ".key"
+_SALT = b"pipeline_runner"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A pipeline's ``name`` and ``key``. The name is empty where the key is for any name."""
+
+    name: str
+    key: bytes = field(repr=False)
+
+    @property
+    def tag(self) -> bytes:
+        """What tells the packets of this key from others': 8 bytes, no secret."""
+        return derive(self.key, b"tag", 8)
+
+    @property
+    def beacon_key(self) -> bytes:
+        """What signs packets of discovery: 32 bytes."""
+        return derive(self.key, b"beacon")
+
+    @property
+    def door_key(self) -> bytes:
+        """What both ends of a connection prove to know: 32 bytes."""
+        return derive(self.key, b"door")
+
+
+def derive(key: bytes, purpose: bytes, size: int = 32) -> bytes:
+    """Return ``size`` bytes, 1..255 * 32, that tell nothing of ``key`` or of other purposes.
+
+    Source: RFC 5869, HKDF with SHA-256; ``purpose`` is its ``info``.
+    """
+    return _expand(hmac.digest(_SALT, key, "sha256"), purpose, size)
+
+
+def _expand(pseudo_random: bytes, info: bytes, size: int) -> bytes:
+    made, block = b"", b""
+    while len(made) < size:
+        block = hmac.digest(pseudo_random, block + info + bytes([len(made) // 32 + 1]), "sha256")
+        made += block
+    return made[:size]
+
+
+def load_or_make(
+    name: str, *, loopback: bool = False, environ: Mapping[str, str] = os.environ
+) -> Identity:
+    """Return the identity of the pipeline ``name``: its key is made and kept if there is none.
+
+    ``RUNNER_KEY`` goes before the file. Raises UsageError for a key that cannot be used: others
+    can read its file, or it has under 16 bytes and ``loopback`` does not say that only this
+    machine can reach the head.
+    """
+    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"`{name}` cannot be a pipeline's name on the network",
+            hint=f"lower-case letters, digits and hyphens, at most {LONGEST_NAME}",
+        )
+    given = environ.get("RUNNER_KEY", "").strip()
+    if given:
+        return Identity(name, _checked(given, "RUNNER_KEY", loopback=loopback))
+    path = key_file(name, environ)
+    with contextlib.suppress(FileNotFoundError):
+        return Identity(name, _read(path, loopback=loopback))
+    made = Identity(name, secrets.token_hex(32).encode())
+    try:
+        _write(path, made.key, replace=False)
+    except FileExistsError:  # another head was quicker
+        return Identity(name, _read(path, loopback=loopback))
+    return made
+
+
+def known(environ: Mapping[str, str] = os.environ) -> list[Identity]:
+    """Return every identity this user has here; with ``RUNNER_KEY`` that one alone, for any name.
+
+    Raises UsageError for a key that cannot be used, as :func:`load_or_make` does.
+    """
+    given = environ.get("RUNNER_KEY", "").strip()
+    if given:
+        return [Identity("", _checked(given, "RUNNER_KEY", loopback=False))]
+    files = sorted(_folder(environ).glob(f"*{_SUFFIX}"))
+    return [Identity(path.stem, _read(path, loopback=False)) for path in files]
+
+
+def save(identity: Identity, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Keep ``identity`` for later. Return where another key of that name went, None without one.
+
+    Raises UsageError where it cannot be written.
+    """
+    path = key_file(identity.name, environ)
+    aside: Path | None = None
+    with contextlib.suppress(OSError):
+        if path.read_bytes().strip() != identity.key:
+            aside = path.with_suffix(f"{_SUFFIX}-before")
+            path.replace(aside)
+    _write(path, identity.key, replace=True)
+    return aside
+
+
+def key_file(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where the key of the pipeline ``name`` is kept."""
+    return _folder(environ) / f"{name}{_SUFFIX}"
+
+
+def _folder(environ: Mapping[str, str]) -> Path:
+    config = environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(config).expanduser() / "runner"
+
+
+def _read(path: Path, *, loopback: bool) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_LONGEST_KEY + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UsageError(f"cannot read the key in {path}: {error.strerror}") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(f"others can read the key in {path}", hint=f"chmod 600 {path}")
+    try:
+        return _checked(text.decode().strip(), str(path), loopback=loopback)
+    except UnicodeDecodeError:
+        # Not `from` it: that error carries the bytes.
+        raise UsageError(f"the key in {path} is not text", hint=_AGAIN) from None
+
+
+def _checked(text: str, place: str, *, loopback: bool) -> bytes:
+    key = text.encode()
+    if not key or len(key) > _LONGEST_KEY or "\n" in text:
+        raise UsageError(f"{place} holds no key of one line", hint=_AGAIN)
+    if len(key) < SHORTEST_KEY and not loopback:
+        raise UsageError(
+            f"the key in {place} is too short for a network: {len(key)} bytes of {SHORTEST_KEY}",
+            hint=f"{_LONGER} (or keep to this machine: --local)",
+        )
+    return key
+
+
+_LONGER = "python3 -c 'import secrets; print(secrets.token_hex(32))' makes one of 32 bytes"
+_AGAIN = f"{_LONGER}; `runner token`, where the pipeline runs, gives a machine its key"
+
+
+def _write(path: Path, key: bytes, *, replace: bool) -> None:
+    """Write a key file in one step: nobody sees half of one. Raises FileExistsError."""
+    part = ""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file, part = tempfile.mkstemp(dir=path.parent, prefix=".key-")  # 0600 from its birth
+        with os.fdopen(file, "wb") as out:
+            out.write(key + b"\n")
+            out.flush()
+            os.fsync(out.fileno())
+        if replace:
+            Path(part).replace(path)
+        else:
+            os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            f"cannot keep the key in {path.parent}: {error.strerror}",
+            hint="RUNNER_KEY in the environment works without a file",
+        ) from error
+    finally:
+        if part:
+            Path(part).unlink(missing_ok=True)
