@@ -280,7 +280,70 @@ class Answer(Message, frozen=True, tag=19):
     hint: str = ""
 
 
+class WantManifest(Message, frozen=True, tag=20):
+    """An agent asks what is in a release, from byte ``offset`` of its manifest on."""
+
+    release: str
+    offset: int = 0
+
+
+class ManifestData(Message, frozen=True, tag=21):
+    """The answer: a piece is behind it, of ``total`` bytes; a total of 0: no such release."""
+
+    release: str
+    offset: int
+    total: int
+
+
+Want = tuple[bytes, int, int]  # the sha256 of an object, an offset in it, and how many bytes
+
+
+class WantObjects(Message, frozen=True, tag=22):
+    """An agent asks for pieces of a release's objects: at most 1 MiB together."""
+
+    release: str
+    wants: tuple[Want, ...]
+
+
+class ObjectData(Message, frozen=True, tag=23):
+    """The answer, in the order asked: the pieces are behind it, end to end; ``error``: none are."""
+
+    release: str
+    error: str = ""
+
+
+class Ready(Message, frozen=True, tag=24):
+    """A host has a release and can work, or has ``problems`` and cannot.
+
+    ``packages`` are those that the project names, by version, "" for one that is not installed.
+    """
+
+    release: str
+    problems: tuple[str, ...] = ()
+    python: str = ""
+    packages: dict[str, str] = {}
+    files: int = 0
+    size_bytes: int = 0
+    received_bytes: int = 0
+    took_s: float = 0.0
+
+
 ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
-    Hello, Claim, Settle, Stage, Return, Adopt, Died, Beat, Lines, Report, Ask
+    Hello,
+    Claim,
+    Settle,
+    Stage,
+    Return,
+    Adopt,
+    Died,
+    Beat,
+    Lines,
+    Report,
+    Ask,
+    WantManifest,
+    WantObjects,
+    Ready,
 ]
-FromHead = Union[Session, Granted, Empty, End, Settled, Adopted, Desired, Answer]  # noqa: UP007
+FromHead = Union[
+    Session, Granted, Empty, End, Settled, Adopted, Desired, Answer, ManifestData, ObjectData
+]  # noqa: UP007
