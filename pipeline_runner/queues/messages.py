@@ -344,6 +344,6 @@ ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
     WantObjects,
     Ready,
 ]
-FromHead = Union[
+FromHead = Union[  # noqa: UP007
     Session, Granted, Empty, End, Settled, Adopted, Desired, Answer, ManifestData, ObjectData
-]  # noqa: UP007
+]
