@@ -20,7 +20,7 @@ if __name__ == "__main__":  # a script's own folder comes first; the project's r
 from msgspec.structs import replace
 
 from pipeline_runner.head import local_agent, start
-from pipeline_runner.queues import server
+from pipeline_runner.queues import outbox, server, workforce
 from pipeline_runner.queues.effects import Commit
 from pipeline_runner.queues.messages import Settle, Settled
 from tests.faults.forgetful import Disk, under_sqlite
@@ -29,7 +29,9 @@ from tests.queues import planted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.effects import Send
+    from pipeline_runner.queues.outbox import Outbox
     from pipeline_runner.queues.server import QueueServer
 
 LATER_S = 0.02
@@ -64,14 +66,14 @@ def failing_sync() -> None:
             os.write(noted, f"failed {time.monotonic()}\n".encode())
         return failed
 
-    queue = server.QueueServer._queue
+    put = outbox.Outbox.put
 
-    def noting(self: QueueServer, send: Send) -> None:
+    def noting(self: Outbox, connection: Connection, send: Send) -> None:
         if failed and isinstance(send.message, Settled) and send.message.ok:
             os.write(noted, b"answered\n")
-        queue(self, send)
+        put(self, connection, send)
 
-    server.QueueServer._queue = noting  # type: ignore[method-assign]
+    outbox.Outbox.put = noting  # type: ignore[method-assign]
     disk = Disk(Path())
     disk.sync_fails = fails
     _for_life.enter_context(under_sqlite(disk, really_syncs=True))
@@ -79,18 +81,20 @@ def failing_sync() -> None:
 
 def _in_two_halves(first: Callable[..., None], second: Callable[..., None]) -> None:
     """Make a settle of a stage between two others two steps with a moment between them."""
-    said = server.QueueServer._worker_said
+    heard = server.QueueServer._on_message
 
-    def in_halves(self: QueueServer, session: int, message: Any, bodies: memoryview) -> None:
+    def in_halves(
+        self: QueueServer, connection: Connection, message: Any, bodies: memoryview
+    ) -> None:
         if not isinstance(message, Settle) or message.advance or not message.outputs:
-            said(self, session, message, bodies)
+            heard(self, connection, message, bodies)
             return
-        data = server._split(message, bodies)
+        session, data = connection.session, workforce.split(message, bodies)
         first(self, session, message, data)
         later = asyncio.get_running_loop().call_later
         later(LATER_S, lambda: second(self, session, message, data))
 
-    server.QueueServer._worker_said = in_halves  # type: ignore[method-assign]
+    server.QueueServer._on_message = in_halves  # type: ignore[method-assign]
 
 
 def _emit(self: QueueServer, message: Settle, data: list[bytes]) -> None:
@@ -111,7 +115,7 @@ def emit_then_ack() -> None:
             self.apply(lambda broker, now: broker.claim(session, claim, now))
 
     def second(self: QueueServer, session: int, message: Settle, _data: list[bytes]) -> None:
-        if session in self._by_session:
+        if session in self._workers.by_session:
             alone = replace(message, outputs=(), claim=None)
             self.apply(lambda broker, now: broker.settle(session, alone, (), now))
 
@@ -126,7 +130,7 @@ def ack_then_emit() -> None:
         self.apply(lambda broker, now: broker.settle(session, alone, (), now))
 
     def second(self: QueueServer, session: int, message: Settle, data: list[bytes]) -> None:
-        if session in self._by_session:  # a worker that died meanwhile sends nothing more
+        if session in self._workers.by_session:  # a worker that died meanwhile sends nothing more
             _emit(self, message, data)
 
     _in_two_halves(first, second)

@@ -1,0 +1,81 @@
+"""What the broker says to workers, on its way: into frames, in shared memory or behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from pipeline_runner.queues.messages import Granted, Session, Settled
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from pipeline_runner.queues.arena import Arena
+    from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.effects import Send
+
+ACKNOWLEDGE_S = 0.02
+
+
+class Outbox:
+    """Frames that are queued but not sent. ``arena`` is the memory shared with local workers."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, arena: Arena | None) -> None:
+        self._loop = loop
+        self._arena = arena
+        self._unsent: dict[Connection, None] = {}
+        self._acknowledging: dict[Connection, None] = {}
+
+    def put(self, connection: Connection, send: Send) -> None:
+        """Queue what the broker says to the worker behind ``connection``."""
+        message = send.message
+        if isinstance(message, Session):
+            self._greet(connection, message)
+            return
+        data = send.data
+        if isinstance(message, Granted) and (message.at or message.place):
+            if connection.shares:
+                data = None if message.at else data
+            else:
+                message, data = replace(message, at=0, place=0), data and bytes(data)
+        connection.queue(message, data)
+        if isinstance(message, Settled) and message.ok and message.cursor is None:
+            self._acknowledge_later(connection)
+        else:
+            self._unsent[connection] = None
+
+    def flush(self) -> None:
+        """Send what cannot wait."""
+        unsent, self._unsent = self._unsent, {}
+        # Last decided, first sent: whoever has new items to work on is woken before the sender
+        # that is told so.
+        for connection in reversed(unsent):
+            self._acknowledging.pop(connection, None)
+            connection.flush()
+
+    def forget(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._unsent.pop(connection, None)
+
+    def _greet(self, connection: Connection, session: Session) -> None:
+        if self._arena is not None and connection.shares:
+            connection.queue(session, fd=self._arena.fd)
+        else:
+            connection.queue(replace(session, slots=0))
+        self._unsent[connection] = None
+
+    def _acknowledge_later(self, connection: Connection) -> None:
+        """Let a map's acknowledgement travel with its next lease, if one comes soon.
+
+        It waits for nothing else with it, and waking it would take a core from whoever has its
+        outputs to work on. A source does wait: for the leave to emit that comes with it.
+        """
+        if not self._acknowledging:
+            self._loop.call_later(ACKNOWLEDGE_S, self._acknowledge)
+        self._acknowledging[connection] = None
+
+    def _acknowledge(self) -> None:
+        connections, self._acknowledging = self._acknowledging, {}
+        for connection in connections:
+            connection.flush()
