@@ -28,6 +28,10 @@ class Teller:
         """Say one sentence."""
         self._screen.event(events.Notice(time.time(), level, text, hint))
 
+    def warn(self, text: str, hint: str = "") -> None:
+        """Say one sentence that somebody should act on."""
+        self.say(text, hint, "warning")
+
     def failed(self, failed: Failed) -> None:
         """An attempt failed."""
         self._screen.event(

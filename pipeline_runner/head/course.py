@@ -1,0 +1,163 @@
+"""What moves a run on: what each host is told to run, which stages have ended, when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pipeline_runner.head.desired import hold_s, specs
+from pipeline_runner.head.ending import Standing, next_step
+from pipeline_runner.queues.messages import Desired
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.errors import ExitCode
+    from pipeline_runner.head.hosts import Hosts
+    from pipeline_runner.head.stop import Stop
+    from pipeline_runner.head.view import View
+    from pipeline_runner.observe.snapshot import Snapshot
+    from pipeline_runner.queues.broker import Broker
+    from pipeline_runner.queues.server import QueueServer
+
+
+class Course:
+    """The course of one run; ``left`` is set once there is nothing more to do.
+
+    With ``keeps_backlog`` what is queued outlives the head.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        server: QueueServer,
+        hosts: Hosts,
+        stop: Stop,
+        view: View,
+        *,
+        keeps_backlog: bool,
+    ) -> None:
+        self._pipeline = pipeline
+        self._server = server
+        self._hosts = hosts
+        self._stop = stop
+        self._view = view
+        self._keeps_backlog = keeps_backlog
+        self._loop = asyncio.get_running_loop()
+        self._ended: set[str] = set()  # stages whose end a worker has heard
+        self.left = asyncio.Event()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing is begun any more."""
+        return self._stop.workers or self.left.is_set()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every stage has ended, and a worker of each has heard it."""
+        stages = self._server.broker.books.stages
+        return all(
+            stage.finished and (name in self._ended or not self._hosts.desired().get(name))
+            for name, stage in stages.items()
+        )
+
+    @property
+    def remaining(self) -> int:
+        """How many items are not gone."""
+        return sum(edge.remaining for edge in self._server.broker.books.edges.values())
+
+    def publish(self, without: Collection[str] = ()) -> None:
+        """Tell each host what it should run now."""
+        counts = self._hosts.desired()
+        every = specs(self._pipeline, "", dict(counts))
+        self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
+        self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
+        for name, member in self._hosts.members.items():
+            mine = {} if self._stop.workers else dict(self._hosts.slots.get(name, {}))
+            if self._stop.draining_until is not None:
+                mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
+            mine = {s: i for s, i in mine.items() if s not in without}
+            grace_s = 0.0 if self._stop.code is not None else self._pipeline.reload.grace
+            holds_s = 0.0 if self._stop.workers else hold_s(self._pipeline)
+            desired = Desired(1, "", every, mine, grace_s, tuple(self._ended), holds_s)
+            self._server.send(member.connection, desired)
+
+    def recall_ends(self, finished: Collection[str]) -> None:
+        """Take over the ends that a host's workers have heard from an earlier head."""
+        # What had ended for the last head has ended for this one, before it is asked.
+        self._server.apply(lambda broker, now: broker.tick(now))
+        stages = self._server.broker.books.stages
+        self._ended.update(s for s in finished if s in stages and stages[s].finished)
+
+    def heard_end(self, stage: str) -> None:
+        """Record that a worker of ``stage`` has heard that it ended."""
+        if stage in self._pipeline.sources or self._server.broker.books.stages[stage].finished:
+            self._ended.add(stage)
+        else:  # it has work again since
+            self.reopen((stage,))
+
+    def reopen(self, stages: Collection[str]) -> None:
+        """Have workers of stages that had ended started again."""
+        self._ended.difference_update(stages)
+        # A host forgets that a stage has ended when it is to run nothing of it.
+        self.publish(without=stages)
+        self.publish()
+
+    def drain(self, grace_s: float) -> None:
+        """Stop the sources and let the backlog drain for at most ``grace_s`` seconds."""
+        if self._stop.draining_until is None:
+            self._stop.draining_until = self._loop.time() + grace_s
+            self.publish()
+            self.step()
+
+    def stop_now(self, code: ExitCode) -> None:
+        """Stop every worker at once, and end with ``code``."""
+        if self._stop.code is None:
+            self._stop.code = code
+            self._stop.workers = True
+            self.publish()
+            self.step()
+
+    def step(self) -> None:
+        """Do the next thing towards the end, if there is one to do."""
+        standing = Standing(
+            finished=self.is_finished and self._server.idle,
+            draining_until=self._stop.draining_until,
+            stop_now=self._stop.code is not None,
+            source_workers=sum(map(self._hosts.running, self._pipeline.sources)),
+            remaining=self.remaining,
+            workers=self._hosts.running(),
+            keeps_backlog=self._keeps_backlog,
+        )
+        match next_step(standing, self._loop.time()):
+            case "stop workers" if not self._stop.workers:
+                self._stop.workers = True
+                self.publish()
+            case "leave" if self._server.idle or self._stop.code is not None:
+                if not self._stop.workers:  # no agent should wait for another head
+                    self._stop.workers = True
+                    self.publish()
+                self.left.set()
+            case _:
+                pass
+
+    def snapshot(self) -> Snapshot:
+        """Return the run as it is now."""
+        state = self._stop.state(
+            finished=self.is_finished,
+            left=self.left.is_set(),
+            running=bool(self._hosts.running()),
+        )
+        desired = self._hosts.desired()
+        hosts = [member.report for member in self._hosts.members.values()]
+        return self._view.snapshot(self._loop.time(), state=state, desired=desired, hosts=hosts)
+
+    def exit_code(self, lost: int) -> ExitCode:
+        """Return what the shell sees when ``lost`` items had to be left behind."""
+        dead = any(stage.dead for stage in self._server.broker.books.stages.values())
+        return self._stop.exit_code(lost=lost, dead=dead)
+
+    def _count_sources(self, broker: Broker, counts: Mapping[str, int]) -> None:
+        for stage in self._pipeline.sources:
+            broker.processes(stage, max(1, counts.get(stage, 0)))

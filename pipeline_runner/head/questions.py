@@ -1,0 +1,81 @@
+"""What the command line asks of a head, each question to the room that knows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.errors import ExitCode, RunnerError
+from pipeline_runner.head import answers
+from pipeline_runner.head.amendments import VERBS, Amendments
+from pipeline_runner.queues.messages import Answer
+
+if TYPE_CHECKING:
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.head.course import Course
+    from pipeline_runner.head.hosts import Hosts
+    from pipeline_runner.head.watchers import Watchers
+    from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.messages import Ask
+    from pipeline_runner.queues.server import QueueServer
+
+
+class Questions:
+    """Answers command lines. ``text`` is that of the pipeline's file."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        text: str,
+        server: QueueServer,
+        hosts: Hosts,
+        course: Course,
+        amendments: Amendments,
+        watchers: Watchers,
+    ) -> None:
+        self._pipeline = pipeline
+        self._text = text
+        self._server = server
+        self._hosts = hosts
+        self._course = course
+        self._amendments = amendments
+        self._watchers = watchers
+        self._loop = asyncio.get_running_loop()
+
+    def asked(self, connection: Connection, ask: Ask) -> None:
+        """Answer, now or once what was asked for is durable."""
+        if ask.verb in VERBS:
+            self._amendments.begin(connection, ask)
+        elif ask.verb == "watch":
+            facts = {"name": self._pipeline.name, "pid": os.getpid(), "text": self._text}
+            self._watchers.add(connection, facts)
+        else:
+            self._server.send(connection, *self._answer(ask))
+
+    def _answer(self, ask: Ask) -> tuple[Answer, bytes]:
+        try:
+            if ask.verb == "peek":
+                result, data = answers.peek(self._server.broker.books, **ask.arguments)
+                return Answer(result), data
+            return Answer(self._result(ask)), b""
+        except RunnerError as error:
+            return Answer(error=error.message, hint=error.hint), b""
+
+    def _result(self, ask: Ask) -> dict[str, Any]:
+        match ask.verb:
+            case "ps":
+                return self._course.snapshot().as_json()
+            case "why":
+                return answers.explain(self._pipeline, self._hosts, str(ask.arguments["stage"]))
+            case "queues":
+                return answers.queues(self._server.broker.books)
+            case "plan":
+                return answers.plan(self._hosts) | {"text": self._text}
+            case "down":
+                if ask.arguments.get("now"):
+                    self._loop.call_soon(self._course.stop_now, ExitCode.TERMINATED)
+                else:
+                    self._loop.call_soon(self._course.drain, self._pipeline.reload.grace)
+                return {}
+        raise RunnerError(f"this head does not know {ask.verb!r}", hint="its version may be older")

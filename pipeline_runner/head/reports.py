@@ -1,0 +1,80 @@
+"""What agents report of their hosts and workers, taken to whoever needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner import events
+from pipeline_runner.queues.messages import Beat, Died, Lines, Report
+
+if TYPE_CHECKING:
+    from pipeline_runner.head.course import Course
+    from pipeline_runner.head.hosts import Hosts
+    from pipeline_runner.head.presence import Presence
+    from pipeline_runner.head.telling import Teller
+    from pipeline_runner.head.view import View
+    from pipeline_runner.head.watchers import Watchers
+    from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.server import QueueServer
+
+
+class Reports:
+    """Takes in agents' messages."""
+
+    def __init__(
+        self,
+        server: QueueServer,
+        hosts: Hosts,
+        course: Course,
+        presence: Presence,
+        view: View,
+        watchers: Watchers,
+        teller: Teller,
+    ) -> None:
+        self._server = server
+        self._hosts = hosts
+        self._course = course
+        self._presence = presence
+        self._view = view
+        self._watchers = watchers
+        self._teller = teller
+        self._loop = asyncio.get_running_loop()
+
+    def said(self, connection: Connection, message: Any) -> None:
+        """Take in one message; one that no agent sends ends its connection."""
+        match message:
+            case Beat():
+                self._hosts.beat(connection.peer, message, self._loop.time())
+                for worker in message.workers:
+                    if worker.state == "running":
+                        self._view.failing.pop(worker.stage, None)
+            case Died():
+                self._server.died(message)
+                self._presence.worker_done(message.worker)
+            case Lines():
+                self._teller.printed(connection.peer, message)
+            case Report():
+                self._event(message)
+            case _:
+                connection.refuse(f"an agent does not send {type(message).__name__}")
+
+    def _event(self, report: Report) -> None:
+        fields, now = report.fields, self._loop.time()
+        match report.kind:
+            case "WorkerStarted":
+                self._hosts.started(
+                    fields["host"], fields["pid"], fields["stage"], fields["index"], now
+                )
+                self._watchers.event(events.WorkerStarted(**fields))
+            case "WorkerExited":
+                self._hosts.exited(fields["host"], fields["pid"])
+                if fields["expected"]:
+                    self._view.failing.pop(fields["stage"], None)
+                if fields["cause"] == "finished":
+                    self._course.heard_end(fields["stage"])
+                self._watchers.event(events.WorkerExited(**fields))
+                self._course.step()
+            case "WorkerFailing":
+                self._view.failing[fields["stage"]] = fields["reason"]
+                self._watchers.event(events.WorkerFailing(**fields))

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM for as long as a head lives, and not a moment less."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pipeline_runner.head.stop import SIGNALS
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+
+class Signals:
+    """Passes signals to whoever listens. One that comes before or after is taken, and does nothing.
+
+    An event loop's own handlers go with the loop, while the head still cleans up: a second Ctrl-C
+    would then end the process in the middle of it, and a run that was over would look killed.
+    """
+
+    def __init__(self) -> None:
+        self._listener: tuple[AbstractEventLoop, Callable[[signal.Signals], None]] | None = None
+
+    def listen(self, loop: AbstractEventLoop, heard: Callable[[signal.Signals], None]) -> None:
+        """Call ``heard`` on ``loop`` for each signal from now on."""
+        self._listener = (loop, heard)
+
+    def stop(self) -> None:
+        """Call nobody any more."""
+        self._listener = None
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._listener is not None:
+            loop, heard = self._listener
+            loop.call_soon_threadsafe(heard, signal.Signals(number))
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take the signals, and give them back at the end; in another thread none arrives."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
