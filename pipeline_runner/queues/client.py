@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.messages import (
         Adopted,
-        Advance,
         Cursor,
-        Done,
-        Failure,
         Granted,
         Output,
         Settled,
@@ -98,41 +95,18 @@ class Ledger:
         self.holdings[lease.token] = holding
         return holding
 
-    def settle(
-        self,
-        done: Sequence[Done],
-        *,
-        outputs: Sequence[Output] = (),
-        data: Sequence[bytes | memoryview] = (),
-        staged: Sequence[int] = (),
-        failed: Sequence[Failure] = (),
-        advance: Advance | None = None,
-        claim: Claim | None = None,
-        items: int = 0,
-        busy_s: float = 0.0,
-    ) -> Settle:
-        """Return the settle of what was done; it is owed until :meth:`settled` hears of it."""
-        message = Settle(
-            self.next_seq(),
-            tuple(done),
-            tuple(outputs),
-            tuple(staged),
-            tuple(failed),
-            advance,
-            claim,
-            items,
-            busy_s,
-        )
+    def owe(self, settle: Settle, data: Sequence[bytes | memoryview] = ()) -> None:
+        """Record a settle that is sent; it is owed until :meth:`settled` hears of it."""
         taken: dict[Token, Spans] = {}
-        for one in done:
+        for one in settle.done:
             taken[one.token] = self.holdings[one.token].spans if one.spans is None else one.spans
-        for failure in failed:
+        for failure in settle.failed:
             index: Spans = ((failure.index, failure.index + 1),)
             taken[failure.token] = union(taken.get(failure.token, ()), index)
         # One for each lease, however many ways its items went: each is adopted as one lease.
-        owed = Owed(message, data, [self._take(token, spans) for token, spans in taken.items()])
-        self.owed[message.seq] = owed
-        return message
+        self.owed[settle.seq] = Owed(
+            settle, data, [self._take(token, spans) for token, spans in taken.items()]
+        )
 
     def settled(self, answer: Settled) -> Cursor | None:
         """Record an acknowledgement, or a refusal whose outputs are dropped.

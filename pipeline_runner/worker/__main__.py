@@ -70,7 +70,7 @@ def main() -> int:
 
 def _stand_apart(link: Link, page: Page) -> None:
     """Keep a forked child from speaking for this worker, even if it returns into our loop."""
-    link.leave()
+    link.line.leave()
     page.leave()
 
 
@@ -107,7 +107,7 @@ def _work(job: Job, page: Page, link: Link) -> int:
     except (EOFError, ConnectionError, BrokenPipeError):
         return EXIT_NO_HEAD
     except OSError:
-        if link.left:
+        if link.line.left:
             os._exit(EXIT_DRAINED)  # a child that user code forked and let return
         raise
     if link.ended:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.messages import Done
+from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker.failures import failure, undecodable
 from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import Bodies, Router, unsendable
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.messages import Failure
     from pipeline_runner.worker.call import Target
+    from pipeline_runner.worker.grants import Grant
     from pipeline_runner.worker.job import BatchSpec, Job
     from pipeline_runner.worker.limits import Limits
-    from pipeline_runner.worker.link import Grant, Link
+    from pipeline_runner.worker.link import Link
     from pipeline_runner.worker.page import Page
 
 RUNS_ALL = -1  # on the page: everything this worker holds is running
@@ -95,11 +96,11 @@ class BatchLoop:
         lease = grant.lease
         bad: set[int] = set()
         try:
-            items = self._link.items(grant)
+            items = self._link.in_hand.items(grant)
         except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            items = self._link.salvage(grant, error)
+            items = self._link.in_hand.salvage(grant, error)
             failed = undecodable(lease, items)
-            self._link.settle([], failed=failed)
+            self._link.settle_failed(failed)
             bad = {one.index for one in failed}
         return [
             Member(
@@ -161,7 +162,7 @@ class BatchLoop:
             self._link.give_back(suspect=True)
             return
         only = self._members[0]
-        self._link.settle([], failed=[failure(only.token, only.index, error)])
+        self._link.settle_failed([failure(only.token, only.index, error)])
 
     def _settle(self, results: list[Any]) -> None:
         bodies, failed = self._encode(results)
@@ -176,14 +177,15 @@ class BatchLoop:
             else:
                 mine.append((member.index, member.index + 1))
         items, busy_s = self._pace.report()
-        self._link.settle(
-            [Done(token, tuple(mine)) for token, mine in spans.items()],
-            outputs=bodies.outputs,
-            data=bodies.data,
-            failed=failed,
+        settle = Settle(
+            self._link.ledger.next_seq(),
+            tuple(Done(token, tuple(mine)) for token, mine in spans.items()),
+            tuple(bodies.outputs),
+            failed=tuple(failed),
             items=items,
             busy_s=busy_s,
         )
+        self._link.settle(settle, bodies.data)
 
     def _encode(self, results: list[Any]) -> tuple[Bodies, list[Failure]]:
         try:

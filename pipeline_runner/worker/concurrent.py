@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.messages import Done
+from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker.context import async_item
 from pipeline_runner.worker.failures import failure, undecodable
 from pipeline_runner.worker.pace import Pace
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.messages import Granted
     from pipeline_runner.worker.call import Target
+    from pipeline_runner.worker.grants import Grant
     from pipeline_runner.worker.job import Job
     from pipeline_runner.worker.limits import Limits
-    from pipeline_runner.worker.link import Grant, Link
+    from pipeline_runner.worker.link import Link
     from pipeline_runner.worker.page import Page
 
 RUNS_ALL = -1  # on the page: everything this worker holds is running
@@ -88,7 +89,7 @@ class ConcurrentLoop:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._link.wake_fileno(), self._changed.set)
+        loop.add_reader(self._link.line.wake_fileno(), self._changed.set)
         link = self._link
         while not link.stopping and not self._limits.reached:
             link.pump()
@@ -106,7 +107,7 @@ class ConcurrentLoop:
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch the socket of the head of the moment; none while there is none."""
-        fd = self._link.fileno()
+        fd = self._link.line.fileno()
         if fd != self._watched:
             if self._watched >= 0:
                 loop.remove_reader(self._watched)
@@ -118,17 +119,17 @@ class ConcurrentLoop:
         await self._changed.wait()
         self._changed.clear()
         with contextlib.suppress(BlockingIOError):
-            os.read(self._link.wake_fileno(), 4096)
+            os.read(self._link.line.wake_fileno(), 4096)
 
     def _start(self, grant: Grant) -> None:
         lease = grant.lease
         bad: set[int] = set()
         try:
-            items = self._link.items(grant)
+            items = self._link.in_hand.items(grant)
         except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            items = self._link.salvage(grant, error)
+            items = self._link.in_hand.salvage(grant, error)
             failed = undecodable(lease, items)
-            self._link.settle([], failed=failed)
+            self._link.settle_failed(failed)
             bad = {one.index for one in failed}
         self._page.running(RUNS_ALL)
         for index in sorted({*range(lease.lo, lease.hi)} - bad):
@@ -163,7 +164,7 @@ class ConcurrentLoop:
             bodies = self._router.encode(produced)
         except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
             cause = "timeout" if deadline.passed else "raised"
-            self._link.settle([], failed=[failure(lease.token, index, error, cause)])
+            self._link.settle_failed([failure(lease.token, index, error, cause)])
         else:
             self._settle(lease, index, bodies, time.perf_counter() - started)
 
@@ -176,10 +177,11 @@ class ConcurrentLoop:
         # Concurrent items share their process: each took its part of the time.
         self._pace.add(1, busy_s / max(1, len(self._tasks)))
         items, share_s = self._pace.report()
-        self._link.settle(
-            [Done(lease.token, ((index, index + 1),))],
-            outputs=bodies.outputs,
-            data=bodies.data,
+        settle = Settle(
+            self._link.ledger.next_seq(),
+            (Done(lease.token, ((index, index + 1),)),),
+            tuple(bodies.outputs),
             items=items,
             busy_s=share_s,
         )
+        self._link.settle(settle, bodies.data)

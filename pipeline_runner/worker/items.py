@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.messages import Done, Stage
+from pipeline_runner.queues.messages import Done, Settle, Stage
 from pipeline_runner.worker.failures import done_without, failure
 from pipeline_runner.worker.pace import PREFETCH_BELOW_S, Pace
 from pipeline_runner.worker.routing import Bodies, Router, unsendable
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.messages import Failure, Granted
     from pipeline_runner.worker.call import Target
+    from pipeline_runner.worker.grants import Grant
     from pipeline_runner.worker.job import Job
     from pipeline_runner.worker.limits import Limits
-    from pipeline_runner.worker.link import Grant, Link
+    from pipeline_runner.worker.link import Link
     from pipeline_runner.worker.page import Page
 
 LINGER_S = 0.1  # results of a lease that runs longer than planned go ahead of its end
@@ -76,9 +77,9 @@ class ItemLoop:
         self._begin(lease)
         careful = self._many or self._watched
         try:
-            items = link.items(grant)
+            items = link.in_hand.items(grant)
         except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            items, careful = link.salvage(grant, error), True
+            items, careful = link.in_hand.salvage(grant, error), True
         if self._prefetches(lease) and not link.claiming and not link.grants:
             link.claim(self._limits.cap(self._pace.want()))
         if lease.hi - lease.lo > 1:
@@ -196,16 +197,17 @@ class ItemLoop:
             for key in keys
         ]
         items, busy_s = self._pace.report()
-        link.settle(
-            done,
-            outputs=bodies.outputs,
-            data=bodies.data,
-            staged=staged,
-            failed=failures,
+        settle = Settle(
+            link.ledger.next_seq(),
+            tuple(done),
+            tuple(bodies.outputs),
+            tuple(staged),
+            tuple(failures),
             claim=claim,
             items=items,
             busy_s=busy_s,
         )
+        link.settle(settle, bodies.data)
 
     def _prefetches(self, lease: Granted) -> bool:
         """Whether to have the next lease at hand before this one ends.

@@ -8,7 +8,10 @@ from pipeline_runner.queues.codec import NoRoom, encode_into
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline_runner.queues.arena import Arena
+    from pipeline_runner.queues.messages import Output
 
 
 class Places:
@@ -20,8 +23,12 @@ class Places:
         self._each = 0.0  # bytes of an item in the last body
 
     def add(self, place: int) -> None:
-        """Take in a place: granted, or back from a settle that was refused."""
+        """Take in a place that was granted."""
         self._granted.append(place)
+
+    def take_back(self, outputs: Sequence[Output]) -> None:
+        """Keep the places of outputs that nobody took for other ones."""
+        self._granted += [output.at for output in outputs if output.at]
 
     def learn(self, size: int, items: int) -> None:
         """Learn from a body how large the next one may be."""

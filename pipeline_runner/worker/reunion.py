@@ -21,7 +21,7 @@ from pipeline_runner.queues.ranges import size
 if TYPE_CHECKING:
     from pipeline_runner.queues.client import Ledger, Owed
     from pipeline_runner.queues.connect import Wire
-    from pipeline_runner.queues.messages import Cursor, Done, Failure, Granted
+    from pipeline_runner.queues.messages import Cursor, Granted, Settle
     from pipeline_runner.worker.job import Job
 
 PATIENCE_S = 10.0  # for a head that has accepted a connection and answers nothing
@@ -46,13 +46,13 @@ class Renaming:
         """Return today's token."""
         return self._now.get(token, token)
 
-    def done(self, done: Done) -> Done:
-        """Return ``done`` with today's token."""
-        return replace(done, token=self.token(done.token))
-
-    def failure(self, failure: Failure) -> Failure:
-        """Return ``failure`` with today's token."""
-        return replace(failure, token=self.token(failure.token))
+    def settle(self, settle: Settle) -> Settle:
+        """Return ``settle`` with today's tokens."""
+        return replace(
+            settle,
+            done=tuple(replace(done, token=self.token(done.token)) for done in settle.done),
+            failed=tuple(replace(one, token=self.token(one.token)) for one in settle.failed),
+        )
 
     def lease(self, lease: Granted) -> Granted:
         """Return ``lease`` with today's token."""

@@ -20,6 +20,7 @@ from pipeline_runner.queues.messages import (
     Settle,
 )
 from pipeline_runner.worker.reunion import Renaming, adopt, adopt_nothing
+from tests.queues.desk import owe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +70,8 @@ def test_what_is_adopted_in_part_is_given_back() -> None:
 
 def test_a_settle_is_sent_again_if_all_it_took_was_adopted() -> None:
     ledger = holding(1, 2)
-    ledger.settle([Done(1)], outputs=[Output(("b->c",), 10, 3)], data=[b"one"])
-    ledger.settle([Done(2)], outputs=[Output(("b->c",), 10, 3)], data=[b"two"])
+    owe(ledger, Done(1), outputs=[Output(("b->c",), 10, 3)], data=[b"one"])
+    owe(ledger, Done(2), outputs=[Output(("b->c",), 10, 3)], data=[b"two"])
     head: Any = Head((0, ()), (12, ((0, 10),)))
     assert adopt(head, ledger) == {}
     [(again, data)] = [said for said in head.heard if isinstance(said[0], Settle)]
@@ -80,7 +81,7 @@ def test_a_settle_is_sent_again_if_all_it_took_was_adopted() -> None:
 
 def test_the_rest_of_a_settled_lease_and_the_settle_each_get_a_lease() -> None:
     ledger = holding(1)
-    ledger.settle([Done(1, ((0, 4),))])
+    owe(ledger, Done(1, ((0, 4),)))
     head: Any = Head((11, ((4, 10),)), (12, ((0, 4),)))
     assert adopt(head, ledger) == {1: 11}
     assert ledger.holdings[11].spans == ((4, 10),)
@@ -100,7 +101,7 @@ def owing(*seqs: int) -> Ledger:
     ledger = Ledger("run-1")
     for seq in seqs:
         ledger.granted(Granted(1, seq + 100, "", 0, 0, 5, 5, 0))
-        ledger.settle([Done(seq + 100)], advance=Advance(seq, Cursor(seq + 1, (seq + 1) * 5)))
+        owe(ledger, Done(seq + 100), advance=Advance(seq, Cursor(seq + 1, (seq + 1) * 5)))
     return ledger
 
 

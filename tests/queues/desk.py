@@ -33,6 +33,7 @@ from tests.queues.shapes import graph
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline_runner.queues.client import Ledger
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.messages import Spans
     from pipeline_runner.queues.topology import Topology
@@ -265,3 +266,16 @@ def held(lease: Granted, spans: Spans | None = None) -> Held:
 def failure(lease: Granted, index: int, *, final: bool = False) -> Failure:
     """One item's failure."""
     return Failure(lease.token, index, "ValueError: no", "Traceback", final=final)
+
+
+def owe(
+    ledger: Ledger, *done: Done, data: Sequence[bytes | memoryview] = (), **parts: Any
+) -> Settle:
+    """Return a settle that ``ledger`` owes from now on, to be sent or lost."""
+    settle = Settle(
+        ledger.next_seq(),
+        done,
+        **{name: tuple(part) if isinstance(part, list) else part for name, part in parts.items()},
+    )
+    ledger.owe(settle, data)
+    return settle

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.messages import Advance, Cursor, Done, Failure
+from tests.queues.desk import owe
 from tests.queues.model_worker import ModelWorker, bodies
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class ModelSource(ModelWorker):
         token = next(iter(self.ledger.holdings))
         if rng.random() < 0.03 and not eager:
             self.world.count["source failed"] += 1
-            settle = self.ledger.settle([], failed=[Failure(token, 0, "no feed", "")])
+            settle = owe(self.ledger, failed=[Failure(token, 0, "no feed", "")])
             self.send(settle, ())
             return "fails"
         sequence = self.world.shape.sequence(self.stage, self.index)
@@ -36,8 +37,9 @@ class ModelSource(ModelWorker):
         outputs, data = bodies(
             [self.world.shape.route(self.stage, value) for value in values if value not in lost]
         )
-        settle = self.ledger.settle(
-            [] if lost and rng.random() < 0.5 else [Done(token)],
+        settle = owe(
+            self.ledger,
+            *([] if lost and rng.random() < 0.5 else [Done(token)]),
             outputs=outputs,
             data=data,
             failed=[Failure(token, 0, "unpicklable", "", payload=value) for value in lost],

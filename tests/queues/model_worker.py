@@ -23,6 +23,7 @@ from pipeline_runner.queues.messages import (
     Stage,
 )
 from pipeline_runner.queues.ranges import size, union
+from tests.queues.desk import owe
 
 if TYPE_CHECKING:
     from random import Random
@@ -303,8 +304,9 @@ class ModelWorker:
                 done.append(Done(token, None if whole else good))
         outputs, data = bodies(routed)
         claim = self.new_claim(rng) if self.may_claim(rng, eager=True) else None
-        settle = self.ledger.settle(
-            done,
+        settle = owe(
+            self.ledger,
+            *done,
             outputs=outputs,
             data=data,
             staged=staged,

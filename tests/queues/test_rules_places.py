@@ -9,9 +9,9 @@ from pipeline_runner.queues.client import Ledger, in_band
 from pipeline_runner.queues.codec import encode_into
 from pipeline_runner.queues.messages import Done, Granted, Output, Settle
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES, Slots
-from pipeline_runner.worker.link import Grant, Link, TornError
+from pipeline_runner.worker.grants import Grant, InHand, TornError
 from pipeline_runner.worker.salvage import Broken
-from tests.queues.desk import Desk, Seat, held, stocked
+from tests.queues.desk import Desk, Seat, held, owe, stocked
 from tests.queues.shapes import graph
 from tests.queues.test_slots import Paper
 
@@ -140,7 +140,7 @@ def test_an_adopt_frees_the_hand_and_what_is_owed_travels_behind_its_message_the
     ledger.granted(lease)
     memory = bytearray(b"y" * LARGE_BYTES)
     outputs = [Output(("a->b",), 1, LARGE_BYTES, lease.place)]
-    ledger.settle([Done(lease.token)], outputs=outputs, data=[memoryview(memory)])
+    owe(ledger, Done(lease.token), outputs=outputs, data=[memoryview(memory)])
     [owed] = ledger.owed.values()
     assert owed.parts == []
     ledger.adopt()
@@ -182,13 +182,12 @@ def test_a_body_that_is_written_over_while_it_is_read_reaches_no_user_code() -> 
     slots.fill("a1", place, size)
     lease = Granted(1, 1, "a->b", 1, 0, 2, 2, size, at=place)
     grant = Grant(lease, arena.view(place, size), arena)
-    link = Link.__new__(Link)
-    link._body, link._data, link._items, link._fresh_from = 0, b"", [], 0
-    assert link.items(grant) == [b"mine" * 20_000] * 2
+    in_hand = InHand()
+    assert in_hand.items(grant) == [b"mine" * 20_000] * 2
     slots.free(place)
     slots.take("a2")  # a zombie's lease: its body's slot is another's by now
-    link._body = 0
+    in_hand.body = 0
     with pytest.raises(TornError) as torn:
-        link.items(grant)
-    assert all(type(item) is Broken for item in link.salvage(grant, torn.value))
+        in_hand.items(grant)
+    assert all(type(item) is Broken for item in in_hand.salvage(grant, torn.value))
     arena.close_fd()

@@ -16,7 +16,7 @@ from pipeline_runner.queues.messages import (
     Session,
     Settled,
 )
-from tests.queues.desk import RUN, Desk, failure, held, stocked
+from tests.queues.desk import RUN, Desk, failure, held, owe, stocked
 from tests.queues.shapes import graph
 
 ONE = graph((("s", "a"),), backoff_s=0.0)
@@ -203,7 +203,7 @@ def test_ledger_owes_a_settle_until_it_is_acknowledged_or_refused() -> None:
     ledger = Ledger(RUN)
     for token, ok in ((1, True), (2, False)):
         ledger.granted(grant(token))
-        settle = ledger.settle([Done(token)], outputs=[Output(("a->b",), 1, 3)], data=[b"abc"])
+        settle = owe(ledger, Done(token), outputs=[Output(("a->b",), 1, 3)], data=[b"abc"])
         assert ledger.owed[settle.seq].data == [b"abc"]
         assert ledger.settled(Settled(settle.seq, ok)) is None
         assert not ledger.owed
@@ -214,7 +214,7 @@ def test_ledger_adopts_everything_held_and_owed() -> None:
     ledger = Ledger(RUN)
     ledger.granted(grant(1, hi=3))
     ledger.granted(grant(2, body=2))
-    ledger.settle([Done(1, ((0, 1),))])
+    owe(ledger, Done(1, ((0, 1),)))
     adopt = ledger.adopt()
     assert adopt.run == RUN
     assert sorted((h.body, h.spans) for h in adopt.held) == [
@@ -229,7 +229,7 @@ def test_ledger_sends_again_in_order_and_only_what_was_adopted_whole() -> None:
     for token, body in ((1, 1), (2, 2), (3, 3)):
         ledger.granted(grant(token, body=body, hi=2))
     for token in (1, 2, 3):
-        ledger.settle([Done(token)], data=[b"out of %d" % token], claim=ledger.claim(1))
+        owe(ledger, Done(token), data=[b"out of %d" % token], claim=ledger.claim(1))
     held_now = ledger.adopt().held
     assert [h.body for h in held_now] == [1, 2, 3]
     answer = Adopted(9, ((11, ((0, 2),)), (12, ((1, 2),)), (13, ((0, 2),))))
@@ -245,7 +245,7 @@ def test_ledger_drops_what_was_not_adopted() -> None:
     ledger = Ledger(RUN)
     ledger.granted(grant(1))
     ledger.granted(grant(2, body=2))
-    ledger.settle([Done(2)])
+    owe(ledger, Done(2))
     ledger.adopt()
     assert ledger.adopted(Adopted(9, ((0, ()), (0, ())))) == []
     assert not ledger.holdings
@@ -258,7 +258,7 @@ def test_ledger_adopts_a_lease_that_partly_failed_as_one_lease() -> None:
     lease = seat.claim(3)
     ledger.granted(lease)
     fault = Failure(lease.token, 1, "ValueError: no", "Traceback", final=True)
-    ledger.settle([Done(lease.token, ((0, 1), (2, 3)))], failed=[fault])  # lost on its way
+    owe(ledger, Done(lease.token, ((0, 1), (2, 3))), failed=[fault])  # lost on its way
 
     back = seat.reconnect()
     back.adopt(*ledger.adopt().held)
@@ -277,7 +277,7 @@ def test_a_settle_durable_before_the_reset_is_neither_lost_nor_applied_again() -
     seat, ledger = desk.worker("a-1", "a"), Ledger(RUN)
     lease = seat.claim()
     ledger.granted(lease)
-    settle = ledger.settle([Done(lease.token)])
+    settle = owe(ledger, Done(lease.token))
     desk.broker.settle(seat.session, settle, [], desk.now)
     desk.carry_out()
     desk.commit()  # and the acknowledgement is lost

@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.messages import Advance, Cursor, Done, Return
+from tests.queues.desk import owe
 from tests.queues.model_worker import bodies
 from tests.queues.shapes import Shape, graph
 
@@ -90,7 +91,7 @@ class Hand:
         token = next(iter(source.ledger.holdings))
         advance = Advance(seq, Cursor(seq + 1, count))
         source.send(
-            source.ledger.settle([Done(token)], outputs=outputs, data=data, advance=advance), data
+            owe(source.ledger, Done(token), outputs=outputs, data=data, advance=advance), data
         )
 
     def settle(self, worker: ModelWorker, *, claim: int = 0) -> None:
@@ -106,7 +107,7 @@ class Hand:
         done = [Done(token) for token in ledger.holdings]
         ahead = ledger.claim(claim) if claim else None
         worker.asked = worker.asked or bool(claim)
-        worker.send(ledger.settle(done, outputs=outputs, data=data, claim=ahead), data)
+        worker.send(owe(ledger, *done, outputs=outputs, data=data, claim=ahead), data)
 
 
 def _two_items(hand: Hand) -> ModelWorker:
