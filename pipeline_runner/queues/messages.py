@@ -239,6 +239,8 @@ class Desired(Message, frozen=True, tag=15):
     grace_s: float
     finished: tuple[str, ...] = ()  # stages whose end a worker has heard
     hold_s: float = 0.0  # how long to wait for a head when this one is gone
+    host: str = ""  # what this host is called from now on
+    run: str = ""  # workers of another run have nothing to go on with
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -328,6 +330,20 @@ class Ready(Message, frozen=True, tag=24):
     took_s: float = 0.0
 
 
+class Leaving(Message, frozen=True, tag=25):
+    """A host wants to go: it finishes what its workers hold, and takes nothing more."""
+
+
+class Heard(Message, frozen=True, tag=26):
+    """The answer to a BEAT: the head is there, and the way to it."""
+
+
+class Dismiss(Message, frozen=True, tag=27):
+    """A host is not needed any more. ``why`` is "finished", "stopped" or "drained"."""
+
+    why: str
+
+
 ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
     Hello,
     Claim,
@@ -343,7 +359,19 @@ ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
     WantManifest,
     WantObjects,
     Ready,
+    Leaving,
 ]
 FromHead = Union[  # noqa: UP007
-    Session, Granted, Empty, End, Settled, Adopted, Desired, Answer, ManifestData, ObjectData
+    Session,
+    Granted,
+    Empty,
+    End,
+    Settled,
+    Adopted,
+    Desired,
+    Answer,
+    ManifestData,
+    ObjectData,
+    Heard,
+    Dismiss,
 ]
