@@ -1,0 +1,242 @@
+"""What a head does so that others find it: answers asks, and announces itself."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import socket
+import struct
+import sys
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import structs
+
+from pipeline_runner.cluster.interfaces import scan
+from pipeline_runner.cluster.packets import (
+    LARGEST,
+    PORT,
+    Announce,
+    Ask,
+    Foreign,
+    Nak,
+    Offer,
+    Opened,
+    Seal,
+    decode,
+    encode,
+    words,
+)
+from pipeline_runner.cluster.schedule import AllowancePerSource, announces
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pipeline_runner.cluster.identity import Identity
+    from pipeline_runner.cluster.interfaces import Interface, Links
+    from pipeline_runner.cluster.packets import Packet
+
+    Answer: TypeAlias = Offer | str | None
+
+ANY = "0.0.0.0"  # noqa: S104  (what it listens for is signed)
+_ANSWERS_PER_S = 25.0  # to one address; a host asks six times in its first three seconds
+_BURST = 50.0
+_TIMES_ALL = 8  # and to all of them together
+_AT_ONCE = 64  # packets before others of the loop have their turn
+_BUFFER = 1024**2  # bytes; what arrives while the loop is busy waits here
+_PACKET_INFO = 8 if sys.platform == "linux" else 26  # IP_PKTINFO, which not every Python names
+_ABOUT = 64  # bytes, room for it
+_FORBIDDEN = (errno.EPERM, errno.EACCES)
+
+
+class Beacon:
+    """Answers on UDP 50000 for one head, with the ``offer`` of the moment.
+
+    ``offer()`` gives an :class:`Offer`, a reason not to make one, or None to be silent. ``warn``
+    gets a line and its cure. ``bind`` is the address that the head serves.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        identity: Identity,
+        offer: Callable[[], Answer],
+        warn: Callable[[str, str], None],
+        *,
+        bind: str = ANY,
+        port: int = PORT,
+        links: Callable[[], Links] = scan,
+    ) -> None:
+        self._loop = loop
+        self._offer = offer
+        self._warn = warn
+        self._bind = bind
+        self._address = bind
+        self._port = port
+        self._links = links
+        self._told: set[str] = set()
+        self._socket: socket.socket | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._allowed = AllowancePerSource(
+            _ANSWERS_PER_S, _BURST, times_all=_TIMES_ALL, now=loop.time()
+        )
+        self.use(identity)
+
+    def use(self, identity: Identity, *former: Identity) -> None:
+        """Announce with the key of ``identity``; asks with ``former`` keys are answered too."""
+        self._identity = identity
+        self._seals = {each.tag: Seal(each.tag, each.beacon_key) for each in (identity, *former)}
+        self._seal = self._seals[identity.tag]
+
+    def open(self) -> None:
+        """Begin. A port that cannot be had is warned of: hosts can still join by address."""
+        if ":" in self._bind:
+            self._warn(
+                f"nobody finds the head at {self._bind} without its address: "
+                "the search goes over IPv4",
+                "runner join HOST:PORT",
+            )
+            return
+        self._address = _resolved(self._bind)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # every head here has this port
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        sock.setsockopt(socket.IPPROTO_IP, _PACKET_INFO, 1)
+        try:
+            sock.bind(("", self._port))
+        except OSError as error:
+            sock.close()
+            self._warn(
+                f"cannot listen on UDP port {self._port}: {error.strerror}; "
+                "no host finds this head by itself",
+                "runner join HOST:PORT works all the same",
+            )
+            return
+        self._socket = sock
+        self._loop.add_reader(sock, self._readable)
+        began = self._loop.time()
+        self._times = (began + at for at in announces(random.random))
+        self._announce_next()
+
+    def close(self) -> None:
+        """Be silent; a second time does nothing."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    # Answers.
+
+    def _readable(self) -> None:
+        assert self._socket is not None
+        for _ in range(_AT_ONCE):
+            try:
+                data, about, flags, source = self._socket.recvmsg(LARGEST, _ABOUT)
+            except BlockingIOError:
+                return
+            except OSError:  # what became of an earlier answer of ours
+                continue
+            # Silence for all but a true packet: an answer would tell strangers that somebody is
+            # here.
+            match None if flags & socket.MSG_TRUNC else decode(data, self._seals):
+                case Opened(Ask() as ask, seal):
+                    if ask.name in ("", self._identity.name):
+                        self._asked(ask.nonce, seal, source, _here(about))
+                case Opened(Announce() as announce):
+                    self._look_for_twin(announce, source[0])
+                case Foreign(type=Ask.TYPE, seal=seal):
+                    nak = Nak("this head cannot read what you ask: another version")
+                    self._send(nak, seal, source, _here(about))
+
+    def _asked(self, nonce: bytes, seal: Seal, source: tuple[str, int], here: bytes) -> None:
+        match self._offer():
+            case Offer() as offer:
+                self._send(structs.replace(offer, nonce=nonce), seal, source, here)
+            case str(reason):
+                self._send(Nak(words(reason), nonce), seal, source, here)
+
+    def _send(self, packet: Packet, seal: Seal, to: tuple[str, int], here: bytes) -> None:
+        """Send from the address that was asked: the asker connects to it."""
+        assert self._socket is not None
+        if self._address not in (ANY, socket.inet_ntoa(here)):
+            return  # we do not serve there
+        if not self._allowed.take(to[0], self._loop.time()):
+            return
+        with contextlib.suppress(OSError):  # it asks again
+            info = struct.pack("=i4s4s", 0, here, bytes(4))
+            self._socket.sendmsg(
+                [encode(packet, seal)], [(socket.IPPROTO_IP, _PACKET_INFO, info)], 0, to
+            )
+
+    def _look_for_twin(self, announce: Announce, where: str) -> None:
+        mine = self._offer()
+        if (
+            isinstance(mine, Offer)
+            and announce.name == mine.name
+            and announce.head_id not in (mine.head_id, *self._told)
+        ):
+            self._told.add(announce.head_id)
+            self._warn(
+                f"another head of {mine.name} with the same key runs on {where}: hosts join either",
+                "stop one of them",
+            )
+
+    # Announcements.
+
+    def _announce_next(self) -> None:
+        now = self._loop.time()
+        if (offer := self._offer()) and isinstance(offer, Offer):
+            packet = encode(Announce(offer.head_id, offer.name, time.time()), self._seal)
+            for interface in self._links().usable:
+                if self._address in (ANY, interface.address):
+                    self._announce(packet, interface)
+        # After a long sleep of the machine the times that passed are not made up for.
+        at = next(at for at in self._times if at > now)
+        self._alarm = self._loop.call_at(at, self._announce_next)
+
+    def _announce(self, packet: bytes, interface: Interface) -> None:
+        try:
+            with sender(interface) as sock:
+                sock.sendto(packet, (interface.broadcast, self._port))
+        except OSError as error:
+            if error.errno in _FORBIDDEN and interface.name not in self._told:
+                self._told.add(interface.name)
+                self._warn(
+                    f"cannot announce on {interface.name} {interface.address}: {error.strerror}",
+                    f"allow UDP port {self._port} in the firewall, or join by address",
+                )
+
+
+def sender(interface: Interface) -> socket.socket:
+    """Return a socket whose broadcasts leave by ``interface``. Raises OSError."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        # Unbound, it would leave by the default route alone.
+        sock.bind((interface.address, 0))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _here(about: list[tuple[int, int, bytes]]) -> bytes:
+    """Return our own address that a packet came to, 4 bytes."""
+    for level, kind, data in about:
+        if (level, kind) == (socket.IPPROTO_IP, _PACKET_INFO):
+            return data[4:8]
+    return bytes(4)
+
+
+def _resolved(bind: str) -> str:
+    try:
+        return socket.gethostbyname(bind) if bind else ANY
+    except OSError:  # the TCP door says what is wrong with it
+        return bind
