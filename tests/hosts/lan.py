@@ -81,6 +81,22 @@ class Host:
         """Put the cable back."""
         _ip("-n", self.switch, "link", "set", self.port, "up")
 
+    def reset(self) -> int:
+        """End every TCP connection with a reset, as a router does that forgot them all.
+
+        Returns how many ends of connections that were here. Raises NoNamespaces where the kernel
+        cannot do it.
+        """
+        before = self._connections()
+        self.run("ss", "-K", "--tcp", "state", "established")
+        if before & self._connections():
+            raise NoNamespaces("the kernel ends no connection for `ss -K`: INET_DIAG_DESTROY")
+        return len(before)
+
+    def _connections(self) -> set[str]:
+        listed = self.run("ss", "-H", "-n", "--tcp", "state", "established").stdout
+        return {" ".join(line.split()[2:4]) for line in listed.splitlines()}
+
     def pids(self) -> list[int]:
         """Return every process that runs here."""
         return _pids(self.namespace)

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.kit import until
 from tests.hosts import lan as lans
 from tests.hosts.lan import NoNamespaces, remove_leftovers
+from tests.hosts.tap import TCP, tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,28 @@ def test_a_cut_host_hears_nothing_and_a_connection_lasts_through_the_cut(
                 assert client.recv(99) == b"held back"
 
 
+def test_a_reset_ends_the_connections_of_one_host_at_both_ends(
+    network: Callable[..., Lan],
+) -> None:
+    lan = network("desk", "pi", "rig")
+    with lan["desk"].socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind((lan["desk"].address, PORT))
+        listener.listen()
+        ends = []
+        for name in ("pi", "rig"):
+            client = lan[name].socket(socket.AF_INET, socket.SOCK_STREAM)
+            client.connect((lan["desk"].address, PORT))
+            ends.append((client, listener.accept()[0]))
+    assert lan["pi"].reset() == 1
+    for end in ends[0]:
+        end.settimeout(5)
+        with end, pytest.raises(ConnectionError):
+            end.recv(1)
+    with ends[1][0] as client, ends[1][1] as served:
+        client.sendall(b"whole")
+        assert served.recv(9) == b"whole"
+
+
 def test_a_host_has_its_name_its_home_and_only_its_own_interfaces(
     network: Callable[..., Lan],
 ) -> None:
@@ -97,13 +120,25 @@ def test_the_pid_of_a_command_is_the_programs_and_power_off_ends_all(
     assert pi.pids() == []
 
 
-def test_the_switch_hears_what_hosts_say_to_each_other(network: Callable[..., Lan]) -> None:
+def test_the_switch_hears_what_two_hosts_say_to_each_other_and_who_said_it(
+    network: Callable[..., Lan],
+) -> None:
     lan = network("desk", "pi")
-    with lan.listener() as tap:
-        tap.settimeout(5)
-        call(lan["desk"], b"overheard")
-        until(lambda: b"overheard" in tap.recv(2048), "the frame passes")
-        assert tap.gettimeout() == 5  # it came before the end of its time
+    desk, pi = lan["desk"], lan["pi"]
+    with tap(lan) as heard:
+        with desk.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.bind((desk.address, PORT))
+            listener.listen()
+            with pi.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+                client.connect((desk.address, PORT))
+                served, _address = listener.accept()
+                with served:
+                    client.sendall(b"overheard")
+                    assert served.recv(9) == b"overheard"
+        call(desk, b"to all")
+    talk = heard.between(desk.address, pi.address, TCP)
+    assert [each.source for each in talk if each.data == b"overheard"] == [pi.address]
+    assert [each.data for each in heard.udp_from(desk.address, PORT)] == [b"to all"]
 
 
 def test_hosts_of_a_killed_run_are_removed_and_those_of_a_living_one_stay(
