@@ -68,13 +68,26 @@ network, so it runs in a network namespace that has nothing but loopback (`unsha
 beside it too. [benchmarks/README.md](../benchmarks/README.md) tells what every run has in common.
 """
 
+JOIN = """
+## How fast a machine joins
+
+```sh
+sudo python -m benchmarks.join --write
+```
+
+measures it with real heads and real `runner join`, on hosts that are network namespaces behind one
+bridge; here on {machine} ({date}), busy with other things too. The source gives an item every 10 ms,
+and only the joining host may run the stage behind it.
+"""
+
 
 def page(kept: dict[str, Any]) -> str:
     """Return the page for what was kept: families by name, each with its cells or a reason."""
-    return "\n".join(_parts(kept["families"])) + "\n"
+    return "\n".join(_parts(kept)) + "\n"
 
 
-def _parts(families: dict[str, Any]) -> Iterator[str]:
+def _parts(kept: dict[str, Any]) -> Iterator[str]:
+    families = kept["families"]
     measured = {name: families[name] for name in FAMILIES if "cells" in families.get(name, {})}
     cells = [cell for facts in measured.values() for cell in facts["cells"]]
     yield HEAD
@@ -92,6 +105,9 @@ def _parts(families: dict[str, Any]) -> Iterator[str]:
         yield from _delays(paced)
     yield from _missing(families, cells)
     yield HOW.rstrip()
+    if rows := [row for part in kept.get("join", {}).get("rows", {}).values() for row in part]:
+        yield JOIN.format(**kept["join"])
+        yield from _joins(rows)
 
 
 def _kind(cell: Cell) -> str:
@@ -161,6 +177,16 @@ def _delays(cells: list[Cell]) -> Iterator[str]:
 
     head = ("", "p50 ms, ours", "theirs", "p99 ms, ours", "theirs", "**p50, ours / theirs**")
     yield from _table(head, [row(cell) for cell in cells])
+
+
+def _joins(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| | figure | bar | | how |\n|---|---:|---:|---|---|"
+    for row in rows:
+        reached = "reached" if row["is_reached"] else "**missed**"
+        value, bar = (
+            f"{number(each)} {row['unit']}".strip() for each in (row["value"], row["bar"])
+        )
+        yield f"| {row['what']} | {value} | {bar} | {reached} | {row['how']} |"
 
 
 def _missing(families: dict[str, Any], cells: list[Cell]) -> Iterator[str]:

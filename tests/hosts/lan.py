@@ -144,12 +144,15 @@ class Lan:
             _ip("-n", host.namespace, "link", "set", link, "up")
         return host
 
-    def listener(self) -> socket.socket:
-        """Return a packet socket on the switch: it hears every frame between the hosts."""
+    def listener(self, only: Host | None = None) -> socket.socket:
+        """Return a packet socket on the switch: it hears every frame between the hosts.
+
+        With ``only``, just what goes over the cable of that host.
+        """
         every = 0x0003  # ETH_P_ALL
         heard = socket_in(self.switch, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(every))
         heard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 20)
-        heard.bind(("bridge", every))
+        heard.bind((only.port if only else "bridge", every))
         return heard
 
     def remove(self) -> None:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.hosts.lan import Lan
+    from tests.hosts.lan import Host, Lan
 
 TCP, UDP = 6, 17
 _IPV4 = 0x0800
+_TIMESTAMPS = 35  # SO_TIMESTAMPNS, of Linux; Python does not name it
 
 
 @dataclass(frozen=True)
 class Packet:
-    """One IPv4 packet; ``at_s`` by the monotonic clock, when it was read here."""
+    """One IPv4 packet; ``at_s`` by the monotonic clock, when the kernel had it."""
 
     at_s: float
     protocol: int
@@ -39,6 +40,7 @@ class Tap:
         self.packets: list[Packet] = []
         self._heard = heard
         self._heard.settimeout(0.1)
+        self._heard.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
         self._open = True
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -69,24 +71,33 @@ class Tap:
     def _read(self) -> None:
         while True:
             try:
-                frame = self._heard.recv(65_536)
+                frame, about, _flags, _address = self._heard.recvmsg(65_536, 64)
             except TimeoutError:
                 if self._open:
                     continue
                 return
-            packet = read(frame, time.monotonic())
+            packet = read(frame, _when(about))
             if packet is not None:
                 self.packets.append(packet)
 
 
 @contextmanager
-def tap(lan: Lan) -> Iterator[Tap]:
-    """Give what passes over the switch from here on."""
-    heard = Tap(lan.listener())
+def tap(lan: Lan, only: Host | None = None) -> Iterator[Tap]:
+    """Give what passes over the switch from here on, or over the cable of one host."""
+    heard = Tap(lan.listener(only))
     try:
         yield heard
     finally:
         heard.close()
+
+
+def _when(about: list[tuple[int, int, bytes]]) -> float:
+    """Return the kernel's time of a frame, by the monotonic clock; now, if it gave none."""
+    for _level, kind, data in about:
+        if kind == _TIMESTAMPS:
+            seconds, nanoseconds = struct.unpack("qq", data[:16])
+            return time.monotonic() - (time.time() - seconds - nanoseconds / 1e9)
+    return time.monotonic()
 
 
 def read(frame: bytes, at_s: float) -> Packet | None:
