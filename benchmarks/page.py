@@ -76,8 +76,8 @@ sudo python -m benchmarks.join --write
 ```
 
 measures it with real heads and real `runner join`, on hosts that are network namespaces behind one
-bridge; here on {machine} ({date}), busy with other things too. The source gives an item every 10 ms,
-and only the joining host may run the stage behind it.
+bridge; here on {machine} ({date}), busy with other things too. The source gives an item every
+10 ms, and only the joining host may run the stage behind it.
 """
 
 
