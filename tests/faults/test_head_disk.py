@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tests.e2e.kit import chain, stage, until
 from tests.faults.durable import kept_exactly, start, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.e2e.kit import Project
@@ -80,7 +82,9 @@ def small_state(project: Project) -> Path:
     return state
 
 
-def test_a_full_disk_stops_nothing_for_good(project: Project, small_state: Path) -> None:
+def test_a_full_disk_stops_nothing_for_good(
+    project: Project, small_state: Path, record_property: Callable[[str, object], None]
+) -> None:
     items = 1_500
     project.write(
         f"""\
@@ -103,15 +107,24 @@ def keep(item):
     file = project.root / "pipeline.toml"
     file.write_text(file.read_text().replace('durability = "memory"', 'durability = "fsync"'))
     try:
+        others = small_state / "others"
+        others.write_bytes(bytes(2 * 2**20))
         run = start(project)
         until(lambda: run.stage("large").get("state") == "paused", "the disk is full")
         assert run.popen.poll() is None
         emitted = run.stage("large")["out"]
         assert 0 < emitted < items
+        others.unlink()
+        space = time.monotonic()
+        until(lambda: run.stage("large").get("out", 0) > emitted, "it goes on", within_s=5)
+        record_property("went on after s", time.monotonic() - space)
+        until(lambda: run.stage("large").get("state") == "paused", "the disk is full again")
         project.open_gate()
         ended = run.wait()
         assert ended.code == 0, ended.err
         assert ended.stage("large")["out"] == items
         kept_exactly(project, items)
+        record_property("N", items)
+        record_property("on the disk when it was full", emitted)
     finally:
         subprocess.run(["umount", "-l", str(small_state)], check=True)

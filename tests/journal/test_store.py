@@ -129,6 +129,24 @@ def test_relaxed_moves_the_log_into_the_database_by_itself(
         store, _sql = journal(tmp_path, clerk, relaxed=True)
         store.commit(pending(made(1)))
         await clerk.until(lambda: b"x" * 100 in (tmp_path / "journal").read_bytes())
+        assert [ok for _pending, ok in clerk.answers] == [True]
+        store.close()
+
+    run(story)
+
+
+def test_a_body_that_goes_is_not_written_once_more(tmp_path: Path) -> None:
+    async def story() -> None:
+        clerk = Clerk()
+        store, sql = journal(tmp_path, clerk)
+        for number in range(1, 101):
+            store.commit(pending(made(number, 10_000)))
+        await clerk.until(lambda: store.idle and not store._busy)
+        sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        for number in range(1, 101):
+            store.commit(pending(gone(number)))
+        await clerk.until(lambda: len(clerk.answers) == 200 and not store._busy)
+        assert 0 < (tmp_path / "journal-wal").stat().st_size < 100_000
         store.close()
 
     run(story)

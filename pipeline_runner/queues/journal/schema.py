@@ -44,6 +44,9 @@ def connect(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connection:
         sql.execute("PRAGMA wal_autocheckpoint = 0")
         sql.execute("PRAGMA cache_size = -16384")
         sql.execute("PRAGMA temp_store = MEMORY")
+        # Many systems build SQLite so that it writes zeros over what it deletes: each body would
+        # be written twice, and on a full disk there would be no room to delete any.
+        sql.execute("PRAGMA secure_delete = OFF").fetchone()
     except sqlite3.Error:
         sql.close()
         raise
