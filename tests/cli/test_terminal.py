@@ -67,9 +67,12 @@ def test_colours_follow_the_terminal_unless_they_are_asked_for(
     assert console(terminal, True).color_system is not None
 
 
-def test_the_live_view_survives_a_terminal_that_goes_away(terminal: TextIO) -> None:
-    live = screen("live", manner(), NO_STAGES, terminal)
-    live.snapshot(run())
-    terminal.close()
+def test_the_live_view_survives_a_terminal_that_goes_away(tmp_path: Path) -> None:
+    with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
+        live = screen("live", manner(), NO_STAGES, terminal)
+        live.snapshot(run(up_s=842.0))
     live.snapshot(run(up_s=843.0))
     live.close(run(state="finished"), 0)
+    shown = (tmp_path / "terminal").read_text(encoding="utf-8")
+    assert "up 14m02s" in shown
+    assert "up 14m03s" not in shown

@@ -1,4 +1,10 @@
-"""The book of faults: what is done, what must be true after it, and which test holds it."""
+"""The book of faults: what is done, what must be true after it, and which tests hold it.
+
+To add one: a line ``held("30", "the fault", "what must hold", "tests/room/test_x.py::test_fact")``
+in ``BOOK``, in the order of the page. Its tests are run as pytest runs them, and the figures of its
+row are what they record with pytest's ``record_property(name, number)``; of a figure that several
+record, the largest. Then ``python -m tests.faults --only 30 --write docs/faults.md`` adds the row.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults import scenarios
+from tests.faults.running import run_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault, what must be true after it, and the test that holds it.
+    """A fault, what must be true after it, and the files or the command that hold it.
 
     ``run(quick)`` does it; quick ones are smaller, and their bar is the same.
     """
@@ -23,136 +30,159 @@ class Scenario:
     number: str
     fault: str
     bar: str
-    test: str
+    held_by: tuple[str, ...]
     run: Callable[[bool], Outcome]
 
 
+def held(number: str, fault: str, bar: str, *tests: str) -> Scenario:
+    """Return the scenario that ``tests`` are, node ids as pytest takes them."""
+    files = tuple(dict.fromkeys(test.partition("::")[0] for test in tests))
+    return Scenario(number, fault, bar, files, run_tests(*tests))
+
+
+_FAILURES, _LIMITS = "tests/worker/test_failures.py::test_", "tests/worker/test_limits.py::test_"
 _F = "tests/faults"
 BOOK = (
     Scenario(
         "1",
         "`kill -9` of workers, at random",
         "re-runs at most what was leased at the kills",
-        f"{_F}/test_kills.py",
+        (f"{_F}/test_kills.py",),
         scenarios.worker_kills,
     ),
     Scenario(
         "2",
         "25 `kill -9` of the head",
         "the epoch grows by 25",
-        f"{_F}/test_head_kills.py",
+        (f"{_F}/test_head_kills.py",),
         scenarios.head_kills,
     ),
     Scenario(
         "3",
         "both together",
         "totals exact",
-        f"{_F}/test_head_kills.py",
+        (f"{_F}/test_head_kills.py",),
         scenarios.head_and_worker_kills,
+    ),
+    held(
+        "4",
+        "`kill -9` of the agent on the head's host",
+        "its workers and their children gone within 1 s; nothing lost",
+        f"{_F}/test_workers.py::"
+        "test_a_killed_agent_takes_its_children_along_within_a_second_and_loses_nothing",
     ),
     Scenario(
         "5",
         "clients of a stock manager killed in a blocking `get`",
         "all 20 delivered",
-        "tests/stock/test_clients.py",
+        ("tests/stock/test_clients.py",),
         scenarios.stock_clients,
     ),
     Scenario(
         "9",
         "answers to SETTLE dropped, frames cut in the middle",
         "totals exact, nobody charged",
-        f"{_F}/test_rough_going.py",
+        (f"{_F}/test_rough_going.py",),
         scenarios.bad_line,
     ),
-    Scenario(
+    held(
         "11",
-        "a source killed 20 times: generators, `At` cursors, partitions",
+        "a source killed 20 times: generators, `At` cursors, partitions; its head too",
         "every value once",
         f"{_F}/test_sources.py",
-        scenarios.source_kills,
     ),
     Scenario(
         "12",
         "power cuts on a disk that forgets what was not synced",
         "nothing acknowledged is lost",
-        f"{_F}/test_power.py",
+        (f"{_F}/test_power.py",),
         scenarios.power_goes,
     ),
     Scenario(
         "13",
         "the journal cut short anywhere, or one bit of it flipped",
         "a prefix of the commits; damage is named",
-        f"{_F}/test_power.py",
+        (f"{_F}/test_power.py",),
         scenarios.torn,
     ),
     Scenario(
         "14",
         "`fdatasync` returns EIO",
         "the head ends within 1 s and answers nothing after; a restart loses nothing",
-        f"{_F}/test_rough_going.py",
+        (f"{_F}/test_rough_going.py",),
         scenarios.disk_error,
     ),
-    Scenario(
+    held(
         "15",
         "the disk is full (8 MiB)",
-        "no crash; goes on when there is space",
-        f"{_F}/test_head_disk.py",
-        scenarios.full_disk,
+        "no crash, nothing lost; goes on within 5 s of space",
+        f"{_F}/test_head_disk.py::test_a_full_disk_stops_nothing_for_good",
     ),
-    Scenario(
+    held(
         "16",
         "poison: `os._exit`, a segfault, `kill -9` of itself",
         "a dead letter after exactly `attempts` deaths and at most one more run",
-        "tests/worker/test_failures.py",
-        scenarios.poison,
+        *(
+            f"{_FAILURES}{fact}[{name}]"
+            for fact in (
+                "an_item_that_fails_leaves_the_attempts_of_the_others_alone",
+                "what_takes_its_process_along_is_a_dead_letter_that_says_how",
+                "a_poisonous_item_runs_once_for_each_attempt_and_at_most_once_more",
+            )
+            for name in ("exits", "segfaults", "kills")
+        ),
     ),
-    Scenario(
+    held(
         "17",
         "Exception, SystemExit, KeyboardInterrupt, an unpicklable output, recursion",
         "a dead letter with its traceback each; the worker lives",
-        "tests/worker/test_failures.py",
-        scenarios.raising,
+        *(
+            f"{_FAILURES}{fact}[{name}]"
+            for fact in (
+                "an_item_that_fails_leaves_the_attempts_of_the_others_alone",
+                "what_raises_is_a_dead_letter_with_its_traceback_and_its_payload",
+                "a_worker_outlives_what_its_function_raises",
+            )
+            for name in ("raises", "system_exits", "interrupts", "unpicklable", "recurses")
+        ),
     ),
-    Scenario(
+    held(
         "18",
         'an endless loop with `timeout = "2s"`',
         "killed within 3 s",
-        "tests/worker/test_limits.py",
-        scenarios.endless,
+        f"{_LIMITS}an_endless_loop_is_killed_within_3_s_and_charged_alone",
     ),
-    Scenario(
+    held(
         "19a",
         "a leak with `max_memory`",
         "recycled; nothing lost or run again",
-        "tests/worker/test_limits.py",
-        scenarios.leak,
+        f"{_LIMITS}a_leak_is_recycled_in_good_order",
+        f"{_LIMITS}recycling_loses_and_repeats_nothing[leaks]",
     ),
     Scenario(
         "19b",
         "a million items queued, budget 128 MiB",
         "RSS of the head at most 192 MiB",
-        f"{_F}/test_rough_going.py",
+        (f"{_F}/test_rough_going.py",),
         scenarios.backlog,
     ),
-    Scenario(
+    held(
         "20",
         "a cycle of capacity 3 that emits 50 for each of 100 items",
         "drains and ends",
-        "tests/worker/test_limits.py",
-        scenarios.cycle,
+        f"{_LIMITS}a_cycle_of_capacity_3_that_emits_50_an_item_drains_and_ends",
     ),
-    Scenario(
+    held(
         "21",
         "SIGTERM under load",
         "exit within 30 s, nothing runs again",
-        "tests/head/test_signals.py",
-        scenarios.stop,
+        "tests/head/test_signals.py::test_a_stop_under_load_drains_everything_and_exits_0[SIGTERM]",
     ),
     Scenario(
         "24",
         "the wall clock jumps a day",
         "nothing expires",
-        f"{_F}/test_rough_going.py",
+        (f"{_F}/test_rough_going.py",),
         scenarios.clock,
     ),
 )
@@ -160,6 +190,6 @@ MARATHON = Scenario(
     "marathon",
     "a million items; heads, agents and workers killed at random all the time",
     "totals exact; the epoch grows by the kills of the head",
-    "python -m tests.faults --marathon",
+    ("python -m tests.faults --marathon",),
     scenarios.marathon,
 )

@@ -83,7 +83,7 @@ def page(
     """Return the whole page. Rows that were not measured this time are those of ``before``."""
     rows = {
         scenario.number: f"| {scenario.number} | {scenario.fault} | {scenario.bar} "
-        f"| {outcome.told()} | {_held(outcome)} | `{scenario.test}` |"
+        f"| {outcome.told()} | {_held(outcome)} | {_where(scenario)} |"
         for scenario, outcome in measured
     }
     for what, outcome in planted.items():
@@ -100,6 +100,10 @@ def page(
     text += "".join(f"{rows[one.number]}\n" for one in (*BOOK, MARATHON) if one.number in rows)
     text += CONTROL + "".join(f"{rows[what]}\n" for what in PLANTED if what in rows)
     return text + PROMISES
+
+
+def _where(scenario: Scenario) -> str:
+    return ", ".join(f"`{each}`" for each in scenario.held_by)
 
 
 def _held(outcome: Outcome) -> str:

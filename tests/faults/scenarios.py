@@ -5,8 +5,6 @@ A quick one is smaller, and its bar is the same.
 
 from __future__ import annotations
 
-import inspect
-import signal
 import sys
 import tempfile
 import time
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from tests.e2e.projects import fresh_project
-from tests.faults import durable, test_head_disk, test_head_kills, test_sources
+from tests.faults import durable, test_head_kills
 from tests.faults.backlog import queue_a_backlog
 from tests.faults.badline import run_on_a_bad_line
 from tests.faults.clock import run_while_the_clock_jumps
@@ -27,14 +25,12 @@ from tests.faults.outcome import Outcome, totals
 from tests.faults.planting import run_planted
 from tests.faults.powercut import power_cuts
 from tests.faults.torn import cut_short, one_bit_flipped
-from tests.head import test_signals
 from tests.stock import killed, test_clients
-from tests.worker import test_failures, test_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.e2e.kit import Ended, Project
+    from tests.e2e.kit import Project
 
 
 def worker_kills(quick: bool) -> Outcome:
@@ -111,21 +107,6 @@ def bad_line(quick: bool) -> Outcome:
         return run_on_a_bad_line(project, items=8_000, drops=each, cuts=each)
 
 
-def source_kills(_quick: bool) -> Outcome:
-    whole = Outcome({"kinds": 0, "kills of each": test_sources.KILLS, "N of each": test_sources.N})
-    began = time.monotonic()
-    for kinds, name in enumerate(("generator", "async_generator", "cursor", "partitioned"), 1):
-        with fresh_project() as project:
-            test = test_sources.test_a_source_killed_20_times_emits_every_value_once
-            whole.faults += _passes(test, project, name).faults
-        whole.figures["kinds"] = kinds
-    whole.figures |= {
-        "lost or doubled": len(whole.faults),
-        "seconds in all": time.monotonic() - began,
-    }
-    return whole
-
-
 def power_goes(quick: bool) -> Outcome:
     return power_cuts(range(30 if quick else 200))
 
@@ -141,94 +122,9 @@ def disk_error(_quick: bool) -> Outcome:
         return run_into_a_disk_error(project, items=8_000)
 
 
-def full_disk(_quick: bool) -> Outcome:
-    with fresh_project() as project:
-        small = inspect.unwrap(test_head_disk.small_state)(project)
-        test = test_head_disk.test_a_full_disk_stops_nothing_for_good
-        return _at_the_sink(project, _passes(test, project, small))
-
-
-@contextmanager
-def _ran(module: Any) -> Iterator[tuple[Project, Ended]]:
-    """Give the run that the tests of ``module`` share."""
-    with contextmanager(inspect.unwrap(module.ran))() as ran:
-        yield ran
-
-
-def _each(
-    ran: tuple[Project, Ended], tests: list[tuple[Callable[..., None], tuple[str, ...]]]
-) -> Outcome:
-    outcome, project = Outcome(), ran[0]
-    for test, names in tests:
-        for name in names:
-            outcome.faults += _passes(test, ran, name).faults
-    letters = project.letters()
-    outcome.figures |= {
-        "kinds": len({name for _test, names in tests for name in names}),
-        "dead letters of the run": len(letters),
-        "charged attempts of each": ", ".join(sorted({str(one.attempts) for one in letters})),
-    }
-    return outcome
-
-
-POISON = ("exits", "segfaults", "kills")
-RAISING = ("raises", "system_exits", "interrupts", "unpicklable", "recurses")
-
-
-def poison(_quick: bool) -> Outcome:
-    with _ran(test_failures) as ran:
-        alone = test_failures.test_an_item_that_fails_leaves_the_attempts_of_the_others_alone
-        says = test_failures.test_what_takes_its_process_along_is_a_dead_letter_that_says_how
-        runs = test_failures.test_a_poisonous_item_runs_once_for_each_attempt_and_at_most_once_more
-        return _each(ran, [(alone, POISON), (says, POISON), (runs, POISON)])
-
-
-def raising(_quick: bool) -> Outcome:
-    with _ran(test_failures) as ran:
-        alone = test_failures.test_an_item_that_fails_leaves_the_attempts_of_the_others_alone
-        letter = test_failures.test_what_raises_is_a_dead_letter_with_its_traceback_and_its_payload
-        lives = test_failures.test_a_worker_outlives_what_its_function_raises
-        living = ("raises", "unpicklable", "interrupts")
-        return _each(ran, [(alone, RAISING), (letter, RAISING), (lives, living)])
-
-
-def endless(_quick: bool) -> Outcome:
-    with fresh_project() as project:
-        test = test_limits.test_an_endless_loop_is_killed_within_3_s_and_charged_alone
-        outcome = _passes(test, project)
-        outcome.figures["dead letters"] = len(project.letters())
-        return outcome
-
-
-def leak(_quick: bool) -> Outcome:
-    with _ran(test_limits) as ran:
-        outcome = _passes(test_limits.test_a_leak_is_recycled_in_good_order, ran)
-        again = test_limits.test_recycling_loses_and_repeats_nothing
-        outcome.faults += _passes(again, ran, "leaks").faults
-        outcome.figures["processes used up"] = len(test_limits.calls(ran[0], "leaks"))
-        return outcome
-
-
 def backlog(_quick: bool) -> Outcome:
     with fresh_project() as project:
         return queue_a_backlog(project, items=1_000_000)
-
-
-def cycle(_quick: bool) -> Outcome:
-    with fresh_project() as project:
-        test = test_limits.test_a_cycle_of_capacity_3_that_emits_50_an_item_drains_and_ends
-        outcome = _passes(test, project)
-        outcome.figures |= {"N": len(project.kept())}
-        return outcome
-
-
-def stop(_quick: bool) -> Outcome:
-    with fresh_project() as project:
-        test = test_signals.test_a_stop_under_load_drains_everything_and_exits_0
-        outcome = _passes(test, project, signal.SIGTERM)
-        outcome.figures |= {"N": len(project.kept())}
-        outcome.figures["re-runs at the sink"] = len(project.notes()) - 1 - len(project.kept())
-        return outcome
 
 
 def clock(_quick: bool) -> Outcome:

@@ -208,6 +208,7 @@ def test_without_another_head_nobody_waits_for_ever(project: Project) -> None:
     until(lambda: len(project.notes()) > 100, "items come out")
     kill(run)
     until(lambda: not run.processes(), "agent and workers are gone", within_s=10)
+    assert run.processes() == []
 
 
 def test_an_agent_that_does_not_come_back_is_replaced(project: Project) -> None:

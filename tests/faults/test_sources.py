@@ -11,8 +11,11 @@ import pytest
 from tests.e2e.kit import chain, stage, until
 
 if TYPE_CHECKING:
-    from tests.e2e.kit import Project
+    from collections.abc import Callable
 
+    from tests.e2e.kit import Ended, Project, Run
+
+KINDS = ("generator", "async_generator", "cursor", "partitioned")
 KILLS = 20
 N = 1600
 FUNCTIONS = """\
@@ -60,33 +63,88 @@ def partitioned(cursor):
 """
 
 
-@pytest.mark.parametrize("name", ["generator", "async_generator", "cursor", "partitioned"])
-def test_a_source_killed_20_times_emits_every_value_once(project: Project, name: str) -> None:
-    retry = 'retry = { attempts = 1000, backoff = "1ms" }\n'
+@pytest.fixture(params=KINDS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def write(project: Project, name: str) -> None:
+    settings = 'retry = { attempts = 1000, backoff = "1ms" }\n'
     document = stage(
-        "source", f"functions:{name}", retry + "processes = 2" * (name == "partitioned")
+        "source", f"functions:{name}", settings + "processes = 2" * (name == "partitioned")
     )
     document += stage("plus", "functions:plus") + stage("keep", "kept:keep")
     functions = FUNCTIONS + "\n\ndef plus(number):\n    return number + 1\n"
     project.write(functions, document + chain("source", "plus", "keep"))
-    run = project.start()
-    struck = 0
-    killed: set[int] = set()
-    while struck < KILLS:
-        # Each is killed at work: it has started, and values went out since the last kill.
-        emitted = run.stage("source").get("out", 0)
-        victims = until(
-            lambda: [p for p in run.workers("source") if p not in killed and _started(project, p)]
-        )
-        until(lambda emitted=emitted: run.stage("source").get("out", 0) > emitted)
-        killed.add(victims[0])
-        os.kill(victims[0], signal.SIGKILL)
-        struck += 1
-    ended = run.wait(within_s=60)
+
+
+def another(run: Run, killed: set[int]) -> int:
+    """Return a source that runs now."""
+    return int(until(lambda: set(run.workers("source")) - killed).pop())
+
+
+def strike(project: Project, run: Run, killed: set[int]) -> None:
+    """Kill a source at work: it has started, and values went out since the last kill."""
+    emitted = run.stage("source").get("out", 0)
+    victims = until(
+        lambda: [p for p in run.workers("source") if p not in killed and _started(project, p)]
+    )
+    until(lambda: run.stage("source").get("out", 0) > emitted)
+    killed.add(victims[0])
+    os.kill(victims[0], signal.SIGKILL)
+
+
+def every_value_once(project: Project, ended: Ended) -> None:
     assert ended.code == 0, ended.err
     assert sorted(project.kept()) == list(range(1, N + 1))
+
+
+def counted_once(ended: Ended) -> None:
     assert ended.stage("source")["out"] == N
     assert ended.edge("source->plus")["settled"] == ended.edge("plus->keep")["settled"] == N
+
+
+def test_a_source_killed_20_times_emits_every_value_once(
+    project: Project, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    write(project, name)
+    run = project.start()
+    killed: set[int] = set()
+    while len(killed) < KILLS:
+        strike(project, run, killed)
+    ended = run.wait(within_s=60)
+    every_value_once(project, ended)
+    counted_once(ended)
+    record_property("N of each", len(project.kept()))
+    record_property("kills of each", len(killed))
+
+
+@pytest.mark.slow
+def test_a_source_and_its_head_killed_in_turn_emit_every_value_once(
+    project: Project, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    write(project, name)
+    file = project.root / "pipeline.toml"
+    file.write_text(file.read_text().replace('durability = "memory"', 'durability = "fsync"'))
+    killed: set[int] = set()
+    headless = heads = 0
+    run = project.start("--no-import")
+    while len(killed) < KILLS:
+        strike(project, run, killed)
+        if len(killed) % 4 == 3:
+            orphan = another(run, killed)
+            run.signal(signal.SIGKILL)
+            run.popen.communicate()
+            heads += 1
+            killed.add(orphan)
+            os.kill(orphan, signal.SIGKILL)
+            headless += 1
+            run = project.start("--no-import")
+    every_value_once(project, run.wait(within_s=60))
+    record_property("N of each", len(project.kept()))
+    record_property("kills of each", len(killed))
+    record_property("of its head", heads)
+    record_property("while there was no head", headless)
 
 
 def _started(project: Project, pid: int) -> bool:

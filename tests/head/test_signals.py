@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from tests.e2e.kit import chain, stage, until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.e2e.kit import Project, Run
 
 FUNCTIONS = """\
@@ -68,18 +71,24 @@ def blocked(project: Project, *arguments: str, settings: str = GRACE) -> Run:
     return run
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "down"])
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, signal.SIGINT, "down"], ids=["SIGTERM", "SIGINT", "down"]
+)
 def test_a_stop_under_load_drains_everything_and_exits_0(
-    project: Project, how: signal.Signals | str
+    project: Project, how: signal.Signals | str, record_property: Callable[[str, object], None]
 ) -> None:
     run = under_load(project)
+    began = time.monotonic()
     if isinstance(how, signal.Signals):
         run.signal(how)
     else:
         assert project.runner("down").returncode == 0
-    ended = run.wait(within_s=20)
+    ended = run.wait(within_s=30)
+    record_property("ended after s", time.monotonic() - began)
     assert ended.code == 0, ended.err
     emitted = ended.stage("endless")["out"]
+    record_property("N", emitted)
+    record_property("re-runs at the sink", len(project.notes()) - 1 - emitted)
     assert sorted(project.kept()) == list(range(emitted))
     assert len(project.notes()) == emitted + 1, "no item ran twice"
     for name in ("endless->works", "works->closes", "closes->keep"):

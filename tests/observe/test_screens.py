@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
@@ -14,6 +15,9 @@ from pipeline_runner.observe.screen import Blank, Screen
 from pipeline_runner.observe.stream import Stream
 from pipeline_runner.observe.summary import Finish, summary
 from tests.observe.feed import edge, run, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def printed(text: str) -> Printed:
@@ -36,15 +40,20 @@ def console(file: io.StringIO, *, colour: bool = False) -> Console:
 
 
 @pytest.mark.parametrize(
-    "screen",
-    [Blank(), Plain(io.StringIO()), Live(console(io.StringIO()))],
-    ids=lambda s: str(s)[:60],
+    ("made", "shows"),
+    [(lambda _file: Blank(), False), (Plain, True), (lambda file: Live(console(file)), True)],
+    ids=["blank", "plain", "live"],
 )
-def test_every_screen_takes_a_whole_run(screen: Screen) -> None:
+def test_every_screen_takes_a_whole_run(made: Callable[[io.StringIO], Screen], shows: bool) -> None:
+    file = io.StringIO()
+    screen = made(file)
     screen.event(printed("hello"))
     screen.snapshot(run())
     screen.close(run(state="finished"), 0)
+    told = file.getvalue()
     screen.restore()
+    assert ("hello" in told, "resize" in told) == (shows, shows)
+    assert file.getvalue() == told, "a terminal is given back once"
 
 
 class TestPlain:
@@ -204,14 +213,19 @@ def test_ps_shows_stages_and_hosts_and_with_workers_each_process() -> None:
 
 
 class Broken(io.StringIO):
+    tries = 0
+
     def write(self, text: str) -> int:
+        self.tries += 1
         raise BrokenPipeError
 
 
 def test_a_stream_whose_reader_is_gone_is_silent() -> None:
-    stream = Stream(Broken())
+    broken = Broken()
+    stream = Stream(broken)
     stream.write("first")
     stream.write("second")
+    assert broken.tries == 1
 
 
 def test_a_stream_replaces_what_its_encoding_lacks() -> None:

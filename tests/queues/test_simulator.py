@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,11 @@ def test_every_schedule_keeps_every_item_once_and_drains(first: int) -> None:
 
 
 def test_the_broker_keeps_its_promises_to_a_ledger_that_sends_too_much_again() -> None:
+    count: Counter[str] = Counter()
     for seed in range(WITHIN):
-        run_seed(seed, make_ledger=planted.ResendsAll)
+        count += run_seed(seed, make_ledger=planted.ResendsAll)
+    assert count["settle sent again"] > 0
+    assert count["settle refused"] > 0
 
 
 @pytest.mark.parametrize("trace", TRACES, ids=lambda trace: trace.name)
@@ -41,6 +45,7 @@ def test_a_schedule_that_once_broke_the_protocol_drains_from_its_worst_moment(
     world = World(trace.shape)
     trace.play(world)
     Schedule(world, Random(0)).run(steps=0)
+    assert world.is_over
 
 
 def first_caught(

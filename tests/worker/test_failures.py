@@ -11,7 +11,7 @@ from tests.e2e.kit import chain, stage
 from tests.e2e.projects import fresh_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipeline_runner.queues.deadletters import DeadLetter
     from tests.e2e.kit import Ended, Project
@@ -272,9 +272,11 @@ def test_every_other_item_arrives_once(ran: tuple[Project, Ended], name: str) ->
 
 @pytest.mark.parametrize("name", [*RAISED, *KILLED])
 def test_an_item_that_fails_leaves_the_attempts_of_the_others_alone(
-    ran: tuple[Project, Ended], name: str
+    ran: tuple[Project, Ended], name: str, record_property: Callable[[str, object], None]
 ) -> None:
     project, ended = ran
+    record_property("charged attempts", letter_of(project, name).attempts)
+    record_property("of its neighbours", ended.stage(name)["failed"] - 2)
     assert {value[1] for value in kept_of(project, name)} <= {1, None}
     assert letter_of(project, name).attempts == 2
     assert ended.stage(name)["failed"] == 2
@@ -307,15 +309,18 @@ def test_what_takes_its_process_along_is_a_dead_letter_that_says_how(
 
 @pytest.mark.parametrize("name", ["exits", "segfaults", "kills", "loops"])
 def test_a_poisonous_item_runs_once_for_each_attempt_and_at_most_once_more(
-    ran: tuple[Project, Ended], name: str
+    ran: tuple[Project, Ended], name: str, record_property: Callable[[str, object], None]
 ) -> None:
     project, _ended = ran
     calls = [note for note in project.notes() if note[:3] == ("called", name, BAD)]
+    record_property("times it ran", len(calls))
     assert len(calls) in (2, 3)
     assert len({note[3] for note in calls}) == 1, "its item_id is the same on every run"
 
 
-@pytest.mark.parametrize("name", ["raises", "unpicklable", "interrupts", "awaits"])
+@pytest.mark.parametrize(
+    "name", ["raises", "unpicklable", "interrupts", "system_exits", "recurses", "awaits"]
+)
 def test_a_worker_outlives_what_its_function_raises(ran: tuple[Project, Ended], name: str) -> None:
     project, _ended = ran
     calls = [note for note in project.notes() if note[:2] == ("called", name)]
