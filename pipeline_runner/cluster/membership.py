@@ -29,7 +29,7 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Presence:
+class Known:
     """One host. ``agent`` names the life of its agent, ``machine`` the machine it runs on.
 
     ``heard`` is monotonic seconds; ``local`` is the head's own.
@@ -47,18 +47,22 @@ class Membership:
     """The hosts of a run, by name."""
 
     def __init__(self, now: float) -> None:
-        self._hosts: dict[str, Presence] = {}
+        self._hosts: dict[str, Known] = {}
         self._looked = now
 
     def __contains__(self, name: str) -> bool:
         return name in self._hosts
 
-    def __getitem__(self, name: str) -> Presence:
+    def __getitem__(self, name: str) -> Known:
         return self._hosts[name]
+
+    def get(self, name: str) -> Known | None:
+        """Return the host of this name, if there is one."""
+        return self._hosts.get(name)
 
     def expect(self, name: str, agent: str, machine: str, now: float, *, local: bool) -> None:
         """Wait for a host that an earlier head knew, as for one that was heard just now."""
-        self._hosts[name] = Presence(agent, machine, now, local=local, connected=False)
+        self._hosts[name] = Known(agent, machine, now, local=local, connected=False)
 
     def arrive(
         self, wanted: str, agent: str, machine: str, now: float, *, local: bool = False
@@ -73,7 +77,7 @@ class Membership:
                 return Arrival(name, "returns")
         name = wanted if local else self._free(wanted, machine)
         coming: Coming = "replaces" if name in self._hosts else "joins"
-        self._hosts[name] = Presence(agent, machine, now, local=local)
+        self._hosts[name] = Known(agent, machine, now, local=local)
         return Arrival(name, coming)
 
     def hear(self, name: str, at: float) -> None:

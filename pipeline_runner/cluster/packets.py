@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PORT = 50000  # UDP, of every pipeline
 SPEAKS = (1, 1)  # the lowest and the highest protocol this version speaks over TCP
-LARGEST = 512  # bytes, and the size of every ask
+LARGEST = 640  # bytes, and the size of every ask
 NONCE_SIZE = 16
 
 _MAGIC = b"PRUN"

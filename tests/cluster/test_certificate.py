@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_imported_until_one_is_made() -> None:
     code = (
-        "import pipeline_runner.cluster.identity, sys;"
+        "import pipeline_runner.cluster.discovery, pipeline_runner.cluster.identity, sys;"
         "print('cryptography' in sys.modules, 'psutil' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
