@@ -121,7 +121,8 @@ def test_a_head_that_takes_nobody_says_why_and_one_that_is_not_ready_is_silent(
 ) -> None:
     says: list[Any] = []
     with head(port, offer=lambda: says.pop(0) if says else OFFER) as beacon:
-        beacon.do(lambda: beacon.beacon._alarm and beacon.beacon._alarm.cancel())  # it asks as well
+        beacon.do(lambda: beacon.beacon._alarm and beacon.beacon._alarm.cancel())
+        assert answers(sock, port, []) == []  # nor does an announcement look for the offer now
         says.extend(["it is ending", None])
         got = answers(sock, port, [ask(b"a" * 16), ask(b"b" * 16)])
         assert got == [Nak("it is ending", b"a" * 16)]
