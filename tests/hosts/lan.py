@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NETWORK = "10.77.0"  # of every switch: no two of them meet
+NETWORK = "10.77"  # of every switch: no two of them meet
 _NAMESPACES = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
 _NAMED = re.compile(r"prun-(\d+)-(\d+)-\d+-[a-z0-9-]+")
@@ -122,11 +122,11 @@ class Lan:
         return self.hosts[name]
 
     def add(self, name: str) -> Host:
-        """Plug another machine in."""
+        """Put another machine in, on the first network."""
         number = len(self.hosts) + 1
         host = Host(
             name,
-            f"{NETWORK}.{number}",
+            f"{NETWORK}.0.{number}",
             self.folder / name,
             f"{self.switch.removesuffix('switch')}{name}",
             self.switch,
@@ -136,13 +136,27 @@ class Lan:
         (host.home / "run").chmod(0o700)
         _ip("netns", "add", host.namespace)
         self.hosts[name] = host
-        cable = ("type", "veth", "peer", "name", host.port, "netns", self.switch)
-        _ip("-n", host.namespace, "link", "add", "eth0", *cable)
-        _ip("-n", self.switch, "link", "set", host.port, "master", "bridge", "up")
-        _ip("-n", host.namespace, "addr", "add", f"{host.address}/24", "brd", "+", "dev", "eth0")
-        for link in ("lo", "eth0"):
-            _ip("-n", host.namespace, "link", "set", link, "up")
+        _ip("-n", host.namespace, "link", "set", "lo", "up")
+        self._plug(host, "eth0", host.address, host.port, "bridge")
         return host
+
+    def add_network(self, *names: str) -> list[str]:
+        """Put a second network beside the first, with these hosts on it too; return addresses."""
+        _ip("-n", self.switch, "link", "add", "bridge1", "type", "bridge")
+        _ip("-n", self.switch, "link", "set", "bridge1", "up")
+        addresses = []
+        for name in names:
+            host = self.hosts[name]
+            addresses.append(host.address.replace(f"{NETWORK}.0.", f"{NETWORK}.1."))
+            self._plug(host, "eth1", addresses[-1], f"{host.port}b", "bridge1")
+        return addresses
+
+    def _plug(self, host: Host, link: str, address: str, port: str, bridge: str) -> None:
+        cable = ("type", "veth", "peer", "name", port, "netns", self.switch)
+        _ip("-n", host.namespace, "link", "add", link, *cable)
+        _ip("-n", self.switch, "link", "set", port, "master", bridge, "up")
+        _ip("-n", host.namespace, "addr", "add", f"{address}/24", "brd", "+", "dev", link)
+        _ip("-n", host.namespace, "link", "set", link, "up")
 
     def listener(self, only: Host | None = None) -> socket.socket:
         """Return a packet socket on the switch: it hears every frame between the hosts.

@@ -95,6 +95,23 @@ def test_a_reset_ends_the_connections_of_one_host_at_both_ends(
         assert served.recv(9) == b"whole"
 
 
+def test_a_second_network_joins_only_the_hosts_that_are_on_it(network: Callable[..., Lan]) -> None:
+    lan = network("desk", "pi", "rig")
+    desk, rig = lan.add_network("desk", "rig")
+    lan["rig"].cut()
+    with lan["rig"].socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind((rig, PORT))
+        listener.listen()
+        with lan["desk"].socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+            client.connect((rig, PORT))
+            assert client.getsockname()[0] == desk
+        with (
+            lan["pi"].socket(socket.AF_INET, socket.SOCK_STREAM) as stranger,
+            pytest.raises(OSError, match="unreachable"),
+        ):
+            stranger.connect((rig, PORT))
+
+
 def test_a_host_has_its_name_its_home_and_only_its_own_interfaces(
     network: Callable[..., Lan],
 ) -> None:
