@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Commit
-from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
+from pipeline_runner.queues.leases import Lease, WorkerRecord
 from pipeline_runner.queues.ranges import Range, size, subtract
 from pipeline_runner.queues.sizing import RateLimit
-from pipeline_runner.queues.stages import EdgeState, StageState
+from pipeline_runner.queues.sources import SourceState
+from pipeline_runner.queues.stages import EdgeState, StageState, wire
 from pipeline_runner.queues.transaction import Shelved
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Books:
         self.epoch = epoch
         self.edges = {name: EdgeState(spec) for name, spec in topology.edges.items()}
         self.stages = {name: StageState(spec) for name, spec in topology.stages.items()}
+        wire(topology, self.stages, self.edges)
         for stage in self.stages.values():
             if stage.spec.rate is not None:
                 stage.limit = RateLimit(stage.spec.rate)
@@ -60,19 +62,8 @@ class Books:
         self.next_letter = 1
         self._next_token = (epoch << _EPOCH_SHIFT) + 1
         self._next_session = (epoch << _EPOCH_SHIFT) + 1
-        # A claim on any of these opens room that these stages may be waiting for.
-        self.gated_by: dict[str, tuple[str, ...]] = {
-            name: self._feeders(name) for name in topology.edges
-        }
         if durable is not None:
             self._restore(durable)
-
-    def _feeders(self, edge: str) -> tuple[str, ...]:
-        spec = self.topology.edges[edge]
-        members = self.topology.component[spec.source]
-        if spec.target in members:  # inside a cycle: its entries wait for the whole
-            return tuple(name for name in self.stages if name in members)
-        return (spec.source,)
 
     def _restore(self, durable: Durable) -> None:
         for (edge, number), ranges in durable.ranges.items():
@@ -133,8 +124,10 @@ class Books:
         """Record that ``item`` left a queue: there is room for more."""
         body = self.bodies[item.body]
         edge.bytes -= body.size * (item.hi - item.lo) / body.n
-        for stage in self.gated_by[edge.spec.name]:
-            self.dirty[stage] = None
+        for stage in edge.feeders:
+            if stage.waits_for_room:
+                stage.waits_for_room = False
+                self.dirty[stage.spec.name] = None
 
     def give_back(self, lease: Lease, spans: Spans, *, front: bool = True) -> None:
         """Return live indexes of a lease to their queue as they were, uncharged."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from pipeline_runner.queues.leases import Lease, WorkerRecord
@@ -12,23 +14,20 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.transaction import Transaction
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """A transaction on its way to being durable, and whom to tell."""
 
     step: Transaction
     worker: WorkerRecord | None = None
     session: int = 0
     seq: int = 0  # 0: nobody waits for an answer
-    settling: list[tuple[Lease, Spans]] = field(default_factory=list)
-    promised: list[tuple[str, int]] = field(default_factory=list)
+    settling: list[tuple[Lease, Spans]] = []
     retryable: bool = False  # a charge: kept and tried again when the commit fails
     gives_up: bool = False  # ends a source where its durable cursor is by then
     request: int = 0  # the head's own: an ``Amended`` answers it
 
 
-@dataclass(slots=True)
-class Send:
+class Send(msgspec.Struct):
     """Send ``message``, with ``data`` behind it, to the worker's connection."""
 
     session: int
@@ -36,8 +35,7 @@ class Send:
     data: bytes | memoryview | None = None
 
 
-@dataclass(slots=True)
-class Commit:
+class Commit(msgspec.Struct):
     """Make it durable, then call ``committed`` or ``refused``. Commits keep their order."""
 
     pending: Pending

@@ -53,7 +53,7 @@ class Granting:
             name = next(iter(books.dirty))
             del books.dirty[name]
             stage = books.stages[name]
-            for worker in tuple(stage.parked) if stage.parked else ():
+            for worker in tuple(stage.parked):
                 claim = worker.parked
                 assert claim is not None
                 if self._serve(stage, worker, claim, now):
@@ -137,11 +137,12 @@ class Granting:
             return True
         if self.closed_until is not None or stage.paused or worker.holds_suspect():
             return False
-        allowed = _NO_LIMIT if stage.limit is None else stage.limit.available(now)
-        if allowed < 1:
-            assert stage.limit is not None
-            self._books.alarm(stage.limit.due())
-            return False
+        allowed = _NO_LIMIT
+        if stage.limit is not None:
+            allowed = stage.limit.available(now)
+            if allowed < 1:
+                self._books.alarm(stage.limit.due())
+                return False
         if stage.spec.is_source:
             return self._grant_source(stage, worker, claim, allowed, now)
         return self._grant_items(stage, worker, claim, allowed)
@@ -149,22 +150,23 @@ class Granting:
     def _grant_items(
         self, stage: StageState, worker: WorkerRecord, claim: Claim, allowed: int
     ) -> bool:
-        books = self._books
-        inputs = stage.spec.inputs
+        inputs = stage.inputs
         for turn in range(len(inputs)):  # fan-in is served round robin
             place = (stage.next_input + turn) % len(inputs)
-            edge = books.edges[inputs[place]]
-            if not edge.queue.ready_items:
+            edge = inputs[place]
+            queue = edge.queue
+            if not queue.ready_items:
                 continue
             room = self._room(stage, edge)
             if room < 1:
+                stage.waits_for_room = True
                 continue
             want = max(1, min(claim.want, allowed, room, self._manageable(stage, edge)))
-            item = edge.queue.pop(want, alone=worker.holds_nothing())
+            item = queue.pop(want, alone=not queue.suspects or worker.holds_nothing())
             if item is None:
                 continue
             stage.next_input = place + 1
-            books.took(edge, item)
+            self._books.took(edge, item)
             self._send_lease(stage, worker, claim, edge.spec.name, item)
             return True
         return False
@@ -172,29 +174,30 @@ class Granting:
     def _send_lease(
         self, stage: StageState, worker: WorkerRecord, claim: Claim, edge: str, item: Range
     ) -> None:
-        lease = self._books.lease(worker, edge, item)
-        body = self._books.bodies[item.body]
+        books = self._books
+        lease = books.lease(worker, edge, item)
+        body = books.bodies[item.body]
         if stage.limit is not None:
             stage.limit.spend(item.hi - item.lo)
         at = body.at if isinstance(body, Body) else 0
         data = None if claim.have == body.id and not at else body.data
         message = Granted(
-            seq=claim.seq,
-            token=lease.token,
-            edge=edge,
-            body=body.id,
-            lo=item.lo,
-            hi=item.hi,
-            n=body.n,
-            size=0 if data is None else len(data),
-            attempts=item.attempts,
-            suspect=item.suspect,
-            release=body.release,
-            hints=self._hints(stage),
-            at=at,
-            place=self._books.place_for(worker) if stage.spec.outputs else 0,
+            claim.seq,
+            lease.token,
+            edge,
+            body.id,
+            item.lo,
+            item.hi,
+            body.n,
+            0 if data is None else len(data),
+            item.attempts,
+            item.suspect,
+            body.release,
+            _hints(stage),
+            at,
+            books.place_for(worker) if worker.emits_large and stage.outputs else 0,
         )
-        self._books.effects.append(Send(worker.session, message, data))
+        books.effects.append(Send(worker.session, message, data))
 
     def _grant_source(
         self, stage: StageState, worker: WorkerRecord, claim: Claim, allowed: int, now: float
@@ -206,11 +209,12 @@ class Granting:
             return True
         if source.ended or source.not_before > now or not self._may_hold(source.lease, worker):
             return False
-        edges = [self._books.edges[name] for name in stage.spec.outputs]
+        edges = stage.outputs
         room = min((edge.room for edge in edges), default=_NO_LIMIT)
         credit = min((edge.hint for edge in edges), default=claim.want)
         # A trickle of room would make a trickle of tiny bodies: wait for a useful piece.
         if room < min((min(edge.hint, edge.largest_body) for edge in edges), default=1):
+            stage.waits_for_room = True
             return False
         credit = max(1, min(credit, room, allowed))
         lease = self._books.lease(worker, "", Range(0, 0, 1))
@@ -229,7 +233,7 @@ class Granting:
             credit,
             credit,
             0,
-            hints=self._hints(stage),
+            hints=_hints(stage),
             place=self._books.place_for(worker),
         )
         self._send(worker, grant)
@@ -246,25 +250,24 @@ class Granting:
         On a cycle only a claim that enters from outside is gated, by the sum of the inner
         capacities: gating an inner claim would stop the very stage that empties the queue.
         """
-        topology = self._books.topology
-        members = topology.component[stage.spec.name]
         room = _NO_LIMIT
-        for name in stage.spec.outputs:
-            out = self._books.edges[name]
-            if out.spec.target not in members:
-                room = min(room, out.room)
-        inner = topology.inner[stage.spec.name]
-        if inner and edge.spec.source not in members:
-            room = min(room, sum(self._books.edges[name].room for name in inner))
+        for out in stage.gates:
+            room = min(room, out.room)
+        if edge.is_entry:
+            room = min(room, sum([inner.room for inner in stage.inner]))
         return room
 
     def _manageable(self, stage: StageState, edge: EdgeState) -> int:
         """How many items come in, and go out again if each makes one, as a body of usual size."""
-        outs = (self._books.edges[name].items_a_body for name in stage.spec.outputs)
-        return min((edge.items_a_body, *outs))
-
-    def _hints(self, stage: StageState) -> tuple[int, ...]:
-        return tuple(self._books.edges[name].hint for name in stage.spec.outputs)
+        most = edge.items_a_body
+        for out in stage.outputs:
+            most = min(most, out.items_a_body)
+        return most
 
     def _send(self, worker: WorkerRecord, message: Granted | Empty | End) -> None:
         self._books.effects.append(Send(worker.session, message))
+
+
+def _hints(stage: StageState) -> tuple[int, ...]:
+    outs = stage.outputs
+    return (outs[0].hint,) if len(outs) == 1 else tuple([out.hint for out in outs])

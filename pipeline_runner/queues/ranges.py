@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +75,7 @@ def well_formed(spans: Spans) -> bool:
     return True
 
 
-@dataclass(slots=True)
-class Range:
+class Range(msgspec.Struct, gc=False):
     """Items lo..hi-1 of a body, waiting on an edge.
 
     ``attempts`` counts charged failures. A ``suspect`` was in a lease whose process died with

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.blame import Blame
     from pipeline_runner.queues.books import Books
-    from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
+    from pipeline_runner.queues.leases import Lease, WorkerRecord
     from pipeline_runner.queues.messages import Output, Settle
     from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.sources import SourceState
 
 
 class Settling:

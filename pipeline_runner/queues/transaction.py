@@ -6,8 +6,10 @@ crashes and recovers, and what a journal on disk has to equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pipeline_runner.queues.ranges import Range, subtract
 
@@ -23,8 +25,7 @@ def item_id(run: str, edge: str, body: int, index: int) -> str:
     return f"{run}:{edge}:{body}:{index}"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True, gc=False):
     """An encoded batch of ``n`` items. ``data`` is opaque."""
 
     id: int
@@ -100,17 +101,16 @@ class Revival:
     index: int
 
 
-@dataclass(slots=True)
-class Transaction:
+class Transaction(msgspec.Struct):
     """What one step changes, all or nothing. Empty parts change nothing."""
 
-    consumed: list[tuple[str, int, Spans]] = field(default_factory=list)
-    produced: list[tuple[tuple[str, ...], Body]] = field(default_factory=list)
-    requeued: list[Requeue] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
+    consumed: list[tuple[str, int, Spans]] = []
+    produced: list[tuple[tuple[str, ...], Body]] = []
+    requeued: list[Requeue] = []
+    letters: list[Letter] = []
     source: tuple[str, int, Cursor] | None = None
-    revived: list[Revival] = field(default_factory=list)
-    closed: list[int] = field(default_factory=list)  # letters that are none any more
+    revived: list[Revival] = []
+    closed: list[int] = []  # letters that are none any more
 
 
 class Durable:

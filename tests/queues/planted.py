@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_runner.queues.client import Owed
-    from pipeline_runner.queues.leases import Lease, SourceState, WorkerRecord
+    from pipeline_runner.queues.leases import Lease, WorkerRecord
     from pipeline_runner.queues.messages import Adopt, Adopted, Cursor, Died, Held, Settle
     from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.sources import SourceState
     from pipeline_runner.queues.stages import EdgeState, StageState
 
 
