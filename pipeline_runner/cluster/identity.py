@@ -39,7 +39,7 @@ __all__ = [
 SHORTEST_KEY = 16  # bytes, wherever others than this machine can reach the head
 LONGEST_NAME = 200  # bytes; it is a file's name here, and a part of one packet
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_LONGEST_KEY = 4096
+_LONGEST_KEY = 512
 _SUFFIX = ".key"
 _SALT = b"pipeline_runner"
 
