@@ -1,4 +1,4 @@
-"""The agent process: ``python -m pipeline_runner.agent SOCKET HOST``."""
+"""The agent of the head's own host: ``python -m pipeline_runner.agent SOCKET HOST``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import asyncio
 import sys
 from contextlib import suppress
 
-from pipeline_runner.agent.agent import run
+from pipeline_runner.agent.agent import Agent, Terms
+from pipeline_runner.agent.seeking import AtSocket
 from pipeline_runner.errors import NoHead
 from pipeline_runner.queues.doors import Door
 
+
+async def _run(socket: str, host: str) -> None:
+    seeker = AtSocket(Door(socket=socket))
+    await Agent(seeker, Terms(host, local=True)).run(seeker.seek())
+
+
 if __name__ == "__main__":
     with suppress(NoHead):  # it ended before we were up
-        asyncio.run(run(Door(socket=sys.argv[1]), sys.argv[2]))
+        asyncio.run(_run(sys.argv[1], sys.argv[2]))

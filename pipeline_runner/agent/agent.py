@@ -1,235 +1,245 @@
-"""The agent: takes desired state from the head, tells it what lives, dies and prints here."""
+"""The agent: takes desired state from the head, and keeps this host's workers what it says."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
+import secrets
 import signal
-import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.agent.facts import Load, facts
+from pipeline_runner.agent.facts import facts, machine
+from pipeline_runner.agent.link import HeadLink
+from pipeline_runner.agent.parting import Parting, next_step
+from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
-from pipeline_runner.errors import NoHead
-from pipeline_runner.queues.connect import open_wire
-from pipeline_runner.queues.messages import (
-    PROTOCOL,
-    Beat,
-    Desired,
-    Died,
-    Hello,
-    Line,
-    Lines,
-    Report,
-    WorkerState,
-)
+from pipeline_runner.errors import ExitCode, NoHead
+from pipeline_runner.queues.messages import PROTOCOL, Desired, Dismiss, Hello, Leaving
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.agent.process import Process
-    from pipeline_runner.queues.connect import Wire
-    from pipeline_runner.queues.doors import Door
+    from pipeline_runner.agent.seeking import Seeker, Way
+    from pipeline_runner.errors import RunnerError
     from pipeline_runner.queues.messages import Message
 
 BEAT_S = 2.0
 CHECK_S = 0.1
-FLUSH_LINES_S = 0.05
+AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
+_SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a host takes part in a run.
+
+    ``local`` is the head's own host: its agent ends with the head. Any other holds its workers
+    for as long as the head is away, and then waits for the next run, unless ``once``.
+    """
+
+    host: str
+    local: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    max_procs: int | None = None
+    once: bool = False
+
+
+def _silent(_label: str, _text: str) -> None:
+    """Say nothing: the head's own agent has nobody to talk to."""
 
 
 class Agent:
-    """One host's agent. It ends with the head, or so long after it as the head once said."""
+    """One host's agent. ``say`` tells a person, in a word and a sentence, what goes on here."""
 
-    def __init__(self, wire: Wire, host: str, door: Door) -> None:
-        self._wire: Wire | None = None
-        self._first_wire = wire
-        self._door = door
-        self._hold_s = 0.0
-        self._give_up_at: float | None = None  # between two heads
-        self._untold: list[Died] = []  # deaths that no head has heard of
-        self._host = host
+    def __init__(
+        self, seeker: Seeker, terms: Terms, say: Callable[[str, str], None] = _silent
+    ) -> None:
+        self._terms = terms
+        self._say = say
+        self._id = secrets.token_hex(8)  # for life: a head knows a host again by it
         self._loop = asyncio.get_running_loop()
-        self._supervisor = Supervisor(host, door, self)
-        self._load = Load()
-        self._lines: list[Line] = []
-        self._flushing = False
+        self._link = HeadLink(seeker, self)
+        self._reporter = Reporter(terms.host, self._send)
+        self._supervisor = Supervisor(terms.host, self, holds=not terms.local)
+        self._run = ""
+        self._hold_s = 0.0
+        self._gone_at: float | None = None  # between two heads
+        self._dismissed = ""
+        self._known_dead = False
+        self._leaving_at: float | None = None
+        self._code = ExitCode.OK
         self._over = asyncio.Event()
 
-    async def run(self) -> None:
-        """Work until the head says stop or is gone; no worker is left behind."""
+    async def run(self, way: Way) -> ExitCode:
+        """Work from this connection on until it is over; no worker is left behind."""
         loop = self._loop
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
-        loop.add_signal_handler(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._join(self._first_wire)
-        beat = loop.create_task(self._beat())
-        check = loop.create_task(self._check())
+        if self._terms.local:
+            loop.add_signal_handler(signal.SIGTERM, self._over.set)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
+        else:
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, self._on_signal, number)
+        self._link.take(way)
+        tasks = [loop.create_task(self._beat()), loop.create_task(self._check())]
         await self._over.wait()
-        for task in (beat, check):
+        for task in tasks:
             task.cancel()
         self._supervisor.kill_all()
         while self._supervisor.processes:
             self._supervisor.reap(loop.time())
             await asyncio.sleep(0.01)
+        self._link.close()
+        return self._code
+
+    # What the supervisor tells.
 
     def started(self, process: Process) -> None:
         """Watch a new worker's output."""
         for reader in process.readers:
             self._loop.add_reader(reader.fd, self._read, process, reader)
-        self._report("WorkerStarted", process)
+        self._reporter.started(process)
 
     def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
-        """Tell the head at once: the dead worker's items are waiting."""
+        """Watch it no more, and tell."""
         for reader in process.readers:
             self._loop.remove_reader(reader.fd)
-        death = Died(process.id, running, cause, process.overdue_index)
-        if self._wire is None:
-            self._untold.append(death)
-        self._send(death)
-        self._report("WorkerExited", process, cause=cause, expected=expected)
+        self._reporter.died(process, running, cause, expected=expected)
 
     def failing(self, process: Process, deaths: int, retry_s: float) -> None:
         """Tell why a worker cannot start."""
-        reason = process.last_words
-        self._report("WorkerFailing", process, deaths=deaths, retry_s=retry_s, reason=reason)
+        self._reporter.failing(process, deaths, retry_s)
 
     def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
-        """Collect lines for a moment: a talkative stage must not cost a message a line."""
+        """Tell what a worker wrote."""
         stream = "stdout" if reader is process.readers[0] else "stderr"
-        now = time.time()
-        slot = process.slot
-        self._lines += [
-            Line(now, slot.stage, slot.index, process.pid, stream, text) for text in lines
-        ]
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_later(FLUSH_LINES_S, self._flush_lines)
+        self._reporter.printed(process, stream, lines)
 
-    def _flush_lines(self) -> None:
-        self._flushing = False
-        lines, self._lines = self._lines, []
-        if lines:
-            self._send(Lines(tuple(lines)))
+    # What the line to the head tells.
+
+    def head_found(self, way: Way) -> None:
+        """Say HELLO to a head, and what is here from an earlier one."""
+        terms = self._terms
+        self._supervisor.use_door(way.door)
+        told = facts() | {
+            "agent": self._id,
+            "machine": machine(),
+            "local": terms.local,
+            "labels": dict(terms.labels),
+            "max_procs": terms.max_procs,
+        }
+        processes = self._supervisor.processes.values()
+        workers = tuple(process.id for process in processes if process.was_ready)
+        host, ended = self._reporter.host, self._supervisor.ended
+        self._send(Hello("agent", host, "", "", 0, os.getpid(), PROTOCOL, told, workers, ended))
+        self._dismissed, self._known_dead = "", False
+        self._reporter.catch_up()
+        self._tell()
+        if self._leaving_at is not None:
+            self._send(Leaving())
+
+    def head_said(self, message: Any, body: bytes | memoryview) -> None:  # noqa: ARG002
+        """Do what the head wants."""
+        match message:
+            case Desired():
+                self._want(message)
+            case Dismiss():
+                self._dismissed = message.why
+                if message.why == "drained":
+                    self._link.drop()
+
+    def head_gone(self) -> None:
+        """Hold on, wait for another, or end."""
+        self._gone_at = self._loop.time()
+        self._supervisor.starts = False
+        self._part()
+        if not self._over.is_set():
+            self._link.seek()
+
+    def head_missed(self, error: RunnerError, tries: int) -> bool:
+        """Go on looking, unless it has been enough."""
+        self._known_dead = isinstance(error.__cause__, ConnectionRefusedError)
+        if tries == 1 and not isinstance(error, NoHead):
+            self._say("refused", error.message)
+        self._part()
+        return not self._over.is_set()
+
+    def _want(self, desired: Desired) -> None:
+        supervisor = self._supervisor
+        if (self._run, self._reporter.host) != (desired.run, desired.host):
+            # What workers of another run hold is worth nothing, nor is another host's name.
+            supervisor.kill_all()
+            self._run = desired.run
+            self._reporter.host = supervisor.host = desired.host
+        self._hold_s = desired.hold_s
+        if self._gone_at is not None:
+            self._gone_at = None
+            supervisor.starts = True
+            supervisor.keep_ended(desired.finished)
+        supervisor.want(desired)
+        if self._leaving_at is not None:
+            supervisor.want_nothing(desired.grace_s)
+        supervisor.reconcile(self._loop.time())
+
+    def _part(self) -> None:
+        if self._gone_at is None:
+            return
+        parting = Parting(
+            local=self._terms.local,
+            once=self._terms.once,
+            since=self._gone_at,
+            hold_s=self._hold_s,
+            dismissed=self._dismissed,
+            known_dead=self._known_dead,
+            leaving=self._leaving_at is not None,
+            workers=len(self._supervisor.processes),
+        )
+        match next_step(parting, self._loop.time()):
+            case "clear":
+                self._supervisor.kill_all()
+            case "end":
+                self._over.set()
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        now = self._loop.time()
+        if self._leaving_at is None:
+            self._leaving_at = now
+            self._say("leaves", "when its workers have finished what they hold; again stops now")
+            self._send(Leaving())
+            self._supervisor.want_nothing()
+            self._supervisor.reconcile(now)
+        elif now - self._leaving_at >= AGAIN_AFTER_S:
+            self._code = _SIGNALS[number]
+            self._over.set()
 
     def _read(self, process: Process, reader: LineReader) -> None:
         if not self._supervisor.read(process, reader):
             self._loop.remove_reader(reader.fd)
 
-    def _join(self, wire: Wire) -> None:
-        """Say HELLO to a head, and what is here from an earlier one."""
-        self._wire = wire
-        self._loop.add_reader(wire.sock, self._receive)
-        processes = self._supervisor.processes.values()
-        workers = tuple(process.id for process in processes if process.was_ready)
-        ended = self._supervisor.ended
-        self._send(
-            Hello("agent", self._host, "", "", 0, os.getpid(), PROTOCOL, facts(), workers, ended)
-        )
-        untold, self._untold = self._untold, []
-        for death in untold:
-            self._send(death)
-        self._tell()
-
-    def _receive(self) -> None:
-        if self._wire is None:
-            return
-        try:
-            for message, _none in self._wire.receive_now():
-                self._take_in(message)
-        except (EOFError, OSError):
-            self._head_gone()
-
-    def _head_gone(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is None:
-            return
-        self._loop.remove_reader(wire.sock)
-        wire.close()
-        if not self._hold_s:
-            self._over.set()
-            return
-        if self._give_up_at is None:
-            self._give_up_at = self._loop.time() + self._hold_s
-        self._supervisor.starts = False
-        self._search = self._loop.create_task(self._find_head())
-
-    async def _find_head(self) -> None:
-        while self._give_up_at is not None and self._loop.time() < self._give_up_at:
-            await asyncio.sleep(random.uniform(0.02, 0.2))  # noqa: S311
-            try:
-                wire = open_wire(self._door)
-            except NoHead:
-                continue
-            self._join(wire)
-            return
-        self._over.set()
-
-    def _take_in(self, message: Any) -> None:
-        if isinstance(message, Desired):
-            self._hold_s = message.hold_s
-            if self._give_up_at is not None:
-                self._give_up_at = None
-                self._supervisor.starts = True
-                self._supervisor.keep_ended(message.finished)
-            self._supervisor.want(message)
-            self._supervisor.reconcile(self._loop.time())
-
     def _reap(self) -> None:
         self._supervisor.reap(self._loop.time())
 
-    def _stop(self) -> None:
-        self._over.set()
+    def _send(self, message: Message) -> bool:
+        self._link.send(message)
+        return self._link.is_up
 
-    async def _check(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_S)
-            self._supervisor.check(self._loop.time())
+    def _tell(self) -> None:
+        self._reporter.beat(self._supervisor.processes.values())
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
             self._tell()
 
-    def _tell(self) -> None:
-        now = self._loop.time()
-        cpu, memory = self._load.look()
-        states = tuple(
-            WorkerState(p.id, p.pid, p.slot.stage, p.slot.index, _state(p), now - p.started)
-            for p in self._supervisor.processes.values()
-        )
-        self._send(Beat(states, cpu, memory))
-
-    def _report(self, kind: str, process: Process, **more: Any) -> None:
-        self._flush_lines()
-        fields = {
-            "ts": time.time(),
-            "host": self._host,
-            "stage": process.slot.stage,
-            "index": process.slot.index,
-            "pid": process.pid,
-            **more,
-        }
-        if kind == "WorkerFailing":
-            del fields["pid"]
-        self._send(Report(kind, fields))
-
-    def _send(self, message: Message) -> None:
-        if self._wire is None:
-            return
-        try:
-            self._wire.send(message)
-        except OSError:
-            self._head_gone()
-
-
-def _state(process: Process) -> str:
-    if process.phase == "draining":
-        return "draining"
-    return "running" if process.was_ready else "starting"
-
-
-async def run(door: Door, host: str) -> None:
-    """Be the agent of ``host`` for the head that is reached at ``door``."""
-    await Agent(open_wire(door), host, door).run()
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_S)
+            now = self._loop.time()
+            self._supervisor.check(now)
+            self._link.look(now)
+            self._part()
+            if self._leaving_at is not None and not self._supervisor.processes:
+                self._over.set()

@@ -27,6 +27,14 @@ def facts() -> dict[str, Any]:
     }
 
 
+def machine() -> str:
+    """Return what tells this machine, since it was started, from any other; empty if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def usable_cores() -> int:
     """Return the cores our processes may use: affinity and the cgroup's quota, at least 1."""
     if hasattr(os, "sched_getaffinity"):

@@ -100,9 +100,19 @@ class Process:
 
 
 def start(
-    slot: Slot, fingerprint: str, spec: dict[str, Any], host: str, door: Door, now: float
+    slot: Slot,
+    fingerprint: str,
+    spec: dict[str, Any],
+    host: str,
+    door: Door,
+    now: float,
+    *,
+    hold_s: float | None = None,
 ) -> Process:
-    """Start a worker for ``slot``. Raises OSError if the system has no process to spare."""
+    """Start a worker for ``slot``. Raises OSError if the system has no process to spare.
+
+    With ``hold_s`` it holds its results so long when the head is gone, whatever its spec says.
+    """
     worker = f"{host}/{slot.stage}[{slot.index}]/{secrets.token_hex(6)}"
     job = {
         **spec["job"],
@@ -112,6 +122,8 @@ def start(
         "door": door.as_json(),
         "parent": os.getpid(),
     }
+    if hold_s is not None:
+        job["hold_s"] = hold_s
     page = Page.create(job)
     environment = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
     environment |= spec["env"]

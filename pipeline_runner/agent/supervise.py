@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline_runner.agent.backoff import Backoff
 from pipeline_runner.agent.process import Process, start
 from pipeline_runner.plan.reconcile import Drain, Kill, Running, Slot, Start, reconcile
+from pipeline_runner.queues.doors import Door
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_runner.agent.lines import LineReader
-    from pipeline_runner.queues.doors import Door
     from pipeline_runner.queues.messages import Desired
 
 _FINISHED = 64
@@ -38,12 +38,16 @@ class Watcher(Protocol):
 
 
 class Supervisor:
-    """The processes of one host, by pid; they find their head at ``door``."""
+    """The processes of one host, by pid; they find their head at its door.
 
-    def __init__(self, host: str, door: Door, watcher: Watcher) -> None:
-        self.door = door
-        self._host = host
+    With ``holds`` they hold what they have done for as long as their head is away.
+    """
+
+    def __init__(self, host: str, watcher: Watcher, *, holds: bool = False) -> None:
+        self.host = host
+        self._door = Door()
         self._watcher = watcher
+        self._hold_s = float("inf") if holds else None
         self.processes: dict[int, Process] = {}
         self._desired: dict[Slot, str] = {}
         self._specs: dict[str, dict[str, Any]] = {}
@@ -51,6 +55,13 @@ class Supervisor:
         self._backoff: dict[Slot, Backoff] = {}
         self._finished: set[Slot] = set()  # their stage has ended: nothing to start again
         self.starts = True  # not while there is no head to work for
+
+    def use_door(self, door: Door) -> None:
+        """Have workers go through this door from now on; those that look for a head, too."""
+        if door != self._door:
+            self._door = door
+            for process in self.processes.values():
+                process.page.move(door.as_json())
 
     def want(self, desired: Desired) -> None:
         """Take over a new desired state."""
@@ -74,9 +85,10 @@ class Supervisor:
         """Forget the end of every stage that another head does not know to have ended."""
         self._finished = {slot for slot in self._finished if slot.stage in stages}
 
-    def want_nothing(self, grace_s: float) -> None:
-        """Drain everything."""
-        self._desired, self._grace_s = {}, grace_s
+    def want_nothing(self, grace_s: float | None = None) -> None:
+        """Drain everything, in ``grace_s`` seconds or what was given last."""
+        self._desired = {}
+        self._grace_s = self._grace_s if grace_s is None else grace_s
 
     def reconcile(self, now: float) -> None:
         """Do what brings the processes nearer to what is desired."""
@@ -143,7 +155,8 @@ class Supervisor:
         return backoff is None or backoff.not_before <= now
 
     def _start(self, slot: Slot, fingerprint: str, now: float) -> None:
-        process = start(slot, fingerprint, self._specs[slot.stage], self._host, self.door, now)
+        spec = self._specs[slot.stage]
+        process = start(slot, fingerprint, spec, self.host, self._door, now, hold_s=self._hold_s)
         self.processes[process.pid] = process
         self._watcher.started(process)
 

@@ -73,14 +73,17 @@ class Course:
         every = specs(self._pipeline, "", dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
+        run = self._server.broker.books.run
         for name, member in self._hosts.members.items():
+            if member.connection is None:
+                continue
             mine = {} if self._stop.workers else dict(self._hosts.slots.get(name, {}))
             if self._stop.draining_until is not None:
                 mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
             mine = {s: i for s, i in mine.items() if s not in without}
             grace_s = 0.0 if self._stop.code is not None else self._pipeline.reload.grace
             holds_s = 0.0 if self._stop.workers else hold_s(self._pipeline)
-            desired = Desired(1, "", every, mine, grace_s, tuple(self._ended), holds_s)
+            desired = Desired(1, "", every, mine, grace_s, tuple(self._ended), holds_s, name, run)
             self._server.send(member.connection, desired)
 
     def recall_ends(self, finished: Collection[str]) -> None:

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner.cluster.membership import SILENT_S
 from pipeline_runner.head.address import Address
 from pipeline_runner.head.amendments import Amendments
 from pipeline_runner.head.course import Course
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.transaction import Letter
 
 LOOK_S = 0.25
-ADOPT_S = 10.0  # after a restart, so long is waited for what workers still hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,8 @@ class Head:
         started = self._loop.time()
         state = pipeline.state_dir
         self._start = start
-        survivor = start.survivor(works=options.work)
-        closed_until = started + ADOPT_S
-        broker = start.broker(topology_of(pipeline), None if survivor is None else closed_until)
+        behind = start.left_behind(works=options.work)
+        broker = start.broker(topology_of(pipeline), started + SILENT_S if behind.awaited else None)
         self._server = QueueServer(
             broker,
             self,
@@ -144,9 +143,9 @@ class Head:
             self._course,
             self._agent,
             self._teller,
-            survivor=survivor,
-            closed_until=closed_until,
+            behind,
             works=options.work,
+            remembers=keeps,
         )
         self._reports = Reports(
             self._server,
@@ -164,6 +163,7 @@ class Head:
             self._server,
             self._hosts,
             self._course,
+            self._presence,
             self._amendments,
             self._screen,
         )
@@ -196,6 +196,7 @@ class Head:
                 self._agent.kill()
                 self._screen.failed(self._stop.broken)
             else:
+                self._presence.dismiss("finished" if self._course.is_finished else "stopped")
                 self._screen.ended(final, lost, remaining - lost, code)
             self._server.close()
             await self._loop.run_in_executor(None, self._agent.stop)

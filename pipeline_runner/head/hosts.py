@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.head.view import HostReport
@@ -17,41 +17,70 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.plan.assign import Plan
     from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.messages import Beat, Hello
+    from pipeline_runner.queues.messages import Beat
 
 Slots = dict[str, dict[str, tuple[int, ...]]]
 
 
 @dataclass(slots=True)
 class Member:
-    """A host with an agent that is connected."""
+    """A host. Without a ``connection`` its agent is cut off; ``unfit`` says why it gets no work."""
 
     host: Host
     report: HostReport
-    connection: Connection
+    connection: Connection | None
+    unfit: tuple[str, ...] = ()
 
 
 class Hosts:
-    """Who is here, and the plan that follows. Pure but for the connections it keeps."""
+    """Who is here, and the plan that follows. Pure but for the connections it keeps.
+
+    While it is ``frozen`` nothing moves: a new head waits for the hosts of the one before it.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self.members: dict[str, Member] = {}
         self.slots: Slots = {}
         self.plan: Plan | None = None
+        self.frozen = False
 
-    def join(self, connection: Connection, hello: Hello, now: float) -> None:
+    @property
+    def planned(self) -> list[Host]:
+        """The hosts that may be given work."""
+        return [member.host for member in self.members.values() if not member.unfit]
+
+    def join(
+        self, connection: Connection, host: Host, now: float, *, unfit: tuple[str, ...] = ()
+    ) -> None:
         """Take in a host and plan anew."""
-        facts: dict[str, Any] = hello.facts
-        host = Host(name=hello.host, head=True, **facts)
-        report = HostReport(hello.host, head=True, seen=now, memory_total=host.memory)
-        self.members[hello.host] = Member(host, report, connection)
-        self._replan()
+        report = HostReport(host.name, head=host.head, seen=now, memory_total=host.memory)
+        self.members[host.name] = Member(host, report, connection, unfit)
+        self.replan()
+
+    def back(self, connection: Connection, host: Host) -> Connection | None:
+        """Have a host that returns go on as it was; returns its older connection, if it has one."""
+        member = self.members[host.name]
+        older, member.connection, member.host = member.connection, connection, host
+        member.report.state = "up"
+        return older
+
+    def away(self, name: str) -> None:
+        """Keep a host that cannot be told anything for the moment."""
+        member = self.members[name]
+        member.connection, member.report.state = None, "away"
 
     def leave(self, name: str) -> None:
         """Forget a host and plan anew."""
-        self.members.pop(name, None)
-        self._replan()
+        if self.members.pop(name, None) is not None:
+            self.replan()
+
+    def judge(self, name: str, unfit: tuple[str, ...]) -> None:
+        """Give a host no work for these reasons, or with none give it some; and plan anew."""
+        member = self.members[name]
+        if member.unfit != unfit:
+            member.unfit = unfit
+            self.replan()
 
     def beat(self, name: str, beat: Beat, now: float) -> None:
         """Take in what an agent reports of itself."""
@@ -73,11 +102,12 @@ class Hosts:
         if name in self.members:
             self.members[name].report.workers.pop(pid, None)
 
-    def running(self, stage: str | None = None) -> int:
-        """Return how many workers of ``stage``, or of all, are there."""
+    def running(self, stage: str | None = None, *, host: str | None = None) -> int:
+        """Return how many workers of ``stage``, or of all, are there: on ``host``, or on all."""
         return sum(
             stage is None or worker.stage == stage
-            for member in self.members.values()
+            for name, member in self.members.items()
+            if host is None or name == host
             for worker in member.report.workers.values()
         )
 
@@ -89,11 +119,41 @@ class Hosts:
                 counts[stage] = counts.get(stage, 0) + len(indexes)
         return counts
 
-    def _replan(self) -> None:
+    def replan(self) -> None:
+        """Plan for whoever is here; what runs stays where it may."""
+        if self.frozen:
+            return
+        here = self.planned
         current = {
-            host: {s: len(i) for s, i in stages.items()} for host, stages in self.slots.items()
+            host.name: {stage: len(indexes) for stage, indexes in self.slots[host.name].items()}
+            for host in here
+            if host.name in self.slots
         }
-        here = [member.host for member in self.members.values()]
-        known = {name: current[name] for name in self.members if name in current}
-        self.plan = assign(self._pipeline, here, known)
+        self.plan = assign(self._pipeline, here, current)
         self.slots = slots(self.plan.counts, self.slots)
+
+    def remembered(self) -> dict[str, Any]:
+        """Return, as plain data, what a later head needs to go on with the same plan."""
+        facts = {name: _facts(member.host) for name, member in self.members.items()}
+        return {"hosts": facts, "slots": self.slots}
+
+    def recall(self, data: Mapping[str, Any], now: float) -> None:
+        """Go on with the hosts and the plan of an earlier head; each host is away until it comes.
+
+        Raises KeyError, TypeError or ValueError where ``data`` are not those of ``remembered``.
+        """
+        for name, facts in data["hosts"].items():
+            host = Host(**facts)
+            report = HostReport(name, host.head, now, host.memory, state="away")
+            self.members[name] = Member(host, report, None)
+        known = self._pipeline.stages
+        self.slots = {
+            name: {
+                s: tuple(map(int, i)) for s, i in data["slots"].get(name, {}).items() if s in known
+            }
+            for name in self.members
+        }
+
+
+def _facts(host: Host) -> dict[str, Any]:
+    return asdict(replace(host, labels=dict(host.labels)))

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipeline_runner.cluster.membership import SILENT_S, Membership
+from pipeline_runner.errors import RunnerError
 from pipeline_runner.head import survivors
 from pipeline_runner.head.survivors import Survivors
+from pipeline_runner.plan.hosts import Host
+from pipeline_runner.queues.messages import Dismiss
 
 if TYPE_CHECKING:
+    from pipeline_runner.cluster.membership import Arrival
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.head.course import Course
     from pipeline_runner.head.hosts import Hosts
     from pipeline_runner.head.local_agent import LocalAgent
+    from pipeline_runner.head.survivors import LeftBehind
     from pipeline_runner.head.telling import Teller
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.messages import Hello
     from pipeline_runner.queues.server import QueueServer
 
+_QUIET_S = 3.0  # of an agent: from then on its workers are listened for
+
 
 class Presence:
-    """Keeps ``hosts`` true to who is connected.
+    """Keeps ``hosts`` true to who is here.
 
-    ``survivor`` is the pid of an agent that outlived an earlier head; nothing is granted before
-    its workers have named what they hold, or ``closed_until``.
+    After a restart nothing is granted before the workers of every known host have named what they
+    hold, and nothing moves; a host that does not come back is given up like any silent one.
     """
 
     def __init__(
@@ -35,22 +44,27 @@ class Presence:
         course: Course,
         agent: LocalAgent,
         teller: Teller,
+        left: LeftBehind,
         *,
-        survivor: int | None,
-        closed_until: float,
         works: bool,
+        remembers: bool,
     ) -> None:
-        self._pipeline = pipeline
+        self._state = pipeline.state_dir
+        self._remembers = remembers
         self._server = server
         self._hosts = hosts
         self._course = course
         self._agent = agent
         self._teller = teller
-        self._survivor = survivor
-        self._survivors = Survivors(agent_lives=survivor is not None)
-        self._closed_until = closed_until
         self._works = works
         self._loop = asyncio.get_running_loop()
+        self._here = socket.gethostname()
+        self._survivor = left.agent
+        self._membership = Membership(self._loop.time())
+        self._survivors = Survivors(left.awaited)
+        self._said: set[str] = set()  # warnings
+        if left.awaited:
+            self._wait_for(left)
 
     def open(self) -> None:
         """Have an agent of our own: the one that outlived an earlier head, or a new one."""
@@ -61,59 +75,189 @@ class Presence:
 
     def joined(self, connection: Connection, hello: Hello) -> None:
         """An agent is here: plan with its host, and tell it what to run."""
-        if hello.host in self._hosts.members:
-            connection.refuse("this host has an agent already")
+        facts, now = dict(hello.facts), self._loop.time()
+        agent, machine = str(facts.pop("agent", "")), str(facts.pop("machine", ""))
+        is_local = bool(facts.pop("local", False))
+        try:
+            host = Host(name=hello.host, head=is_local, **facts)
+        except TypeError:
+            connection.refuse("its agent tells of itself what this version does not know")
             return
-        if hello.pid != self._survivor:
-            # Workers of an agent before it ended with that, and nobody is left to tell.
-            self._server.lost(hello.host)
-        self._survivors.agent_joined(hello.workers)
-        self._open_when_heard()
-        if hello.host == socket.gethostname():
-            survivors.remember(self._pipeline.state_dir, hello.pid)
+        arrival = self._membership.arrive(hello.host, agent, machine, now, local=is_local)
+        host = Host(name=arrival.name, head=is_local, **facts)
+        connection.peer = arrival.name
+        if is_local:
+            if arrival.coming != "returns":
+                # Workers of an agent before it ended with that, and nobody is left to tell.
+                self._server.lost(arrival.name)
+            with suppress(OSError):
+                survivors.remember(self._state, hello.pid)
+        self._survivors.host_joined(arrival.name, hello.workers)
         self._course.recall_ends(hello.finished)
-        self._hosts.join(connection, hello, self._loop.time())
-        assert self._hosts.plan is not None
-        for warning in self._hosts.plan.warnings:
-            self._teller.warn(warning)
-        for stage, count in self._hosts.plan.pending.items():
-            self._teller.warn(
-                f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed",
-                f"runner why {stage}",
-            )
+        self._take_in(connection, host, arrival, now)
+        self._go_on_when_heard()
+        self._warn_of_plan()
         self._course.publish()
+        self._remember()
 
-    def left(self, connection: Connection) -> None:
-        """An agent is gone, and its workers with it: their items are free."""
-        if self._course.is_ending:
-            return
+    def heard(self, connection: Connection) -> bool:
+        """Record a sign of life; False if it comes from an agent that is no member any more."""
         member = self._hosts.members.get(connection.peer)
         if member is None or member.connection is not connection:
+            return False
+        self._membership.hear(connection.peer, self._loop.time())
+        return True
+
+    def left(self, connection: Connection) -> None:
+        """An agent's connection has ended; that of our own agent ends with its life."""
+        name = connection.peer
+        member = self._hosts.members.get(name)
+        if member is None or member.connection is not connection or self._course.left.is_set():
             return
-        self._teller.warn(f"the agent of {connection.peer} died; its workers start again")
-        if connection.peer == socket.gethostname():
-            self._agent.sweep(self._hosts.members[connection.peer].report.workers)
-        self._hosts.leave(connection.peer)
-        self._server.lost(connection.peer)
-        if self._works and connection.peer == socket.gethostname():
-            self._agent.start()
+        is_local = member.host.head
+        if not self._membership.cut(name):
+            self._hosts.away(name)
+            return
+        if is_local:
+            self._agent.sweep(member.report.workers)
+        self._hosts.leave(name)
+        self._server.lost(name)
+        if not is_local:
+            self._teller.say(f"{name} has left")
+        elif not self._course.is_ending:
+            self._teller.warn(f"the agent of {name} died; its workers start again")
+            if self._works:
+                self._agent.start()
+        self._replanned()
+
+    def drain(self, name: str) -> None:
+        """Have a host finish what it holds, and take nothing more. Raises RunnerError."""
+        if name not in self._membership:
+            known = ", ".join(self._hosts.members)
+            raise RunnerError(f"there is no host {name}", hint=f"hosts: {known or 'none yet'}")
+        if self._membership.drain(name):
+            self._hosts.judge(name, ("it is draining",))
+            self._hosts.members[name].report.state = "draining"
+            self._replanned()
 
     def worker_done(self, worker: str) -> None:
         """A worker of an earlier head has named what it holds, or holds nothing any more."""
         if not self._survivors.all_heard:
             self._survivors.worker_done(worker)
-            self._open_when_heard()
+            self._go_on_when_heard()
 
     def look(self, now: float) -> None:
-        """Replace an agent that does not come back."""
-        if self._survivors.agent_awaited and (
-            now >= self._closed_until or not self._agent.survivor_lives
-        ):
-            self._survivors.give_up()
-            self._agent.start()
-            self._open_when_heard()
+        """Give up who was silent for too long, and let go of who has nothing left to do."""
+        for name, member in tuple(self._hosts.members.items()):
+            if name not in self._membership:
+                continue
+            known = self._membership[name]
+            if now - known.heard > _QUIET_S and not known.local:
+                self._membership.hear(name, self._server.heard(name))
+            is_empty = not member.report.workers and not member.host.head
+            if known.draining and is_empty and member.connection is not None:
+                self._server.send(member.connection, Dismiss("drained"))
+        if self._survivor is not None and self._awaits_survivor(now):
+            self._replace_survivor()
+        for name in self._membership.silent(now):
+            if not self._membership[name].local:
+                self._lose(name)
 
-    def _open_when_heard(self) -> None:
-        """Grant again as soon as every survivor has named what it holds."""
+    def dismiss(self, why: str) -> None:
+        """Tell the joined hosts that there is nothing more to do."""
+        for member in self._hosts.members.values():
+            if member.connection is not None and not member.host.head:
+                self._server.send(member.connection, Dismiss(why))
+        survivors.forget_hosts(self._state)
+
+    def _wait_for(self, left: LeftBehind) -> None:
+        now = self._loop.time()
+        with suppress(LookupError, TypeError, ValueError, AttributeError):
+            self._hosts.recall(left.hosts, now)
+        self._hosts.frozen = True
+        for name, known in left.awaited.items():
+            agent, machine, is_local = known["agent"], known["machine"], known["local"]
+            self._membership.expect(name, agent, machine, now, local=is_local)
+
+    def _take_in(self, connection: Connection, host: Host, arrival: Arrival, now: float) -> None:
+        if arrival.coming == "returns" and host.name in self._hosts.members:
+            older = self._hosts.back(connection, host)
+            if older is not None:
+                older.close()
+            if self._membership[host.name].draining:
+                self._hosts.members[host.name].report.state = "draining"
+            return
+        if arrival.coming == "replaces" and not host.head:
+            self._server.lost(host.name)
+        if not host.head:
+            cores = "1 core" if host.cores == 1 else f"{host.cores} cores"
+            self._teller.say(f"{host.name} joins, with {cores}")
+        self._hosts.join(connection, host, now)
+
+    def _awaits_survivor(self, now: float) -> bool:
+        """Whether our own agent of an earlier head is gone, or does not come."""
+        known = self._membership.get(self._here)
+        if known is None or known.connected:
+            self._survivor = None
+            return False
+        return not self._agent.survivor_lives or now - known.heard >= SILENT_S
+
+    def _replace_survivor(self) -> None:
+        self._survivor = None
+        self._survivors.give_up(self._here)
+        self._agent.start()
+        self._go_on_when_heard()
+
+    def _lose(self, name: str) -> None:
+        member = self._hosts.members[name]
+        text = f"{name} was not heard for {SILENT_S:g} s: what it held goes to others"
+        self._teller.warn(text, "it may come back at any time")
+        self._membership.leave(name)
+        self._survivors.give_up(name)
+        self._hosts.leave(name)
+        self._server.lost(name, dead=False)
+        if member.connection is not None:
+            member.connection.close()
+        self._go_on_when_heard()
+        self._replanned()
+
+    def _replanned(self) -> None:
+        if not self._course.is_ending:
+            self._warn_of_plan()
+        self._course.publish()
+        self._remember()
+
+    def _warn_of_plan(self) -> None:
+        """Say what the plan cannot do, once."""
+        plan = self._hosts.plan
+        if plan is None:
+            return
+        found = dict.fromkeys(plan.warnings, "")
+        for stage, count in plan.pending.items():
+            text = f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed"
+            found[text] = f"runner why {stage}"
+        for text, hint in found.items():
+            if text not in self._said:
+                self._teller.warn(text, hint)
+        self._said = set(found)
+
+    def _go_on_when_heard(self) -> None:
+        """Plan again when every host is back; grant when every worker has said what it holds."""
+        if self._hosts.frozen and self._survivors.hosts_heard:
+            self._hosts.frozen = False
+            self._hosts.replan()
         if self._server.broker.adopting and self._survivors.all_heard:
             self._loop.call_soon(self._server.apply, lambda broker, now: broker.open(now))
+
+    def _remember(self) -> None:
+        """Keep who is here, for a head that comes after us unasked."""
+        if not self._remembers or self._course.is_ending:
+            return
+        facts = self._hosts.remembered()
+        facts["known"] = {
+            name: {"agent": known.agent, "machine": known.machine, "local": known.local}
+            for name in self._hosts.members
+            if name in self._membership and not (known := self._membership[name]).draining
+        }
+        with suppress(OSError):  # only the next start would have gained by it
+            survivors.remember_hosts(self._state, facts)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.head.course import Course
     from pipeline_runner.head.hosts import Hosts
+    from pipeline_runner.head.presence import Presence
     from pipeline_runner.head.watchers import Watchers
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.messages import Ask
@@ -31,6 +32,7 @@ class Questions:
         server: QueueServer,
         hosts: Hosts,
         course: Course,
+        presence: Presence,
         amendments: Amendments,
         watchers: Watchers,
     ) -> None:
@@ -39,6 +41,7 @@ class Questions:
         self._server = server
         self._hosts = hosts
         self._course = course
+        self._presence = presence
         self._amendments = amendments
         self._watchers = watchers
         self._loop = asyncio.get_running_loop()
@@ -72,6 +75,9 @@ class Questions:
                 return answers.queues(self._server.broker.books)
             case "plan":
                 return answers.plan(self._hosts) | {"text": self._text}
+            case "drain":
+                self._presence.drain(str(ask.arguments["host"]))
+                return {}
             case "down":
                 if ask.arguments.get("now"):
                     self._loop.call_soon(self._course.stop_now, ExitCode.TERMINATED)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import events
-from pipeline_runner.queues.messages import Beat, Died, Lines, Report
+from pipeline_runner.queues.messages import Beat, Died, Heard, Leaving, Lines, Report
 
 if TYPE_CHECKING:
     from pipeline_runner.head.course import Course
@@ -43,8 +43,11 @@ class Reports:
 
     def said(self, connection: Connection, message: Any) -> None:
         """Take in one message; one that no agent sends ends its connection."""
+        if not self._presence.heard(connection):
+            return
         match message:
             case Beat():
+                self._server.send(connection, Heard())
                 self._hosts.beat(connection.peer, message, self._loop.time())
                 for worker in message.workers:
                     if worker.state == "running":
@@ -55,20 +58,20 @@ class Reports:
             case Lines():
                 self._teller.printed(connection.peer, message)
             case Report():
-                self._event(message)
+                self._event(connection.peer, message)
+            case Leaving():
+                self._presence.drain(connection.peer)
             case _:
                 connection.refuse(f"an agent does not send {type(message).__name__}")
 
-    def _event(self, report: Report) -> None:
-        fields, now = report.fields, self._loop.time()
+    def _event(self, host: str, report: Report) -> None:
+        fields, now = {**report.fields, "host": host}, self._loop.time()
         match report.kind:
             case "WorkerStarted":
-                self._hosts.started(
-                    fields["host"], fields["pid"], fields["stage"], fields["index"], now
-                )
+                self._hosts.started(host, fields["pid"], fields["stage"], fields["index"], now)
                 self._watchers.event(events.WorkerStarted(**fields))
             case "WorkerExited":
-                self._hosts.exited(fields["host"], fields["pid"])
+                self._hosts.exited(host, fields["pid"])
                 if fields["expected"]:
                     self._view.failing.pop(fields["stage"], None)
                 if fields["cause"] == "finished":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import time
 import traceback
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.events import Notice
 from pipeline_runner.head import survivors
+from pipeline_runner.head.survivors import LeftBehind
 from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.journal import finished
@@ -56,13 +58,17 @@ class Start:
                 broker.processes(stage, count)
         return broker
 
-    def survivor(self, *, works: bool) -> int | None:
-        """Return the pid of an agent that outlived its head and can go on; end any other."""
-        pid = survivors.recall(self.pipeline.state_dir)
-        if pid is not None and not (works and self.continues):
-            survivors.kill(pid)
-            return None
-        return pid
+    def left_behind(self, *, works: bool) -> LeftBehind:
+        """Return what outlived an earlier head and can go on; end an agent here that cannot."""
+        state = self.pipeline.state_dir
+        agent = survivors.recall(state)
+        if not self.continues:
+            survivors.forget_hosts(state)
+        if agent is not None and not (works and self.continues):
+            survivors.kill(agent)
+            agent = None
+        found = survivors.recall_hosts(state)
+        return LeftBehind.of(found, agent, here=socket.gethostname(), works=works)
 
     def notices(self, queued: int) -> Iterator[Notice]:
         """Set an earlier run's dead letters apart, and yield what a person should know."""

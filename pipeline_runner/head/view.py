@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline_runner.config.pipeline import Pipeline
-    from pipeline_runner.observe.snapshot import RunState, StageState
+    from pipeline_runner.observe.snapshot import HostState, RunState, StageState
     from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.stages import StageState as Books
 
@@ -35,6 +35,8 @@ class HostReport:
     memory_total: int | None = None
     cpu: float | None = None
     memory_used: int | None = None
+    state: HostState = "up"
+    release: str = ""
     workers: dict[int, WorkerView] = field(default_factory=dict)
     since: dict[int, float] = field(default_factory=dict)
 
@@ -163,11 +165,12 @@ def _host(host: HostReport, now: float) -> HostView:
     )
     return HostView(
         name=host.name,
-        state="up",
+        state=host.state,
         head=host.head,
         workers=workers,
         cpu=host.cpu,
         memory_used=host.memory_used,
         memory_total=host.memory_total,
         seen_s=now - host.seen,
+        release=host.release,
     )

@@ -152,7 +152,7 @@ def _queue(snapshot: Snapshot, stage: str) -> Cell:
 
 
 def _host_row(host: HostView) -> list[Cell]:
-    if host.state == "lost":
+    if host.state in ("away", "lost"):
         seen: Cell = Text(f"! {quantity.duration(host.seen_s)}", "bold red")
     elif host.head or host.seen_s < 1:
         seen = "now"

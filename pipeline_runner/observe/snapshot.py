@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 RunState = Literal["starting", "running", "draining", "finished", "stopped", "failed"]
+# "away" is cut off, and may return; "syncing" has no files yet; "unfit" cannot run them.
+HostState = Literal["up", "away", "syncing", "unfit", "draining", "lost"]
 StageState = Literal["waiting", "running", "paused", "failing", "finished"]
 
 
@@ -63,7 +65,7 @@ class HostView:
     """One host. ``cpu`` is 0..1 of all its cores."""
 
     name: str
-    state: Literal["up", "lost", "draining"]
+    state: HostState
     head: bool
     workers: tuple[WorkerView, ...]
     cpu: float | None = None

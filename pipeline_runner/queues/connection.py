@@ -46,6 +46,8 @@ class Connection:
         self.session = 0  # a worker's
         self.peer = ""  # a worker's id or an agent's host
         self.closed = False
+        self.host = ""
+        self.heard = loop.time()  # when something of it came last: over TLS, that has the key
         self._loop = loop
         self._most_bodies = most_bodies
         self._on_message = on_message
@@ -122,6 +124,8 @@ class Connection:
         if not size:
             self.close()
             return False
+        if self.known:
+            self.heard = self._loop.time()
         try:
             if frame is None:
                 self._received(scratch[:size])

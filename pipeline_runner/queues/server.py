@@ -104,6 +104,10 @@ class QueueServer:
         """Listen on a Unix socket at ``path``. Raises OSError."""
         self._listener.listen(path)
 
+    def heard(self, host: str) -> float:
+        """Return when a peer on ``host`` was last heard, in the loop's time; 0 for never."""
+        return max((c.heard for c in self._connections if c.known and c.host == host), default=0.0)
+
     def close(self) -> None:
         """Close the listener and every connection."""
         if self._alarm is not None:
@@ -132,11 +136,14 @@ class QueueServer:
         self._workers.bury(died.worker)
         self.apply(lambda broker, now: broker.died(died, now))
 
-    def lost(self, host: str) -> None:
-        """Free what every worker of a dead agent's host held."""
+    def lost(self, host: str, *, dead: bool = True) -> None:
+        """Free what every worker of a host held. Those that are not ``dead`` may come again."""
         for worker in tuple(self.broker.books.workers.values()):
             if worker.host == host:
-                self._workers.bury(worker.id)
+                if dead:
+                    self._workers.bury(worker.id)
+                else:
+                    self._workers.part(worker.id)
         self.apply(lambda broker, now: broker.lost(host, now))
 
     def send(self, connection: Connection, message: Any, data: bytes | None = None) -> None:
@@ -170,6 +177,7 @@ class QueueServer:
         self._listener.forget(connection)
         connection.known = True
         connection.role = hello.role
+        connection.host = hello.host
         connection.peer = hello.worker or hello.host
         connection.shares = hello.facts.get("shares", True)
         if hello.role == "worker":

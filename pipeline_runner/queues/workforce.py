@@ -60,6 +60,10 @@ class Workforce:
         self._dead[worker] = None
         while len(self._dead) > _REMEMBERED_DEAD:
             self._dead.popitem(last=False)
+        self.part(worker)
+
+    def part(self, worker: str) -> None:
+        """Handle what a worker had sent, and end its connection; it may come again."""
         connection = self._by_name.get(worker)
         if connection is not None:
             # Its forked children may hold the socket open, so an end of file may never come.

@@ -8,9 +8,11 @@ from __future__ import annotations
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import NoHead
+from pipeline_runner.queues.doors import Door
 from pipeline_runner.worker.reunion import hail
 
 if TYPE_CHECKING:
@@ -36,16 +38,19 @@ def _outlive(link: Link, job: Job, page: Page) -> None:
 
 
 def _find_head(link: Link, job: Job, page: Page) -> bool:
-    deadline = time.monotonic() + job.hold_s
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (now := time.monotonic()) < began + job.hold_s:
+        door = page.moved()
+        if door is not None:
+            job = replace(job, door=Door.from_json(door))
         try:
             wire, session, arena = hail(job)
             with link.lock:
                 renaming = link.reunite(wire, session, arena, is_source=job.kind == "source")
                 page.rename(renaming)
         except (NoHead, EOFError, OSError):
-            # Not all at once: every worker of this host is looking.
-            time.sleep(random.uniform(0.02, 0.2))  # noqa: S311
+            # Not all at once: every worker of this host is looking, and for hours perhaps.
+            time.sleep(random.uniform(0.1, 1.0) * min(0.2 + (now - began) / 50, 2.0))  # noqa: S311
             continue
         link.line.wake()
         return True

@@ -1,7 +1,8 @@
 """A page of memory that a worker and its agent share: what runs now, and the worker's job.
 
 The agent reads it after the worker is dead, so it is the one witness of which lease was running.
-Layout: token, index, started (monotonic seconds, 0 for none), phase; the job's JSON from 64 on.
+Layout: token, index, started (monotonic seconds, 0 for none), phase; the job's JSON from 64 on; in
+the last 4 KiB the head's door, should it have moved: size, CRC-32, JSON.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import mmap
 import os
 import struct
 import tempfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ _RUNNING = struct.Struct("=qqd")
 _TOKEN = struct.Struct("=q")
 _ITEM = struct.Struct("=qd")
 _PHASE_AT = 32
+_DOOR = struct.Struct("=II")
+_DOOR_ROOM = 4096
 
 STARTING, READY = 0, 1
 
@@ -42,16 +46,33 @@ class Page:
         else:
             fd, path = tempfile.mkstemp()
             os.unlink(path)  # noqa: PTH108  (a name that was never meant to be)
-        os.truncate(fd, max(_SIZE, _JOB_AT + len(data)))
+        os.truncate(fd, max(_SIZE, _JOB_AT + len(data) + _DOOR_ROOM))
         page = Page(fd)
         page._map[_JOB_AT : _JOB_AT + len(data)] = data
         return page
 
     def job(self) -> dict[str, Any]:
         """Return the job the agent wrote."""
-        data = self._map[_JOB_AT:]
+        data = self._map[_JOB_AT:-_DOOR_ROOM]
         job: dict[str, Any] = json.loads(data.rstrip(b"\0"))
         return job
+
+    def move(self, door: dict[str, Any]) -> None:
+        """Say that the head is behind another door now."""
+        data = json.dumps(door).encode()
+        at = len(self._map) - _DOOR_ROOM
+        self._map[at + _DOOR.size : at + _DOOR.size + len(data)] = data
+        _DOOR.pack_into(self._map, at, len(data), zlib.crc32(data))
+
+    def moved(self) -> dict[str, Any] | None:
+        """Return the door the head has moved to, None if it has not or it is just being written."""
+        at = len(self._map) - _DOOR_ROOM
+        size, crc = _DOOR.unpack_from(self._map, at)
+        data = self._map[at + _DOOR.size : at + _DOOR.size + min(size, _DOOR_ROOM)]
+        if not size or zlib.crc32(data) != crc:
+            return None
+        door: dict[str, Any] = json.loads(data)
+        return door
 
     def running(self, token: int) -> None:
         """Say which lease runs from now on; 0 for none."""

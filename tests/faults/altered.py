@@ -48,7 +48,7 @@ def bad_line() -> None:
         "from pipeline_runner.agent import supervise;"
         "start = supervise.start;"
         f"door = Door(socket={str(Path.cwd() / BAD_LINE)!r});"
-        "supervise.start = lambda *told: start(*told[:4], door, *told[5:]);"
+        "supervise.start = lambda *told, **rest: start(*told[:4], door, *told[5:], **rest);"
     )
     entry = vars(local_agent)["_ENTRY"]
     vars(local_agent)["_ENTRY"] = entry.replace("import runpy;", f"{tells}import runpy;")

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 HASTY = """\
 import sys
 
-from pipeline_runner.head import desired, head
+from pipeline_runner.cluster import membership
+
+membership.SILENT_S = 1.0  # before anybody takes it over
+from pipeline_runner.head import desired
 
 desired.HOLD_S = 1.0
-head.ADOPT_S = 1.0
 from pipeline_runner.cli import main
 
 sys.exit(main())

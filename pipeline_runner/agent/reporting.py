@@ -1,0 +1,101 @@
+"""What an agent tells its head of the workers here: what starts, lives, prints and dies."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.agent.facts import Load
+from pipeline_runner.queues.messages import Beat, Died, Line, Lines, Report, WorkerState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pipeline_runner.agent.process import Process
+    from pipeline_runner.queues.messages import Message
+
+FLUSH_LINES_S = 0.05
+
+
+class Reporter:
+    """Tells through ``send``, which says whether there was a head to tell."""
+
+    def __init__(self, host: str, send: Callable[[Message], bool]) -> None:
+        self.host = host
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._load = Load()
+        self._lines: list[Line] = []
+        self._flushing = False
+        self._untold: list[Died] = []  # deaths that no head has heard of
+
+    def started(self, process: Process) -> None:
+        """A worker runs: watch what it writes."""
+        self._report("WorkerStarted", process)
+
+    def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
+        """Tell at once: the dead worker's items are waiting."""
+        death = Died(process.id, running, cause, process.overdue_index)
+        if not self._send(death):
+            self._untold.append(death)
+        self._report("WorkerExited", process, cause=cause, expected=expected)
+
+    def failing(self, process: Process, deaths: int, retry_s: float) -> None:
+        """Tell why a worker cannot start."""
+        reason = process.last_words
+        self._report("WorkerFailing", process, deaths=deaths, retry_s=retry_s, reason=reason)
+
+    def printed(self, process: Process, stream: str, lines: Sequence[str]) -> None:
+        """Collect lines for a moment: a talkative stage must not cost a message a line."""
+        now, slot = time.time(), process.slot
+        self._lines += [
+            Line(now, slot.stage, slot.index, process.pid, stream, text) for text in lines
+        ]
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_later(FLUSH_LINES_S, self._flush_lines)
+
+    def catch_up(self) -> None:
+        """Tell a new head of the deaths between it and the one before."""
+        untold, self._untold = self._untold, []
+        for place, death in enumerate(untold):
+            if not self._send(death):
+                self._untold += untold[place:]
+                return
+
+    def beat(self, processes: Iterable[Process]) -> None:
+        """Tell that this host is alive, and what runs here."""
+        now = self._loop.time()
+        cpu, memory = self._load.look()
+        states = tuple(
+            WorkerState(p.id, p.pid, p.slot.stage, p.slot.index, _state(p), now - p.started)
+            for p in processes
+        )
+        self._send(Beat(states, cpu, memory))
+
+    def _flush_lines(self) -> None:
+        self._flushing = False
+        lines, self._lines = self._lines, []
+        if lines:
+            self._send(Lines(tuple(lines)))
+
+    def _report(self, kind: str, process: Process, **more: Any) -> None:
+        self._flush_lines()
+        fields = {
+            "ts": time.time(),
+            "host": self.host,
+            "stage": process.slot.stage,
+            "index": process.slot.index,
+            "pid": process.pid,
+            **more,
+        }
+        if kind == "WorkerFailing":
+            del fields["pid"]
+        self._send(Report(kind, fields))
+
+
+def _state(process: Process) -> str:
+    if process.phase == "draining":
+        return "draining"
+    return "running" if process.was_ready else "starting"

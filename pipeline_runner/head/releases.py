@@ -1,0 +1,245 @@
+"""The project's files on the head: read once into a release, then given piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline_runner.errors import RunnerError
+from pipeline_runner.queues.messages import ManifestData, ObjectData, WantManifest, WantObjects
+from pipeline_runner.sync.checkout import check_out, hand_back
+from pipeline_runner.sync.collect import collect
+from pipeline_runner.sync.environment import Environment, Fit, compare
+from pipeline_runner.sync.fetch import MOST_WANTS, PIECE
+from pipeline_runner.sync.installed import environment, named
+from pipeline_runner.sync.scan import Halted, Scanner
+from pipeline_runner.sync.store import Store, full
+from pipeline_runner.sync.strays import told
+from pipeline_runner.sync.survey import rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.messages import Ready, Want
+    from pipeline_runner.sync.scan import Scan
+    from pipeline_runner.sync.store import Lease
+
+FOLDER = "files"  # of the state folder
+_REMEMBERED = 32  # answers of at most a piece each: many hosts ask for the same
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version of the project. ``name`` is empty where workers run in the project itself.
+
+    ``code`` names its Python modules alone; ``root`` is where the head's own host has it.
+    """
+
+    name: str
+    code: str
+    root: Path
+    files: int = 0
+    size_bytes: int = 0
+
+
+class Releases:
+    """``current`` is None until ``ready`` is called, in the loop; or ``failed`` is, and it stays so.
+
+    ``send`` is the server's; ``warn`` tells a person. Files that hold one of ``secrets`` do not
+    travel.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        send: Callable[[Connection, ManifestData | ObjectData, bytes | None], None],
+        ready: Callable[[], None],
+        failed: Callable[[RunnerError], None],
+        warn: Callable[[str, str], None],
+        secrets: Sequence[bytes] = (),
+    ) -> None:
+        self.current: Release | None = None
+        self._pipeline = pipeline
+        self._send = send
+        self._ready = ready
+        self._failed = failed
+        self._warn = warn
+        self._secrets = tuple(secrets)
+        self._loop = asyncio.get_running_loop()
+        self._store = Store(pipeline.state_dir / FOLDER)
+        self._thread = ThreadPoolExecutor(1, "files")
+        self._closed = False
+        self._lease: Lease | None = None
+        self._here = Environment("", {})
+        self._allowed: Mapping[str, str] = {}
+        self._answers: OrderedDict[tuple[Want, ...], bytes] = OrderedDict()
+
+    def begin(self) -> None:
+        """Read the project, in a thread; one without a file of its own is run where it is."""
+        if not self._pipeline.file.is_file():
+            self.current = Release("", "", self._pipeline.root)
+            self._loop.call_soon(self._ready)
+            return
+        self._thread.submit(self._make).add_done_callback(
+            lambda made: self._in_loop(self._made, made)
+        )
+
+    def answer(self, connection: Connection, message: WantManifest | WantObjects) -> None:
+        """Answer an agent; what it asks for is read in a thread."""
+        lease = self._lease
+        if lease is None or message.release != lease.manifest.release:
+            if isinstance(message, WantManifest):
+                self._send(connection, ManifestData(message.release, message.offset, 0), None)
+            else:
+                error = "the head has another release by now"
+                self._send(connection, ObjectData(message.seq, message.release, error), None)
+            return
+        if isinstance(message, WantManifest):
+            data = lease.manifest.data
+            piece = data[message.offset : message.offset + PIECE]
+            self._send(connection, ManifestData(message.release, message.offset, len(data)), piece)
+            return
+        if not _may_ask(lease.manifest.objects, message.wants):
+            connection.refuse("it asked for what is not in the release")
+            return
+        self._thread.submit(self._pieces, message.wants).add_done_callback(
+            lambda read: self._in_loop(self._give, connection, message, read)
+        )
+
+    def check(self, ready: Ready) -> tuple[str, ...]:
+        """Return why the host of ``ready`` cannot work, each with its cure; nothing if it can."""
+        return (*ready.problems, *self._fit(ready).problems)
+
+    def notes(self, ready: Ready) -> tuple[str, ...]:
+        """Return what of that host is only worth a word."""
+        return self._fit(ready).notes
+
+    def close(self) -> None:
+        """Let the release go, once no worker is left; tell of what was written into it."""
+        self._closed = True
+        if self._thread.submit(self._let_go).exception() is None:
+            self._thread.shutdown()
+
+    def _make(self) -> tuple[Scan, Lease, list[Path]]:
+        root = self._pipeline.root
+        self._store.open()
+        self._allowed = named(root)
+        self._here = environment(self._allowed)
+        installed = tuple(name for name, version in self._here.packages.items() if version)
+        scan = Scanner(
+            root,
+            self._store,
+            rules_of(self._pipeline),
+            self._pipeline.sync.max_file,
+            installed,
+            self._secrets,
+            go_on=lambda: not self._closed,
+        ).scan()
+        lease, moved = check_out(self._store, scan.manifest, root)
+        return scan, lease, moved
+
+    def _made(self, made: Future[tuple[Scan, Lease, list[Path]]]) -> None:
+        error = made.exception()
+        if isinstance(error, Halted):
+            return
+        if isinstance(error, OSError):
+            error = full(error, self._store.root)
+        if isinstance(error, RunnerError):
+            self._failed(error)
+            return
+        scan, self._lease, moved = made.result()
+        if self._closed:
+            return
+        manifest = self._lease.manifest
+        self.current = Release(
+            manifest.release, manifest.code, self._lease.root, manifest.files, manifest.size_bytes
+        )
+        self._tell_left(scan)
+        self._tell_moved(moved)
+        self._ready()
+        if self._lease.is_new and not self._closed:
+            self._thread.submit(self._collect).add_done_callback(
+                lambda done: self._in_loop(self._collected, done)
+            )
+
+    def _collect(self) -> list[Path]:
+        return collect(self._store, self._pipeline.root, time.time())
+
+    def _collected(self, done: Future[list[Path]]) -> None:
+        if not isinstance(done.exception(), OSError):  # what it could not delete, the next one does
+            self._tell_moved(done.result())
+
+    def _tell_left(self, scan: Scan) -> None:
+        left = [each for each in scan.left if not each.ruled]
+        for each in left[:_SHOWN]:
+            self._warn(f"{each.path!r} does not travel: {each.why}", "")
+        if len(left) > _SHOWN:
+            more = f"{len(left) - _SHOWN:,} more files do not travel"
+            self._warn(more, "all of them, and why: runner files")
+
+    def _tell_moved(self, moved: list[Path]) -> None:
+        if moved:
+            self._warn(*told(moved, self._pipeline.root))
+
+    def _pieces(self, wants: tuple[Want, ...]) -> bytes:
+        known = self._answers.get(wants)
+        if known is not None:
+            self._answers.move_to_end(wants)
+            return known
+        parts: list[bytes] = []
+        for content, offset, size in wants:
+            fd = os.open(self._store.objects.path(content.hex()), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                parts.append(os.pread(fd, size, offset))
+            finally:
+                os.close(fd)
+            if len(parts[-1]) != size:
+                raise EOFError
+        self._answers[wants] = b"".join(parts)
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+        return self._answers[wants]
+
+    def _give(self, connection: Connection, message: WantObjects, read: Future[bytes]) -> None:
+        if connection.closed or read.cancelled():
+            return
+        data, error = None, ""
+        if isinstance(read.exception(), (OSError, EOFError)):
+            error = f"the head lacks a file that it had: {self._store.root} was changed"
+        else:
+            data = read.result()
+        self._send(connection, ObjectData(message.seq, message.release, error), data)
+
+    def _fit(self, ready: Ready) -> Fit:
+        if not ready.python:
+            return Fit(())
+        host = Environment(ready.python, ready.packages)
+        return compare(self._here, host, self._allowed)
+
+    def _let_go(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self._tell_moved(hand_back(self._store, lease, self._pipeline.root))
+
+    def _in_loop(self, call: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+
+def _may_ask(objects: Mapping[str, int], wants: tuple[Want, ...]) -> bool:
+    """Return whether ``wants`` are pieces of ``objects``, and no more than one answer may hold."""
+    if not 0 < len(wants) <= MOST_WANTS or sum(size for _c, _o, size in wants) > PIECE:
+        return False
+    return all(
+        size > 0 <= offset and offset + size <= objects.get(content.hex(), -1)
+        for content, offset, size in wants
+    )
