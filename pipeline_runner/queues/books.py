@@ -153,18 +153,11 @@ class Books:
             self.dirty[lease.worker.stage] = None
 
     def commit(self, pending: Pending) -> None:
-        """Have a step made durable; a source's one by one.
-
-        Each builds on the cursor before it: were one to fail and the next not, the items between
-        their cursors would be skipped for good.
-        """
+        """Have a step made durable; one that gives a source up, after all that it builds on."""
         if pending.step.source is not None:
             stage, index, _cursor = pending.step.source
-            source = self.stages[stage].source(index)
-            source.steps.append(pending)
-            if len(source.steps) > 1:
+            if not self.stages[stage].source(index).add(pending):
                 return
-            source.start()
         self.effects.append(Commit(pending))
 
     def discard_if_empty(self, lease: Lease) -> None:

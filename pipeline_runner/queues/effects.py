@@ -25,6 +25,7 @@ class Pending(msgspec.Struct, eq=False):
     retryable: bool = False  # a charge: kept and tried again when the commit fails
     gives_up: bool = False  # ends a source where its durable cursor is by then
     request: int = 0  # the head's own: an ``Amended`` answers it
+    void: bool = False  # answered already: what it built on failed, and it fails after that
 
 
 class Send(msgspec.Struct):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.messages import Claim
     from pipeline_runner.queues.stages import EdgeState, StageState
 
+MOST_UNANSWERED = 8  # settles of one worker on their way to the disk, outputs and all
 _NO_LIMIT = 1 << 30
 
 
@@ -136,6 +137,8 @@ class Granting:
             stage.ends_told += 1
             return True
         if self.closed_until is not None or stage.paused or worker.holds_suspect():
+            return False
+        if worker.unanswered >= MOST_UNANSWERED:  # nobody else bounds what waits for the disk
             return False
         allowed = _NO_LIMIT
         if stage.limit is not None:

@@ -52,6 +52,7 @@ class WorkerRecord(msgspec.Struct, eq=False):
     parked_until: float | None = None
     told_end: bool = False
     emits_large: bool = False  # its last outputs were worth a place in shared memory
+    unanswered: int = 0  # its settles that are not durable yet
 
     def holds_nothing(self) -> bool:
         """Whether every index it was given is at least settling."""

@@ -1,12 +1,15 @@
 """The store of ``durability = "memory"``: commits at once, but dead letters go to disk first.
 
-Commits keep their order: behind a step whose letters are still being written, all wait.
+Commits keep their order: behind a step whose letters are still being written, all wait. Behind one
+of a source that was refused, its others are refused too.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING
+
+from pipeline_runner.queues.transaction import Sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +31,7 @@ class MemoryStore:
         self._write = write
         self._answer = answer
         self._waiting: deque[Pending] = deque()
+        self._sequences = Sequences({})
 
     @property
     def idle(self) -> bool:
@@ -42,7 +46,7 @@ class MemoryStore:
             self._waiting.append(pending)
             self._start()
         else:
-            self._answer(pending, True)
+            self._keep(pending)
 
     def _start(self) -> None:
         # Everything that waits at this moment is one write: letters come in bursts.
@@ -52,8 +56,12 @@ class MemoryStore:
 
     def _written(self, count: int, ok: bool) -> None:
         for _ in range(count):
-            self._answer(self._waiting.popleft(), ok)
+            pending = self._waiting.popleft()
+            self._keep(pending) if ok else self._answer(pending, False)
         while self._waiting and not self._waiting[0].step.letters:
-            self._answer(self._waiting.popleft(), True)
+            self._keep(self._waiting.popleft())
         if self._waiting:
             self._start()
+
+    def _keep(self, pending: Pending) -> None:
+        self._answer(pending, self._sequences.take(pending.step))

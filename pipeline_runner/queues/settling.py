@@ -42,6 +42,7 @@ class Settling:
             return
         self._books.stages[worker.stage].service.add(settle.items, settle.busy_s)
         pending = Pending(Transaction(), worker, worker.session, settle.seq)
+        worker.unanswered += 1
         self._charge(worker, settle, pending)
         for token, spans in taken.items():
             lease = self._books.leases[token]
@@ -53,6 +54,7 @@ class Settling:
             pending.step.produced.append((output.edges, body))
         failed_for_good = pending.step.source is not None
         if settle.advance is not None:
+            pending.step.builds_on = settle.advance.expected
             self._promise(worker, settle.advance.next, pending, ended=failed_for_good)
         else:
             pending.gives_up = failed_for_good
@@ -87,7 +89,7 @@ class Settling:
             books.stages[books.edges[edge].spec.target].consumed += items
         self._blame.committed(step)
         if step.source is not None:
-            self._advance(*step.source)
+            self._advance(pending, *step.source)
         for edges, body in step.produced:
             books.publish(edges, body)
             books.stages[books.edges[edges[0]].spec.source].emitted += body.n
@@ -96,6 +98,8 @@ class Settling:
     def refused(self, pending: Pending) -> None:
         """Undo a transaction that could not be made durable: its inputs are queued again."""
         books = self._books
+        if pending.void:
+            return
         if pending.retryable:
             books.effects.append(Commit(pending))
             return
@@ -122,7 +126,7 @@ class Settling:
                     slots.free(body.at)
 
     def _rewind(self, source: SourceState, pending: Pending) -> None:
-        """Refuse what was built on a step that failed: it would skip that step's items."""
+        """Refuse what was built on a step that failed, as its store will: it would skip items."""
         if not source.steps or source.steps[0] is not pending:
             return
         behind = list(source.steps)[1:]
@@ -134,6 +138,7 @@ class Settling:
                 self._books.commit(step)
             else:
                 self.refused(step)
+                step.void = True
 
     def _taken(self, worker: WorkerRecord, settle: Settle) -> dict[int, Spans] | None:
         """Return the indexes the settle takes from each lease, or None if any is not its own."""
@@ -244,14 +249,15 @@ class Settling:
                 self._books.give_back(lease, lease.live)
         return self._cursor(worker)
 
-    def _advance(self, stage: str, index: int, cursor: Cursor) -> None:
+    def _advance(self, pending: Pending, stage: str, index: int, cursor: Cursor) -> None:
         source = self._books.stages[stage].source(index)
         if cursor.count > source.cursor.count:
             source.failures = 0
         source.cursor = cursor
-        source.steps.popleft()
-        if source.steps:
-            self._books.effects.append(Commit(source.start()))
+        source.steps.remove(pending)
+        if source.steps and source.steps[0].gives_up:
+            source.end(source.steps[0])
+            self._books.effects.append(Commit(source.steps[0]))
         if cursor.finished:
             self._books.maybe_finished = True
             self._books.dirty[stage] = None
@@ -262,6 +268,10 @@ class Settling:
 
     def _acknowledge(self, pending: Pending, *, ok: bool) -> None:
         worker = pending.worker
+        if worker is not None and worker.unanswered:
+            worker.unanswered -= 1
+            if worker.parked is not None:
+                self._books.dirty[worker.stage] = None
         # After a reconnect the worker asks again with ADOPT, and is answered there.
         if worker is not None and pending.seq and worker.session == pending.session:
             cursor = self._cursor(worker)

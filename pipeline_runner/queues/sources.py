@@ -22,13 +22,21 @@ class SourceState:
     lease: int = 0
     failures: int = 0  # in a row, without progress
     not_before: float = 0.0
-    steps: deque[Pending] = field(default_factory=deque)  # only the first is with the disk
+    steps: deque[Pending] = field(default_factory=deque)  # on their way to the disk, in order
 
-    def start(self) -> Pending:
-        """Return the first step, to be made durable."""
-        pending = self.steps[0]
-        if pending.gives_up:
-            stage, index, _cursor = pending.step.source or ("", 0, self.cursor)
-            ended = Cursor(self.cursor.seq + 1, self.cursor.count, self.cursor.mark, finished=True)
-            pending.step.source = stage, index, ended
-        return pending
+    def add(self, pending: Pending) -> bool:
+        """Take up one more step; False if it has to wait until it is the first."""
+        self.steps.append(pending)
+        if not pending.gives_up:
+            return True
+        if len(self.steps) > 1:
+            return False
+        self.end(pending)
+        return True
+
+    def end(self, pending: Pending) -> None:
+        """Let the first step, which gives up, end the source where its cursor is by now."""
+        stage, index, _cursor = pending.step.source or ("", 0, self.cursor)
+        before = self.cursor
+        after = Cursor(before.seq + 1, before.count, before.mark, finished=True)
+        pending.step.source, pending.step.builds_on = (stage, index, after), before.seq

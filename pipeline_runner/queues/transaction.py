@@ -14,7 +14,7 @@ import msgspec
 from pipeline_runner.queues.ranges import Range, subtract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pipeline_runner.queues.messages import Cursor
     from pipeline_runner.queues.ranges import Spans
@@ -109,8 +109,41 @@ class Transaction(msgspec.Struct):
     requeued: list[Requeue] = []
     letters: list[Letter] = []
     source: tuple[str, int, Cursor] | None = None
+    builds_on: int = 0  # the sequence number that the source's durable cursor has to have by then
     revived: list[Revival] = []
     closed: list[int] = []  # letters that are none any more
+
+
+class Sequences:
+    """How far each process of a source is, in what is durable and in what is on its way there.
+
+    Each step of a source builds on the one before: were one to fail and the next not, the items
+    between their cursors would be skipped for good. So a store compares before it takes one.
+    """
+
+    def __init__(self, cursors: Mapping[tuple[str, int], Cursor]) -> None:
+        self._durable = {share: cursor.seq for share, cursor in cursors.items()}
+        self._ahead: dict[tuple[str, int], int] = {}
+
+    def take(self, step: Transaction) -> bool:
+        """Go on with ``step``; False if what it builds on is not there: it is to be refused."""
+        if step.source is None:
+            return True
+        stage, index, cursor = step.source
+        share = stage, index
+        if self._ahead.get(share, self._durable.get(share, 0)) != step.builds_on:
+            return False
+        self._ahead[share] = cursor.seq
+        return True
+
+    def committed(self) -> None:
+        """Record that what was taken is durable."""
+        self._durable |= self._ahead
+        self._ahead.clear()
+
+    def rolled_back(self) -> None:
+        """Record that it is not."""
+        self._ahead.clear()
 
 
 class Durable:

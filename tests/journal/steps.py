@@ -52,6 +52,7 @@ def random_step(chance: random.Random, durable: Durable, number: int) -> Transac
     if kind == "source" or not there:
         seq = durable.cursors.get(("a", 0), Cursor()).seq + 1
         step.source = ("a", 0, Cursor(seq, seq * 3, chance.randbytes(3), finished=seq > 50))
+        step.builds_on = seq - 1
         step.produced.append((EDGES[:1], body(chance, durable.next_body)))
         return step
     edge, item = chance.choice(there)

@@ -27,7 +27,7 @@ from pipeline_runner.queues.messages import (
     Stage,
 )
 from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.transaction import Body, Durable
+from pipeline_runner.queues.transaction import Body, Durable, Sequences
 from tests.queues.shapes import graph
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Desk:
     ) -> None:
         self.topology = topology or graph(CHAIN)
         self.disk = durable or Durable()
+        self._sequences = Sequences(self.disk.cursors)
         self.now = 1000.0
         self.waiting: deque[Pending] = deque()
         self.effects: list[Effect] = []
@@ -102,10 +103,12 @@ class Desk:
     def commit(self, *, ok: bool = True) -> None:
         """Make the oldest step durable, or fail to, and tell the broker."""
         pending = self.waiting.popleft()
-        if ok:
+        if ok and self._sequences.take(pending.step):
+            self._sequences.committed()
             self.disk.apply(pending.step)
             self.broker.committed(pending, self.now)
         else:
+            self._sequences.rolled_back()
             self.broker.refused(pending, self.now)
         self.carry_out()
 

@@ -268,25 +268,20 @@ class ResendsAll(Ledger):
         return again
 
 
-class StepsAllAtOnce(Broker):
-    """Rule 17: a source's step goes to the disk while the one before it may still fail."""
+class StepsWithoutForerunner(Broker):
+    """Rule 17: a source's step is made durable though the one that it builds on was not."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._settling.__class__ = _HastySettling
-        self.books.commit = (  # type: ignore[method-assign]
-            lambda pending: self.books.effects.append(Commit(pending))
-        )
 
 
 class _HastySettling(Settling):
-    def _advance(self, stage: str, index: int, cursor: Cursor) -> None:
-        source = self._books.stages[stage].source(index)
-        source.steps.append(Pending(Transaction()))
-        super()._advance(stage, index, cursor)
-
     def _rewind(self, source: SourceState, pending: Pending) -> None:
-        source.seq, source.ended = source.cursor.seq, False
+        behind = list(source.steps)[1:]
+        super()._rewind(source, pending)
+        for step in behind:
+            step.step.builds_on = source.cursor.seq
 
 
 class GatesInsideCycles(Broker):

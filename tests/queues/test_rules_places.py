@@ -166,7 +166,7 @@ def test_places_come_back_however_the_run_goes_on_and_an_empty_run_has_them_all(
         message = Settle(consumer.next_seq(), (Done(lease.token),))
         desk.broker.settle(consumer.session, message, (), desk.now)
         desk.carry_out()
-    desk.commit_all()
+        desk.commit_all()
     for seat in seats:
         desk.died(seat.name)
     assert slots.free_slots == COUNT

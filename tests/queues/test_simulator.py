@@ -90,7 +90,7 @@ def test_a_broker_that_loses_or_doubles_is_caught(
         (planted.ChargesTheFirst, Ledger),
         (planted.StepsWithoutCompare, Ledger),
         (planted.KeepsRefusedLeases, Ledger),
-        (planted.StepsAllAtOnce, Ledger),
+        (planted.StepsWithoutForerunner, Ledger),
         (planted.GatesInsideCycles, Ledger),
     ],
     ids=lambda value: value.__name__,

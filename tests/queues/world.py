@@ -23,7 +23,7 @@ from pipeline_runner.queues.messages import (
     Settle,
     Stage,
 )
-from pipeline_runner.queues.transaction import Durable
+from pipeline_runner.queues.transaction import Durable, Sequences
 from tests.queues.model_source import ModelSource
 from tests.queues.model_worker import Connection, ModelWorker
 from tests.queues.oracle import Oracle
@@ -46,6 +46,7 @@ class Disk:
     durable: Durable = field(default_factory=Durable)
     waiting: deque[Pending] = field(default_factory=deque)
     untold: deque[tuple[Pending, bool]] = field(default_factory=deque)
+    sequences: Sequences = field(default_factory=lambda: Sequences({}))
 
 
 class World:
@@ -212,9 +213,15 @@ class World:
     def write(self, *, ok: bool = True) -> None:
         """Make the oldest waiting commit durable, or fail to."""
         pending = self.disk.waiting.popleft()
+        if not self.disk.sequences.take(pending.step):
+            self.count["step of a source refused with the one before it"] += 1
+            ok = False
         if ok:
+            self.disk.sequences.committed()
             self.oracle.applied(pending)
             self.disk.durable.apply(pending.step)
+        else:
+            self.disk.sequences.rolled_back()
         self.disk.untold.append((pending, ok))
 
     def tell(self) -> None:

@@ -130,6 +130,7 @@ def _open(path: Path, found: _Found | None, shelf: Shelf, *, relaxed: bool) -> O
             epoch=found.epoch + 1,
             next_body=found.durable.next_body,
             items=found.items,
+            cursors=found.durable.cursors,
         )
         writer.begin()
         continues = _is_made(sql)
@@ -343,7 +344,12 @@ def _rewrite(path: Path, found: _Found) -> None:
     sql = connect(new)
     try:
         writer = Writer(
-            sql, run=found.run, epoch=found.epoch, next_body=found.durable.next_body, items=0
+            sql,
+            run=found.run,
+            epoch=found.epoch,
+            next_body=found.durable.next_body,
+            items=0,
+            cursors={},
         )
         writer.begin()
         create(sql, found.run, found.epoch)

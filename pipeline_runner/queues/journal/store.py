@@ -56,8 +56,8 @@ class Clerk(Protocol):
 class Journal:
     """Makes steps durable in the order they come, and answers for each in that order.
 
-    On a full disk steps with outputs are refused, others wait; on any other fault of the disk
-    everything ends.
+    A source's step is refused where the one that it builds on was. On a full disk steps with
+    outputs are refused, others wait; on any other fault of the disk everything ends.
     """
 
     def __init__(self, opened: Opened, clerk: Clerk, *, relaxed: bool) -> None:
@@ -70,7 +70,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Pending] = deque()
         self._refused: list[Pending] = []
-        self._group: tuple[Pending, ...] = ()  # with the disk
+        self._group: list[tuple[Pending, bool]] = []  # with the disk; and what to answer
         self._busy = False  # the connection is the other thread's
         self._committed = False  # its last transaction, whatever came after it
         self._full = False
@@ -128,7 +128,7 @@ class Journal:
             return
         if self._refused:
             refused, self._refused = self._refused, []
-            self._answer(refused, ok=False)
+            self._answer([(pending, False) for pending in refused])
         if not self._full:
             self._begin()
 
@@ -145,18 +145,17 @@ class Journal:
             else:
                 self._failed(OSError(errno.ENOSPC, "the disk is nearly full"))
             return
-        letters = [letter for pending in group for letter in pending.step.letters]
         try:
             self._writer.begin()
-            for pending in group:
-                self._writer.write(pending.step)
+            written = [(pending, self._writer.write(pending.step)) for pending in group]
             if shares is not None:
                 self._writer.shares(shares)
             self._writer.seal()
         except sqlite3.Error as error:
             self._failed(error)
             return
-        self._group = group
+        self._group = written
+        letters = [letter for pending, ok in written if ok for letter in pending.step.letters]
         self._unsaved_bytes += 4096 + sum(map(_size, group))
         saves = self._unsaved_bytes >= CHECKPOINT_BYTES
         self._committed = False
@@ -222,7 +221,7 @@ class Journal:
         if self._dead:
             return
         self._busy = False
-        group, self._group = self._group, ()
+        group, self._group = self._group, []
         if not self._committed:
             self._failed(error or sqlite3.OperationalError("no commit"))
             return
@@ -232,7 +231,7 @@ class Journal:
             self._clerk.disk_full("")
         for _ in group:
             self._waiting.popleft()
-        self._answer(group, ok=True)
+        self._answer(group)
         if error is not None and not is_full(error):  # a checkpoint's
             self._break(error)
             return
@@ -255,8 +254,8 @@ class Journal:
         self._committed = True
         self._do(self._save)
 
-    def _answer(self, group: Sequence[Pending], *, ok: bool) -> None:
-        for pending in group:
+    def _answer(self, group: Sequence[tuple[Pending, bool]]) -> None:
+        for pending, ok in group:
             self._clerk.answer(pending, ok)
         self._clerk.answered()
 
@@ -275,7 +274,7 @@ class Journal:
             self._full = True
             self._too_large = max(map(_size, refused), default=0)
             self._clerk.disk_full(f"the disk of {self._path.parent} is full")
-        self._answer(refused, ok=False)
+        self._answer([(pending, False) for pending in refused])
 
     def _again(self) -> None:
         """See whether there is room by now: first for what frees some itself."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.journal.schema import body_sum, row_sum
 from pipeline_runner.queues.ranges import Range, size, subtract
+from pipeline_runner.queues.transaction import Sequences
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,9 +21,17 @@ class Writer:
     """Writes steps between :meth:`begin` and a COMMIT. ``items`` counts what all ranges hold."""
 
     def __init__(
-        self, sql: sqlite3.Connection, *, run: str, epoch: int, next_body: int, items: int
+        self,
+        sql: sqlite3.Connection,
+        *,
+        run: str,
+        epoch: int,
+        next_body: int,
+        items: int,
+        cursors: Mapping[tuple[str, int], Cursor],
     ) -> None:
         self._sql = sql
+        self._sequences = Sequences(cursors)
         self._run = run
         self._epoch = epoch
         self._next_body = self._durable_next_body = next_body
@@ -42,14 +51,18 @@ class Writer:
 
     def committed(self) -> None:
         """Record that what was sealed is durable."""
+        self._sequences.committed()
         self._durable_next_body, self._durable_items = self._next_body, self._items
 
     def rolled_back(self) -> None:
         """Record that it is not."""
+        self._sequences.rolled_back()
         self._next_body, self._items = self._durable_next_body, self._durable_items
 
-    def write(self, step: Transaction) -> None:
-        """Write one step."""
+    def write(self, step: Transaction) -> bool:
+        """Write one step; False, and nothing is written, if what it builds on is not there."""
+        if not self._sequences.take(step):
+            return False
         for edge, number, spans in step.consumed:
             self._remove(edge, number, spans)
         for requeue in step.requeued:
@@ -80,6 +93,7 @@ class Writer:
             "DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM range WHERE body = ?1)",
             [(number,) for number in touched],
         )
+        return True
 
     def body(self, body: Body) -> None:
         """Write a body."""
