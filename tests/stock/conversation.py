@@ -43,6 +43,13 @@ def talk(client):
     show(q.put, "block", True, 0.01)
     show(q.put, "timeout", timeout=0.01)
     show(q.put, 4, timeout=-1)
+    show(q.put, item=4, block=False)
+    show(q.put, timeout=0.01, block=True, item={"block": False})
+    show(q.put, 4, item=4)
+    show(q.put, itme=4)
+    show(q.put)
+    show(q.put_nowait, item=4)
+    show(q.put, 1, True, 2, 3)
     show(q.put_nowait, 4)
     show(q.put_nowait, 4, False)
     show(q.get)
@@ -56,6 +63,16 @@ def talk(client):
     show(q.get, True, 1, 2)
     show(q.get_nowait, 1)
     show(q.get, wait=True)
+    for _ in range(6):  # once more than there were items
+        show(q.task_done)
+    show(q.join)
+    show(q.put, item="by its name")
+    show(q.put_nowait, item="at once")
+    show(q.get)
+    show(q.get)
+    show(q.task_done)
+    show(q.task_done)
+    show(q.join)
     for item in (
         "x" * 70_000,
         list(range(40_000)),

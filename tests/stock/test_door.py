@@ -127,7 +127,7 @@ def test_the_server_does_nothing_for_clients_but_queues(server: Serving, call: s
         assert line.recv() == ("#RETURN", None)
 
 
-@pytest.mark.parametrize("method", ["shutdown", "join", "task_done", "__class__", "#GETVALUE"])
+@pytest.mark.parametrize("method", ["shutdown", "_put", "queue", "__class__", "#GETVALUE"])
 def test_a_queue_has_only_the_methods_it_names(server: Serving, method: str) -> None:
     with opened(server) as line:
         line.send(("q", method, (), {}))

@@ -19,7 +19,7 @@ from pipeline_runner.queues.messages import (
     Output,
     Settle,
 )
-from pipeline_runner.queues.stock.guests import GaveUp, Guests, Item, Stored
+from pipeline_runner.queues.stock.guests import GaveUp, Guests, Idle, Item, Stored
 from pipeline_runner.queues.topology import EdgeSpec, Topology
 from tests.queues.shapes import graph
 
@@ -47,6 +47,11 @@ class Counter:
     def put(self, guest: int, item: Any, patience_s: float | None = None) -> list[Any]:
         self.guests.done(guest, self.now)
         self.guests.put(guest, EDGE, encode([item]), self.now, self._deadline(patience_s))
+        return self.settle()
+
+    def join(self, guest: int) -> list[Any]:
+        self.guests.done(guest, self.now)
+        self.guests.join(guest, EDGE)
         return self.settle()
 
     def leave(self, guest: int, *, in_order: bool) -> list[Any]:
@@ -283,3 +288,47 @@ def test_a_get_makes_room_for_a_stage_that_waits() -> None:
     assert not any(isinstance(m, Granted) for m in counter.sent)
     counter.get(BOB)
     assert any(isinstance(m, Granted) for m in counter.sent)
+
+
+def test_a_join_is_answered_when_all_that_was_put_is_done_with(counter: Counter) -> None:
+    assert counter.join(CAROL) == [Idle(CAROL)]
+    counter.put(ALICE, 1)
+    counter.put(ALICE, 2)
+    assert counter.join(CAROL) == []
+    counter.get(BOB)
+    assert counter.get(BOB) != []  # which is done with the first
+    assert counter.leave(BOB, in_order=False) == []  # and gives the second back
+    assert counter.get(ALICE) != []
+    assert counter.leave(ALICE, in_order=True) == [Idle(CAROL)]
+
+
+def test_a_join_waits_for_a_put_and_a_settle_that_are_not_durable_yet(counter: Counter) -> None:
+    counter.at_once = False
+    counter.put(ALICE, 1)
+    assert counter.join(CAROL) == []
+    counter.commit_all()
+    counter.settle()
+    counter.get(BOB)
+    counter.leave(BOB, in_order=True)
+    assert counter.settle() == []
+    counter.commit_all()
+    assert counter.settle() == [Idle(CAROL)]
+
+
+def test_as_many_items_are_done_with_as_guests_have_got(counter: Counter) -> None:
+    assert not counter.guests.task_done(EDGE)
+    counter.put(ALICE, 1)
+    counter.get(BOB)
+    counter.leave(BOB, in_order=False)
+    assert not counter.guests.task_done(EDGE), "it is in the queue again"
+    counter.get(ALICE)
+    assert counter.guests.task_done(EDGE)
+    assert not counter.guests.task_done(EDGE)
+
+
+def test_a_guest_that_joins_and_leaves_is_forgotten(counter: Counter) -> None:
+    counter.put(ALICE, 1)
+    counter.join(CAROL)
+    counter.leave(CAROL, in_order=True)
+    counter.get(BOB)
+    assert counter.leave(BOB, in_order=True) == []

@@ -6,7 +6,6 @@ A peer that stays silent, sends nonsense or is slow costs nobody else anything.
 from __future__ import annotations
 
 import errno
-import queue
 import secrets
 import socket
 from collections import OrderedDict
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from typing_extensions import assert_never
 
 from pipeline_runner.queues.stock import replies
-from pipeline_runner.queues.stock.guests import GaveUp, Guests, Item, Stored
+from pipeline_runner.queues.stock.guests import Guests
 from pipeline_runner.queues.stock.handshake import RANDOM_BYTES
 from pipeline_runner.queues.stock.line import Line
 from pipeline_runner.queues.stock.peer import Call, HangUp, Peer, Write
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.effects import Send
-    from pipeline_runner.queues.stock.guests import Answer
     from pipeline_runner.queues.stock.peer import Action, Parts
 
 HANDSHAKE_S = 5.0
@@ -114,7 +112,7 @@ class Door:
         self._guests.serve(now)
         while answers := self._guests.take():
             for answer in answers:
-                self._answer(answer)
+                self._reply(answer.guest, replies.reply_to(answer))
             self._guests.serve(now)
         self._set_alarm()
 
@@ -230,6 +228,13 @@ class Door:
             case "put" if guests.closed_for_good(edge):
                 over = ValueError(f"{edge!r} takes nothing more: its stage has finished")
                 self._reply(guest, [replies.raised(over)])
+            case "join":
+                self._host.apply(lambda _broker, _now: guests.join(guest, edge))
+            case "task_done" if guests.task_done(edge):
+                self._reply(guest, [replies.returned(None)])
+            case "task_done":
+                often = ValueError("task_done() called too many times")
+                self._reply(guest, [replies.raised(often)])
             case "put":
                 self._host.apply(
                     lambda _broker, now: guests.put(
@@ -238,20 +243,6 @@ class Door:
                 )
             case _:
                 assert_never(call.method)
-
-    def _answer(self, answer: Answer) -> None:
-        match answer:
-            case Item(guest, body, index):
-                self._reply(guest, replies.item_of(body, index))
-            case Stored(guest, True):
-                self._reply(guest, [replies.returned(None)])
-            case Stored(guest):
-                full = OSError(errno.ENOSPC, "the item could not be stored; try again later")
-                self._reply(guest, [replies.raised(full)])
-            case GaveUp(guest, getting):
-                self._reply(guest, [replies.raised(queue.Empty() if getting else queue.Full())])
-            case _:
-                assert_never(answer)
 
     def _reply(self, guest: int, parts: Parts) -> None:
         line = self._lines.get(guest)

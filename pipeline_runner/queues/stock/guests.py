@@ -54,7 +54,14 @@ class GaveUp:
     getting: bool
 
 
-Answer = Item | Stored | GaveUp
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A join is answered: all that was put is done with."""
+
+    guest: int
+
+
+Answer = Item | Stored | GaveUp | Idle
 
 
 @dataclass(slots=True)
@@ -87,6 +94,8 @@ class Guests:
         self._putting: dict[str, deque[_Waiting]] = {}
         self._unstored: dict[int, str] = {}  # the edges of puts that are not durable yet
         self._storing: Counter[str] = Counter()  # and how many there are for each edge
+        self._joining: dict[int, str] = {}
+        self._got: Counter[str] = Counter()  # items of each edge that no task_done has named
         self._deadlines: list[tuple[float, int]] = []
         self._answers: list[Answer] = []
 
@@ -102,6 +111,20 @@ class Guests:
     def put(self, guest: int, edge: str, body: bytes, now: float, deadline: float | None) -> None:
         """Store ``body``, one item, when ``edge`` has room; GaveUp at ``deadline``."""
         self._ask(_Waiting(guest, edge, body, deadline), now)
+
+    def join(self, guest: int, edge: str) -> None:
+        """Answer when nothing is on ``edge``, nor with whoever took from it."""
+        self._joining[guest] = edge
+
+    def task_done(self, edge: str) -> bool:
+        """Count an item of ``edge`` as done with; False where guests have got none to be so.
+
+        It settles nothing: that the guest asks for anything at all has settled what it held.
+        """
+        if not self._got[edge]:
+            return False
+        self._got[edge] -= 1
+        return True
 
     def queued(self, edge: str) -> int:
         """Return how many items wait on ``edge``."""
@@ -145,9 +168,11 @@ class Guests:
         waiting = self._waiting.pop(guest, None)
         if waiting is not None:
             self._queues(waiting)[waiting.edge].remove(waiting)
+        self._joining.pop(guest, None)
         if in_order:
             self.done(guest, now)
         elif (hand := self._hands.pop(guest, None)) is not None:
+            self._got[hand.lease.edge] -= bool(self._got[hand.lease.edge])
             self._books.give_back(hand.lease, hand.lease.live)
 
     def told(self, send: Send) -> None:
@@ -168,6 +193,10 @@ class Guests:
         for putting in tuple(self._putting.values()):
             while putting and self._store(putting[0]):
                 self._served(putting)
+        for guest, edge in tuple(self._joining.items()):
+            if not self._books.edges[edge].remaining and not self._storing[edge]:
+                del self._joining[guest]
+                self._answers.append(Idle(guest))
         if self._books.dirty:
             # Items went or came: stages that wait for room, or for items, are next.
             self._broker.tick(now)
@@ -219,6 +248,7 @@ class Guests:
         self._books.took(edge, item)
         lease = self._books.lease(self._record(ask, edge), ask.edge, item)
         self._hands[ask.guest] = _Hand(lease, now)
+        self._got[ask.edge] += 1
         body = self._books.bodies[item.body]
         self._answers.append(Item(ask.guest, bytes(body.data), item.lo))
         return True

@@ -19,11 +19,13 @@ from pipeline_runner.queues.stock.requests import PUTS, Request, read_request
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-EXPOSED = ("empty", "full", "get", "get_nowait", "put", "put_nowait", "qsize")
+EXPOSED = (
+    "empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done",
+)  # fmt: skip
 _AROUND_AN_ITEM = 1024  # bytes of a put's request that are not its item
 
 Parts = list[bytes | memoryview]
-Method = Literal["empty", "full", "get", "put", "qsize"]
+Method = Literal["empty", "full", "get", "join", "put", "qsize", "task_done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class Peer:
         match request.method:
             case "__repr__" | "__str__":
                 return framed([replies.returned(f"<queue {queue!r}>")])
-            case "qsize" | "empty" | "full" as method:
+            case "qsize" | "empty" | "full" | "join" | "task_done" as method:
                 _arguments(request)
                 call = Call(method, queue)
             case "get" | "get_nowait":
@@ -184,7 +186,8 @@ class Peer:
 def _arguments(request: Request, *names: str) -> dict[str, Any]:
     """Return the arguments by name. Raises TypeError where Python would."""
     if len(request.arguments) > len(names) or not set(request.keywords) <= set(names):
-        raise TypeError(f"{request.method}() takes {' and '.join(names) or 'no arguments'}")
+        item = "its item, " * (request.body is not None)
+        raise TypeError(f"{request.method}() takes {item}{' and '.join(names) or 'no arguments'}")
     given = dict(zip(names, request.arguments, strict=False))
     if given.keys() & request.keywords.keys():
         raise TypeError(f"{request.method}() got multiple values for an argument")

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+import queue
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import assert_never
+
+from pipeline_runner.queues.stock.guests import GaveUp, Idle, Item, Stored
+
+if TYPE_CHECKING:
+    from pipeline_runner.queues.stock.guests import Answer
 
 _PROTOCOL = 4  # every Python from 3.8 on reads it
 _BININT = struct.Struct("<i")
@@ -25,6 +34,21 @@ def raised(error: Exception) -> bytes:
 def refused(text: str) -> bytes:
     """Return the reply that raises ``multiprocessing.managers.RemoteError`` with ``text``."""
     return pickle.dumps(("#TRACEBACK", text), _PROTOCOL)
+
+
+def reply_to(answer: Answer) -> list[bytes | memoryview]:
+    """Return, in parts, the reply that a guest's answer is."""
+    match answer:
+        case Item(_guest, body, index):
+            return item_of(body, index)
+        case Stored(ok=True) | Idle():
+            return [returned(None)]
+        case Stored():
+            return [raised(OSError(errno.ENOSPC, "the item could not be stored; try again later"))]
+        case GaveUp(_guest, getting):
+            return [raised(queue.Empty() if getting else queue.Full())]
+        case _:
+            assert_never(answer)
 
 
 def item_of(body: bytes, index: int) -> list[bytes | memoryview]:
