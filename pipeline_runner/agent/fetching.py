@@ -185,13 +185,13 @@ class Fetcher:
         here = [(content, size, order.arrivals.here(content)) for content, size in lacking.items()]
         order.first = self._asked
         order.fetch = Fetch(here, order.first)
-        self._asked = order.fetch.next
         self._ask(order)
 
     def _ask(self, order: _Order) -> None:
         assert order.fetch is not None
         while (request := order.fetch.ask()) is not None:
             number, wants = request
+            self._asked = number + 1
             self._send(WantObjects(number, order.release, wants))
 
     def _objects(self, order: _Order, message: ObjectData, data: bytes | memoryview) -> None:
@@ -199,7 +199,7 @@ class Fetcher:
             return  # an answer to what was asked before something came damaged
         if message.error:
             raise RunnerError(message.error, hint="begin again on the head's host: runner up")
-        pieces = order.fetch.answered(message.seq, data)
+        pieces = order.fetch.answered(message.seq, data, time.monotonic())
         if pieces is None:
             raise Damaged
         self._ask(order)

@@ -7,6 +7,7 @@ import os
 import time
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 FOLDER = "files"  # of the state folder
 _REMEMBERED = 32  # answers of at most a piece each: many hosts ask for the same
+_REMEMBERED_S = 60.0
 _SHOWN = 3
 
 
@@ -52,7 +54,7 @@ class Release:
 
 
 class Releases:
-    """``current`` is None until ``ready`` is called, in the loop; or ``failed`` is, and it stays so.
+    """``current`` is None until ``ready`` is called in the loop; or ``failed`` is, and that is all.
 
     ``send`` is the server's; ``warn`` tells a person. Files that hold one of ``secrets`` do not
     travel.
@@ -95,6 +97,8 @@ class Releases:
 
     def answer(self, connection: Connection, message: WantManifest | WantObjects) -> None:
         """Answer an agent; what it asks for is read in a thread."""
+        if self._closed:
+            return
         lease = self._lease
         if lease is None or message.release != lease.manifest.release:
             if isinstance(message, WantManifest):
@@ -125,9 +129,13 @@ class Releases:
 
     def close(self) -> None:
         """Let the release go, once no worker is left; tell of what was written into it."""
+        if self._closed:
+            return
         self._closed = True
-        if self._thread.submit(self._let_go).exception() is None:
-            self._thread.shutdown()
+        left = self._thread.submit(self._let_go)
+        with suppress(OSError):  # what was written is still there, and the next run looks
+            self._tell_moved(left.result())
+        self._thread.shutdown()
 
     def _make(self) -> tuple[Scan, Lease, list[Path]]:
         root = self._pipeline.root
@@ -204,10 +212,19 @@ class Releases:
                 os.close(fd)
             if len(parts[-1]) != size:
                 raise EOFError
+        if not self._answers:
+            self._in_loop(self._forget_later)
         self._answers[wants] = b"".join(parts)
         if len(self._answers) > _REMEMBERED:
             self._answers.popitem(last=False)
         return self._answers[wants]
+
+    def _forget_later(self) -> None:
+        self._loop.call_later(_REMEMBERED_S, self._forget)
+
+    def _forget(self) -> None:
+        if not self._closed:
+            self._thread.submit(self._answers.clear)
 
     def _give(self, connection: Connection, message: WantObjects, read: Future[bytes]) -> None:
         if connection.closed or read.cancelled():
@@ -225,10 +242,9 @@ class Releases:
         host = Environment(ready.python, ready.packages)
         return compare(self._here, host, self._allowed)
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> list[Path]:
         lease, self._lease = self._lease, None
-        if lease is not None:
-            self._tell_moved(hand_back(self._store, lease, self._pipeline.root))
+        return [] if lease is None else hand_back(self._store, lease, self._pipeline.root)
 
     def _in_loop(self, call: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():

@@ -303,6 +303,7 @@ Want = tuple[bytes, int, int]  # the sha256 of an object, an offset in it, and h
 class WantObjects(Message, frozen=True, tag=22):
     """An agent asks for pieces of a release's objects: at most 1 MiB together."""
 
+    seq: int
     release: str
     wants: tuple[Want, ...]
 
@@ -310,6 +311,7 @@ class WantObjects(Message, frozen=True, tag=22):
 class ObjectData(Message, frozen=True, tag=23):
     """The answer, in the order asked: the pieces are behind it, end to end; ``error``: none are."""
 
+    seq: int
     release: str
     error: str = ""
 
