@@ -86,7 +86,7 @@ def _watch(wire: Wire) -> dict[str, Any]:
 
     wire.send(Ask("watch"))
     run = _next(wire)
-    wire.sock.settimeout(None)  # a head that is stopped for a while is not gone
+    wire.set_timeout(None)  # a head that is stopped for a while is not gone
     return run
 
 

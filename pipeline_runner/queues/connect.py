@@ -1,10 +1,11 @@
-"""A blocking connection to the head, for workers and the command line."""
+"""A blocking connection to the head, for workers, agents and the command line."""
 
 from __future__ import annotations
 
 import os
 import select
 import socket
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +23,29 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.doors import Door
     from pipeline_runner.queues.messages import Message
+    from pipeline_runner.queues.tls import TlsSocket
 
 _CHUNK = 256 * 1024
 _BUFFER = 4 * 1024**2  # a whole large body on its way lets both sides work at once
 
 
 def open_wire(door: Door, timeout_s: float | None = None) -> Wire:
-    """Connect to the head behind ``door``. Raises NoHead if none is there."""
-    return Wire.unix(door.socket, timeout_s)
+    """Connect to the head behind ``door``; each wait for it takes ``timeout_s`` seconds at most.
+
+    Raises NoHead if none is there, Refused if it is another pipeline's or another version.
+    """
+    if door.socket:
+        return Wire.unix(door.socket, timeout_s)
+    from pipeline_runner.queues.sealed import open_sealed  # TLS is for those who need it
+
+    return open_sealed(door, timeout_s)
 
 
-class Wire:
-    """Frames over one stream socket. Not for two threads at once: its users hold a lock."""
+class Wire(ABC):
+    """Frames over one stream. Not for two threads at once: its users hold a lock."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+    def __init__(self, sock: socket.socket | TlsSocket) -> None:
+        self.sock = sock  # to watch, not to use: over TLS its bytes are sealed
         self._buffer = bytearray()
         self._arrived: deque[tuple[Any, bytes | memoryview]] = deque()
         self._poll: select.poll | None = None
@@ -53,20 +62,14 @@ class Wire:
         except OSError as error:
             sock.close()
             raise NoHead(f"no head listens at {path}", hint=f"{error.strerror}") from error
-        return Wire(sock)
+        return UnixWire(sock)
 
     def send(self, message: Message, bodies: Sequence[bytes | memoryview] = ()) -> None:
         """Send one frame whole. Raises OSError when the connection is gone."""
-        size = sum(map(len, bodies))
-        head = encode_frame(message, size)
         if not bodies:
-            self.sock.sendall(head)
+            self._put([encode_frame(message)])
             return
-        sent = self.sock.sendmsg([head, *bodies])
-        for part in (head, *bodies):
-            if sent < len(part):
-                self.sock.sendall(memoryview(part)[sent:])
-            sent = max(0, sent - len(part))
+        self._put([encode_frame(message, sum(map(len, bodies))), *bodies])
 
     def receive(self) -> tuple[Any, bytes | memoryview]:
         """Wait for a message and the bodies behind it. Raises EOFError when the head is gone."""
@@ -79,17 +82,7 @@ class Wire:
 
         Raises EOFError when the head is gone.
         """
-        fds: list[int] = []
-        while not self._arrived:
-            data, more, _flags, _address = socket.recv_fds(self.sock, _CHUNK, 1)
-            fds += more
-            if not data:
-                raise EOFError("the head closed the connection")
-            self._buffer += data
-            self._parse()
-        for fd in fds:
-            os.set_inheritable(fd, False)
-        return self._arrived.popleft()[0], fds[0] if fds else -1
+        return self.receive()[0], -1
 
     def receive_now(self) -> list[tuple[Any, bytes | memoryview]]:
         """Return what one look at the socket brought, without waiting.
@@ -115,18 +108,33 @@ class Wire:
             self._poll.register(wakeup_fd, select.POLLIN)
         return any(fd == wakeup_fd for fd, _event in self._poll.poll())
 
+    @abstractmethod
+    def set_timeout(self, timeout_s: float | None) -> None:
+        """Wait for the head so long at a time from now on; None for as long as it takes."""
+
     def close(self) -> None:
         """Close the socket; a second time does nothing."""
         self.sock.close()
 
+    @abstractmethod
+    def _put(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send ``parts`` whole. Raises OSError when the connection is gone."""
+
+    @abstractmethod
+    def _take(self, *, block: bool) -> bytes | memoryview | None:
+        """Return what has arrived, empty at the end; None for nothing yet. Raises OSError."""
+
+    @abstractmethod
+    def _take_into(self, room: memoryview) -> int:
+        """Wait for some bytes into ``room`` and return how many, 0 at the end."""
+
     def _fill(self, *, block: bool) -> None:
-        flags = 0 if block else socket.MSG_DONTWAIT
         try:
-            data = self.sock.recv(_CHUNK, flags)
-        except BlockingIOError:
-            return
+            data = self._take(block=block)
         except ConnectionError:
             data = b""
+        if data is None:
+            return
         if not data:
             self.closed = True
             if block:
@@ -161,10 +169,56 @@ class Wire:
         frame[:have] = self._buffer
         self._buffer.clear()
         while have < total:
-            got = self.sock.recv_into(frame[have:])
+            got = self._take_into(frame[have:])
             if not got:
                 raise EOFError("the head closed the connection inside a frame")
             have += got
         body = HEADER_SIZE + message_size
         message = decode_from_head(frame[HEADER_SIZE:body])
         self._arrived.append((message, frame[body:]))
+
+
+class UnixWire(Wire):
+    """Frames over a blocking Unix socket."""
+
+    sock: socket.socket
+
+    def set_timeout(self, timeout_s: float | None) -> None:
+        """Wait for the head so long at a time from now on; None for as long as it takes."""
+        self.sock.settimeout(timeout_s)
+
+    def receive_first(self) -> tuple[Any, int]:
+        """Wait for the first message; return it and the descriptor that came along, or -1.
+
+        Raises EOFError when the head is gone.
+        """
+        fds: list[int] = []
+        while not self._arrived:
+            data, more, _flags, _address = socket.recv_fds(self.sock, _CHUNK, 1)
+            fds += more
+            if not data:
+                raise EOFError("the head closed the connection")
+            self._buffer += data
+            self._parse()
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        return self._arrived.popleft()[0], fds[0] if fds else -1
+
+    def _put(self, parts: Sequence[bytes | memoryview]) -> None:
+        if len(parts) == 1:
+            self.sock.sendall(parts[0])
+            return
+        sent = self.sock.sendmsg(parts)
+        for part in parts:
+            if sent < len(part):
+                self.sock.sendall(memoryview(part)[sent:])
+            sent = max(0, sent - len(part))
+
+    def _take(self, *, block: bool) -> bytes | None:
+        try:
+            return self.sock.recv(_CHUNK, 0 if block else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def _take_into(self, room: memoryview) -> int:
+        return self.sock.recv_into(room)

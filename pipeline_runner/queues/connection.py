@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline_runner.queues.messages import Message
+    from pipeline_runner.queues.tls import TlsSocket
 
 _READ = 128 * 1024  # a longer frame gets memory of its own once it has begun
 _SCRATCH = memoryview(bytearray(_READ))  # one for all peers: an idle one costs next to nothing
+_MOST_READ = 1024**2  # of a long frame at a time: others wait
+_MOST_SENT = 4 * 1024**2  # at a time: a fast reader of much must not keep others waiting either
 _MOST_PARTS = 64  # of one sendmsg; IOV_MAX is 1024
 
 
@@ -32,12 +35,14 @@ class Connection:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.socket | TlsSocket,
         loop: asyncio.AbstractEventLoop,
         most_bodies: int,
         on_message: Callable[[Connection, Any, memoryview], None],
         on_closed: Callable[[Connection], None],
         on_offence: Callable[[Connection, str], None],
+        *,
+        remote: str = "",
     ) -> None:
         self.sock = sock
         self.known = False
@@ -45,9 +50,10 @@ class Connection:
         self.role = ""
         self.session = 0  # a worker's
         self.peer = ""  # a worker's id or an agent's host
-        self.closed = False
         self.host = ""
+        self.remote = remote  # its address, over TLS; empty on this host
         self.heard = loop.time()  # when something of it came last: over TLS, that has the key
+        self.closed = False
         self._loop = loop
         self._most_bodies = most_bodies
         self._on_message = on_message
@@ -59,7 +65,7 @@ class Connection:
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
         self._fd = -1  # to go along with what is sent next
-        loop.add_reader(sock, self.read)
+        loop.add_reader(sock, self._read_sealed if remote else self.read)
 
     @property
     def behind(self) -> int:
@@ -78,7 +84,8 @@ class Connection:
 
     def flush(self) -> None:
         """Send what is queued; what the socket does not take goes when it is writable again."""
-        while self._out and not self.closed:
+        room = _MOST_SENT
+        while self._out and room > 0 and not self.closed:
             parts = [self._out[i] for i in range(min(len(self._out), _MOST_PARTS))]
             try:
                 sent = self.sock.sendmsg(parts, self._ancillary())
@@ -89,6 +96,7 @@ class Connection:
                 return
             self._fd = -1
             self._drop(sent)
+            room -= sent
         if bool(self._out) != self._writing and not self.closed:
             self._writing = not self._writing
             if self._writing:
@@ -115,7 +123,8 @@ class Connection:
             return False
         frame = self._frame
         try:
-            size = self.sock.recv_into(scratch if frame is None else frame[self._filled :])
+            room = scratch if frame is None else frame[self._filled : self._filled + _MOST_READ]
+            size = self.sock.recv_into(room)
         except BlockingIOError:
             return False
         except OSError:  # a reset: what it sent before was read before
@@ -134,6 +143,11 @@ class Connection:
         except ProtocolError as error:
             self.refuse(error.message, error.hint)
         return True
+
+    def _read_sealed(self) -> None:
+        """Read until nothing is left that only TLS knows of: the loop does not watch that."""
+        while self.read() and not self.closed and self.sock.pending:  # type: ignore[union-attr]
+            pass
 
     def read_to_end(self) -> None:
         """Handle everything the peer had sent: for one that is known to be dead."""

@@ -1,106 +1,244 @@
-"""The head's door for its own peers: accepts, and lets nobody stand in it in silence.
+"""The head's doors for its own peers: accepts, and lets nobody stand in them in silence.
 
-A peer has a few seconds to say HELLO, and only so many may be silent at once: beyond that, and when
-descriptors run out, the oldest silent one goes, for an honest peer says HELLO at once.
+A peer has a few seconds for each step until it has said HELLO, and only so many may be on their way
+at once; see :mod:`pipeline_runner.queues.porch`.
 """
 
 from __future__ import annotations
 
 import errno
+import secrets
 import socket
-from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline_runner.errors import UsageError
+from pipeline_runner.queues.opening import Opening
+from pipeline_runner.queues.porch import Failures, Hush, Porch
+from pipeline_runner.queues.proof import NONCE_BYTES, Speaks
+from pipeline_runner.queues.verifier import Verifier
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
     from collections.abc import Callable
     from pathlib import Path
 
     from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.tls import TlsSocket
+    from pipeline_runner.queues.verifier import Accepted, Keyring
 
-HANDSHAKE_S = 5.0
-MOST_UNKNOWN = 64  # connections that have not said HELLO
+FIRST_PORT = 50000
+_PORTS = 100  # how many to try
+_BACKLOG = 1024
 _AGAIN_S = 0.5
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class Certificate(Protocol):
+    """Two PEM files, and the SHA-256 of the certificate in hex."""
+
+    @property
+    def cert(self) -> Path:
+        """The certificate."""
+
+    @property
+    def key(self) -> Path:
+        """Its private key."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the certificate, 64 digits."""
+
+
 class Listener:
-    """Accepts on a Unix socket. ``welcome`` makes a connection of a socket; ``warn`` tells."""
+    """Accepts. ``welcome`` makes a connection of a socket and its address; ``warn`` tells."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        welcome: Callable[[socket.socket], Connection],
+        welcome: Callable[[socket.socket | TlsSocket, str], Connection],
         warn: Callable[[str, str], None],
     ) -> None:
         self._loop = loop
         self._welcome = welcome
         self._warn = warn
-        self._socket: socket.socket | None = None
-        self._unknown: OrderedDict[Connection, float] = OrderedDict()
+        self._sockets: list[socket.socket] = []
+        self._tls: ssl.SSLContext | None = None
+        self._fingerprint = b""
+        self._keyring: Keyring | None = None
+        self._porch: Porch[Connection | Opening] = Porch()
+        self._failures = Failures()
+        self._hush = Hush()
         self._sweep: asyncio.TimerHandle | None = None
 
     def listen(self, path: Path) -> None:
         """Listen on a Unix socket at ``path``. Raises OSError."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.setblocking(False)
         listener.bind(str(path))
         path.chmod(0o600)
-        listener.listen(1024)
-        self._socket = listener
-        self._loop.add_reader(listener, self._accept)
+        self._serve(listener)
+
+    def listen_tls(
+        self, bind: str, port: int | None, certificate: Certificate, keyring: Keyring
+    ) -> int:
+        """Listen for TLS at the address ``bind``, for peers with a key of ``keyring``.
+
+        Return the port: ``port``, or without one 50000 or the next that is free. Raises
+        UsageError if there is none.
+        """
+        from pipeline_runner.queues.tls import head_context  # a head without network never pays
+
+        self._tls = head_context(certificate.cert, certificate.key)
+        self._fingerprint = bytes.fromhex(certificate.fingerprint)
+        self._keyring = keyring
+        listener = tcp_listener(bind, port)
+        self._serve(listener)
+        got: int = listener.getsockname()[1]
+        return got
 
     def close(self) -> None:
         """Accept nobody any more; a second time does nothing."""
         if self._sweep is not None:
             self._sweep.cancel()
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
+        for listener in self._sockets:
+            self._loop.remove_reader(listener)
+            listener.close()
+        self._sockets.clear()
+        for guest in self._porch.everybody():
+            if isinstance(guest, Opening):
+                guest.refuse("")
 
     def forget(self, connection: Connection) -> None:
         """A peer has said HELLO, or has gone."""
-        self._unknown.pop(connection, None)
+        self._porch.leave(connection)
 
-    def _accept(self) -> None:
-        assert self._socket is not None
+    def say(self, text: str, hint: str = "") -> None:
+        """Warn, but not of the same again and again: somebody may be knocking all day."""
+        words = self._hush.words(text, self._loop.time())
+        if words:
+            self._warn(words, hint)
+
+    def _serve(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        listener.listen(_BACKLOG)
+        self._sockets.append(listener)
+        self._loop.add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            sock, _address = self._socket.accept()
+            sock, address = listener.accept()
         except (BlockingIOError, ConnectionError):
             return
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
-            self._make_room(self._socket, error)
+            self._make_room(listener, error)
             return
         sock.setblocking(False)
-        self._unknown[self._welcome(sock)] = self._loop.time() + HANDSHAKE_S
-        if len(self._unknown) > MOST_UNKNOWN:
-            next(iter(self._unknown)).refuse("too many silent connections")
+        if sock.family == socket.AF_UNIX:
+            self._porch.enter(self._welcome(sock, ""), "", self._loop.time())
+        else:
+            try:
+                self._open(sock, address[0])
+            except OSError:  # it has gone already
+                sock.close()
+                return
+        surplus = self._porch.surplus()
+        if surplus is not None:
+            surplus.refuse("too many silent connections")
         self._sweep_later()
+
+    def _open(self, sock: socket.socket, remote: str) -> None:
+        from pipeline_runner.queues.tls import TlsSocket, keep_awake
+
+        assert self._tls is not None
+        assert self._keyring is not None
+        keep_awake(sock, gives_up=False)
+        verifier = Verifier(self._keyring, self._fingerprint, secrets.token_bytes(NONCE_BYTES))
+        tls = TlsSocket(sock, self._tls, is_head=True)
+        opening = Opening(tls, remote, self._loop, verifier, self)
+        now = self._loop.time()
+        self._porch.enter(opening, remote, now)
+        wait_s = self._failures.wait_s(remote, now)
+        if wait_s:
+            self._loop.call_later(wait_s, self._begin, opening)
+        else:
+            opening.begin()
+
+    def _begin(self, opening: Opening) -> None:
+        if opening in self._porch:
+            self._porch.stepped(opening, self._loop.time())
+            opening.begin()
+
+    # What an opening tells.
+
+    def stepped(self, opening: Opening) -> None:
+        """The peer has said something."""
+        self._porch.stepped(opening, self._loop.time())
+
+    def opened(self, opening: Opening, accepted: Accepted) -> None:
+        """The peer has proved itself."""
+        self._failures.passed(opening.remote)
+        mine = Speaks()
+        if not mine.understands(accepted.speaks):
+            self.ended(opening, f"it is {accepted.speaks}, and this head is {mine}")
+            opening.sock.close()
+        elif accepted.gift:
+            self._porch.leave(opening)
+            opening.sock.close()
+        else:
+            self._porch.replaced(opening, self._welcome(opening.sock, opening.remote))
+
+    def denied(self, opening: Opening, why: str) -> None:
+        """The peer does not know the key."""
+        self._failures.failed(opening.remote, self._loop.time())
+        self.ended(opening, why)
+
+    def ended(self, opening: Opening, why: str) -> None:
+        """The peer is gone."""
+        self._porch.leave(opening)
+        if why:
+            self.say(f"turned away {opening.remote}: {why}")
 
     def _make_room(self, listener: socket.socket, error: OSError) -> None:
-        if self._unknown:
-            next(iter(self._unknown)).refuse("too many silent connections for `ulimit -n`")
+        oldest = self._porch.oldest()
+        if oldest is not None:
+            oldest.refuse("too many silent connections for `ulimit -n`")
             return
-        self._warn(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
+        self.say(f"cannot accept connections: {error.strerror}", "raise `ulimit -n`")
         self._loop.remove_reader(listener)
-        self._loop.call_later(_AGAIN_S, self._accept_again)
+        self._loop.call_later(_AGAIN_S, self._accept_again, listener)
 
-    def _accept_again(self) -> None:
-        if self._socket is not None:
-            self._loop.add_reader(self._socket, self._accept)
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener in self._sockets:
+            self._loop.add_reader(listener, self._accept, listener)
 
     def _sweep_later(self) -> None:
-        if self._sweep is None and self._unknown:
-            first = next(iter(self._unknown.values()))
-            self._sweep = self._loop.call_at(first, self._sweep_unknown)
+        due = self._porch.next_late() if self._sweep is None else None
+        if due is not None:
+            self._sweep = self._loop.call_at(due, self._sweep_late)
 
-    def _sweep_unknown(self) -> None:
+    def _sweep_late(self) -> None:
         self._sweep = None
-        now = self._loop.time()
-        for connection, deadline in tuple(self._unknown.items()):
-            if deadline <= now:
-                connection.refuse("no HELLO in time")
+        for guest in self._porch.late(self._loop.time()):
+            guest.refuse("no HELLO in time")
         self._sweep_later()
+
+
+def tcp_listener(bind: str, port: int | None) -> socket.socket:
+    """Return a socket bound to ``port``, or without one to 50000 or the next that is free.
+
+    Raises UsageError that names the address and the cure.
+    """
+    ports = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    for each in ports:
+        try:
+            return socket.create_server((bind, each), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or each == ports[-1]:
+                raise UsageError(
+                    f"cannot listen on {bind}:{each}: {error.strerror}",
+                    hint="`bind` and `port` in [server]",
+                ) from error
+    raise AssertionError(ports)

@@ -18,6 +18,7 @@ from pipeline_runner.queues.listening import Listener
 from pipeline_runner.queues.messages import PROTOCOL, Died, Hello
 from pipeline_runner.queues.outbox import Outbox
 from pipeline_runner.queues.slots import Slots
+from pipeline_runner.queues.verifier import OneKey
 from pipeline_runner.queues.workforce import Workforce
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.effects import Effect
     from pipeline_runner.queues.journal.recovery import Opened
+    from pipeline_runner.queues.listening import Certificate
     from pipeline_runner.queues.stock.door import Door
+    from pipeline_runner.queues.tls import TlsSocket
     from pipeline_runner.queues.transaction import Letter
+    from pipeline_runner.queues.verifier import Keyring
 
 
 class Head(Protocol):
@@ -64,7 +68,7 @@ class Head(Protocol):
 
 
 class QueueServer:
-    """Serves ``broker`` on a Unix socket. ``state`` is where dead letters go.
+    """Serves ``broker`` on a Unix socket, and over TLS. ``state`` is where dead letters go.
 
     With a ``journal`` what the broker decides is durable before anybody sees it.
     """
@@ -103,6 +107,16 @@ class QueueServer:
     def listen(self, path: Path) -> None:
         """Listen on a Unix socket at ``path``. Raises OSError."""
         self._listener.listen(path)
+
+    def listen_tls(
+        self, bind: str, port: int | None, certificate: Certificate, keys: bytes | Keyring
+    ) -> int:
+        """Listen on TCP too, for peers that prove one of ``keys``, and return the port.
+
+        Without ``port`` that is 50000, or the next one that is free. Raises UsageError.
+        """
+        keyring = OneKey(keys) if isinstance(keys, bytes) else keys
+        return self._listener.listen_tls(bind, port, certificate, keyring)
 
     def heard(self, host: str) -> float:
         """Return when a peer on ``host`` was last heard, in the loop's time; 0 for never."""
@@ -151,9 +165,15 @@ class QueueServer:
         connection.queue(message, data)
         connection.flush()
 
-    def _welcome(self, sock: socket.socket) -> Connection:
+    def _welcome(self, sock: socket.socket | TlsSocket, remote: str) -> Connection:
         connection = Connection(
-            sock, self._loop, self._most_bodies, self._on_message, self._on_closed, self._on_offence
+            sock,
+            self._loop,
+            self._most_bodies,
+            self._on_message,
+            self._on_closed,
+            self._on_offence,
+            remote=remote,
         )
         self._connections.add(connection)
         return connection
@@ -179,7 +199,7 @@ class QueueServer:
         connection.role = hello.role
         connection.host = hello.host
         connection.peer = hello.worker or hello.host
-        connection.shares = hello.facts.get("shares", True)
+        connection.shares = hello.facts.get("shares", True) and not connection.remote
         if hello.role == "worker":
             self._workers.join(connection, hello)
         else:
@@ -195,8 +215,8 @@ class QueueServer:
             self._head.peer_left(connection)
 
     def _on_offence(self, connection: Connection, why: str) -> None:
-        name = connection.peer or "a silent peer"
-        self._head.warn(f"closed the connection of {name}: {why}")
+        name = connection.peer or connection.remote or "a silent peer"
+        self._listener.say(f"closed the connection of {name}: {why}")
 
     def _carry_out(self) -> None:
         while effects := self._decided():

@@ -83,7 +83,7 @@ def hail(job: Job, *, shares: bool = True) -> tuple[Wire, Session, Arena | None]
     except BaseException:
         wire.close()
         raise
-    wire.sock.settimeout(None)
+    wire.set_timeout(None)
     return wire, session, arena
 
 
@@ -138,9 +138,9 @@ def adopt_nothing(wire: Wire, ledger: Ledger, cursor: Cursor, seq: int) -> deque
 
 
 def _ask(wire: Wire, question: Adopt) -> Adopted:
-    wire.sock.settimeout(PATIENCE_S)
+    wire.set_timeout(PATIENCE_S)
     wire.send(question)
     answer, _none = wire.receive()
     assert isinstance(answer, Adopted)
-    wire.sock.settimeout(None)
+    wire.set_timeout(None)
     return answer

@@ -34,7 +34,7 @@ class Head:
         self.leases = leases
         self.heard: list[tuple[Any, Sequence[bytes]]] = []
 
-    def settimeout(self, _seconds: float | None) -> None: ...
+    def set_timeout(self, _seconds: float | None) -> None: ...
 
     def send(self, message: Any, bodies: Sequence[bytes] = ()) -> None:
         self.heard.append((message, bodies))

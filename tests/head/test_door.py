@@ -20,7 +20,7 @@ import pytest
 from pipeline_runner.config.parse import load
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.codec import encode
-from pipeline_runner.queues.connect import Wire
+from pipeline_runner.queues.connect import UnixWire, Wire
 from pipeline_runner.queues.framing import encode_frame
 from pipeline_runner.queues.messages import (
     Advance,
@@ -201,7 +201,7 @@ def test_half_a_frame_holds_up_nobody(run: Run) -> None:
             slow.sendall(bytes((byte,)))
             assert run.look()["state"] == "running"
         slow.sendall(frame[-1:])
-        wire = Wire(slow)
+        wire = UnixWire(slow)
         answer, _none = wire.receive()
         assert isinstance(answer, Answer)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.queues.connect import Wire
+from pipeline_runner.queues.connect import UnixWire
 from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.messages import Claim, Done, Granted, Hello, Output, Settle
 from pipeline_runner.queues.sizing import BODY_BYTES
@@ -65,7 +65,7 @@ def test_every_frame_arrives_whole_however_it_is_cut(
         await done.wait()
         connection.close()
 
-    wire = Wire(worker if piece is None else _Cut(worker, piece))  # type: ignore[arg-type]
+    wire = UnixWire(worker if piece is None else _Cut(worker, piece))  # type: ignore[arg-type]
 
     def send() -> None:
         wire.send(Hello("worker", "here"))
@@ -105,13 +105,13 @@ def test_a_worker_receives_every_size_whole(ends: tuple[socket.socket, socket.so
     sent = [body(size)[:size] for size in SIZES]
 
     def send() -> None:
-        wire = Wire(head)
+        wire = UnixWire(head)
         for seq, data in enumerate(sent):
             wire.send(Granted(seq, 1, "a->b", 1, 0, 1, 1, len(data)), [data])
 
     sender = threading.Thread(target=send)
     sender.start()
-    wire = Wire(worker)
+    wire = UnixWire(worker)
     assert [bytes(wire.receive()[1]) for _ in sent] == sent
     sender.join()
 
