@@ -1,4 +1,4 @@
-"""Questions of the command line to a head, over its Unix socket."""
+"""Questions of the command line to a head: over its Unix socket, or from another machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import NoHead, RunnerError
 from pipeline_runner.head.address import find
-from pipeline_runner.queues.connect import Wire
+from pipeline_runner.queues.connect import Wire, open_wire
+from pipeline_runner.queues.doors import Door
 from pipeline_runner.queues.messages import Answer, Ask, Hello
 
 if TYPE_CHECKING:
@@ -15,17 +16,18 @@ if TYPE_CHECKING:
 _PATIENCE_S = 10.0
 
 
-def ask(state: Path, verb: str, **arguments: Any) -> dict[str, Any]:
-    """Ask the head that has ``state`` and return its answer.
+def ask(place: Path | Door, verb: str, **arguments: Any) -> dict[str, Any]:
+    """Ask the head behind a door, or the one that has a state folder, and return its answer.
 
-    Raises NoHead if none runs, RunnerError with the head's own words if it refuses.
+    Raises NoHead if none runs, Refused by one with another key, RunnerError with the head's own
+    words for a question that it does not answer.
     """
-    return ask_for_bodies(state, verb, **arguments)[0]
+    return ask_for_bodies(place, verb, **arguments)[0]
 
 
-def ask_for_bodies(state: Path, verb: str, **arguments: Any) -> tuple[dict[str, Any], bytes]:
+def ask_for_bodies(place: Path | Door, verb: str, **arguments: Any) -> tuple[dict[str, Any], bytes]:
     """Ask like :func:`ask`, and return the bytes behind the answer too."""
-    wire = connect(state)
+    wire = connect(place)
     try:
         wire.send(Ask(verb, arguments))
         answer, data = wire.receive()
@@ -39,12 +41,18 @@ def ask_for_bodies(state: Path, verb: str, **arguments: Any) -> tuple[dict[str, 
     return answer.result, bytes(data)
 
 
-def connect(state: Path) -> Wire:
-    """Return a connection to the head that has ``state``. Raises NoHead if none runs."""
-    try:
-        wire = Wire.unix(find(state)["socket"], _PATIENCE_S)
-    except (NoHead, KeyError) as error:
-        raise NoHead("no head runs this pipeline here", hint="start it: runner up") from error
+def connect(place: Path | Door) -> Wire:
+    """Return a connection to the head behind a door, or to the one that has a state folder.
+
+    Raises NoHead if none runs, Refused by one with another key or version.
+    """
+    if isinstance(place, Door):
+        wire = open_wire(place, _PATIENCE_S)
+    else:
+        try:
+            wire = Wire.unix(find(place)["socket"], _PATIENCE_S)
+        except (NoHead, KeyError) as error:
+            raise NoHead("no head runs this pipeline here", hint="start it: runner up") from error
     try:
         wire.send(Hello("control", "localhost"))
     except OSError as error:

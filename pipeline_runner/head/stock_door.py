@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import secrets
-import socket
 from typing import TYPE_CHECKING
 
-from pipeline_runner.errors import UsageError
 from pipeline_runner.head.address import SOCKETS
+from pipeline_runner.queues.listening import FIRST_PORT, tcp_listener
 from pipeline_runner.queues.stock.door import Door
 
 if TYPE_CHECKING:
@@ -22,23 +20,31 @@ if TYPE_CHECKING:
 
 SOCKET = SOCKETS[1]  # beside the head's own
 KEY = "key"  # in the state folder
-FIRST_PORT = 50000
-_PORTS = 100  # how many to try
 
 
 def open_door(
-    server: QueueServer, pipeline: Pipeline, folder: Path, warn: Callable[[str, str], None]
+    server: QueueServer,
+    pipeline: Pipeline,
+    folder: Path,
+    warn: Callable[[str, str], None],
+    *,
+    network_port: int = 0,
 ) -> None:
     """Serve stock clients at a Unix socket in ``folder``, and on TCP where ``plain`` says so.
 
-    Raises UsageError if the port is taken. The server closes the door with itself.
+    That is on the port of the file; where other hosts have that one already, as ``network_port``,
+    on the next that is free. Raises UsageError if there is none. The server closes the door with
+    itself.
     """
     settings = pipeline.server
     key = stock_key(pipeline.state_dir)
     loop = asyncio.get_running_loop()
     door = Door(server, loop, key, most_item=settings.max_item, warn=warn)
     if settings.plain:
-        listener = _listener(settings.bind, settings.port)
+        port = None if network_port else settings.port
+        listener = tcp_listener(
+            settings.bind, port, first=network_port + 1 if network_port else FIRST_PORT
+        )
         host, port = listener.getsockname()[:2]
         door.listen(listener)
         warn(
@@ -63,18 +69,3 @@ def stock_key(state: Path) -> bytes:
         key = secrets.token_hex(32).encode()
         out.write(key)
     return key
-
-
-def _listener(bind: str, port: int | None) -> socket.socket:
-    ports = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    for each in ports:
-        try:
-            return socket.create_server((bind, each), family=family)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or each == ports[-1]:
-                raise UsageError(
-                    f"cannot listen on {bind}:{each}: {error.strerror}",
-                    hint="`bind` and `port` in [server]",
-                ) from error
-    raise AssertionError(ports)

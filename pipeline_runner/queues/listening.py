@@ -225,20 +225,20 @@ class Listener:
         self._sweep_later()
 
 
-def tcp_listener(bind: str, port: int | None) -> socket.socket:
-    """Return a socket bound to ``port``, or without one to 50000 or the next that is free.
+def tcp_listener(bind: str, port: int | None, *, first: int = FIRST_PORT) -> socket.socket:
+    """Return a socket bound to ``port``, or without one to ``first`` or the next that is free.
 
     Raises UsageError that names the address and the cure.
     """
-    ports = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
+    ports = range(first, min(first + _PORTS, 65536)) if port is None else (port,)
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     for each in ports:
         try:
             return socket.create_server((bind, each), family=family, backlog=_BACKLOG)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or each == ports[-1]:
+        except (OSError, UnicodeError) as error:
+            if getattr(error, "errno", 0) != errno.EADDRINUSE or each == ports[-1]:
                 raise UsageError(
-                    f"cannot listen on {bind}:{each}: {error.strerror}",
+                    f"cannot listen on {bind}:{each}: {getattr(error, 'strerror', None) or error}",
                     hint="`bind` and `port` in [server]",
                 ) from error
     raise AssertionError(ports)
