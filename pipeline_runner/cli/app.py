@@ -32,6 +32,8 @@ VERBS = {
     "why": "why",
     "errors": "errors",
     "queue": "queue",
+    "token": "token",
+    "key": "key",
     "clean": "clean",
     "doctor": "doctor",
     "schema": "reference",

@@ -33,6 +33,8 @@ __all__ = [
     "key_file",
     "known",
     "load_or_make",
+    "make",
+    "renew",
     "save",
 ]
 
@@ -103,7 +105,7 @@ def load_or_make(
     path = key_file(name, environ)
     with contextlib.suppress(FileNotFoundError):
         return Identity(name, _read(path, loopback=loopback))
-    made = Identity(name, secrets.token_hex(32).encode())
+    made = make(name)
     try:
         _write(path, made.key, replace=False)
     except FileExistsError:  # another head was quicker
@@ -136,6 +138,26 @@ def save(identity: Identity, environ: Mapping[str, str] = os.environ) -> Path | 
             path.replace(aside)
     _write(path, identity.key, replace=True)
     return aside
+
+
+def make(name: str) -> Identity:
+    """Return an identity with a key of 256 fresh bits, which is kept nowhere yet."""
+    return Identity(name, secrets.token_hex(32).encode())
+
+
+def renew(name: str, environ: Mapping[str, str] = os.environ) -> Identity:
+    """Make a new key for the pipeline ``name`` and keep it in place of the former, which is gone.
+
+    Raises UsageError where the key comes from ``RUNNER_KEY`` or cannot be written.
+    """
+    if environ.get("RUNNER_KEY", "").strip():
+        raise UsageError(
+            "the key comes from RUNNER_KEY, which only you can change",
+            hint="set another one where `runner up` starts, and on every host",
+        )
+    made = make(name)
+    _write(key_file(name, environ), made.key, replace=True)
+    return made
 
 
 def key_file(name: str, environ: Mapping[str, str] = os.environ) -> Path:

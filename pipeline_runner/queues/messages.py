@@ -346,6 +346,15 @@ class Dismiss(Message, frozen=True, tag=27):
     why: str
 
 
+class NewKey(Message, frozen=True, tag=28):
+    """A host keeps this key from now on; the former is not taken for much longer."""
+
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "NewKey(...)"
+
+
 ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
     Hello,
     Claim,
@@ -376,4 +385,5 @@ FromHead = Union[  # noqa: UP007
     ObjectData,
     Heard,
     Dismiss,
+    NewKey,
 ]
