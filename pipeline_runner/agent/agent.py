@@ -30,6 +30,7 @@ BEAT_S = 2.0
 CHECK_S = 0.1
 AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
 _SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+_ENDS = {"finished": "finished", "stopped": "been stopped"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Agent:
         self._known_dead = False
         self._leaving_at: float | None = None
         self._code = ExitCode.OK
+        self._work: str | None = None  # as it was said last
         self._over = asyncio.Event()
 
     async def run(self, way: Way) -> ExitCode:
@@ -123,6 +125,8 @@ class Agent:
     def head_found(self, way: Way) -> None:
         """Say HELLO to a head, and what is here from an earlier one."""
         terms = self._terms
+        if self._gone_at is not None:
+            self._say("found", f"the head again, at {way.door}")
         self._supervisor.use_door(way.door)
         told = facts() | {
             "agent": self._id,
@@ -149,6 +153,7 @@ class Agent:
             case Dismiss():
                 self._dismissed = message.why
                 if message.why == "drained":
+                    self._say("drained", "the head has released this host")
                     self._link.drop()
 
     def head_gone(self) -> None:
@@ -156,8 +161,14 @@ class Agent:
         self._gone_at = self._loop.time()
         self._supervisor.starts = False
         self._part()
-        if not self._over.is_set():
-            self._link.seek()
+        if self._over.is_set():
+            return
+        if self._dismissed:
+            self._say("waits", f"the run has {_ENDS[self._dismissed]}: waits for the next one")
+            self._work = None
+        else:
+            self._say("cut", "no word from the head: looks for it, and keeps what is done here")
+        self._link.seek()
 
     def head_missed(self, error: RunnerError, tries: int) -> bool:
         """Go on looking, unless it has been enough."""
@@ -179,10 +190,17 @@ class Agent:
             self._gone_at = None
             supervisor.starts = True
             supervisor.keep_ended(desired.finished)
+        self._say_work(desired.slots)
         supervisor.want(desired)
         if self._leaving_at is not None:
             supervisor.want_nothing(desired.grace_s)
         supervisor.reconcile(self._loop.time())
+
+    def _say_work(self, slots: Mapping[str, Sequence[int]]) -> None:
+        work = ", ".join(f"{stage} x{len(mine)}" for stage, mine in sorted(slots.items()) if mine)
+        if work != self._work and self._leaving_at is None:
+            self._work = work
+            self._say("work", work or "none for this host now; `runner why STAGE` says why")
 
     def _part(self) -> None:
         if self._gone_at is None:

@@ -32,7 +32,7 @@ _ENTRY = (
 )
 
 
-def detach(pipeline: Pipeline, manner: Manner, *, no_work: bool, fresh: bool) -> int:
+def detach(pipeline: Pipeline, manner: Manner, *, local: bool, no_work: bool, fresh: bool) -> int:
     """Start the head in the background, wait until it answers, and say how to look at it.
 
     Returns the child's exit code if it ended first. Raises TimedOut after half a minute.
@@ -43,7 +43,7 @@ def detach(pipeline: Pipeline, manner: Manner, *, no_work: bool, fresh: bool) ->
     command = [sys.executable, "-c", _ENTRY, "up", str(manner.file)]
     # The imports were tried a moment ago, by the process that starts this one.
     command += ["--ui", "plain", "--color", "never", "--no-import"]
-    command += ["--no-work"] * no_work + ["--fresh", "--yes"] * fresh
+    command += ["--local"] * local + ["--no-work"] * no_work + ["--fresh", "--yes"] * fresh
     command += ["-q"] * manner.quiet + ["-v"] * manner.verbose
     with log.open("wb") as out:
         child = subprocess.Popen(

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.head.head import UpOptions
 
 
 @verb("up", file="argument", facts=True)
 @click.option("-d", "--detach", is_flag=True, help="Start it in the background.")
+@click.option(
+    "--local",
+    is_flag=True,
+    envvar="RUNNER_LOCAL",
+    help="No network: this machine alone.  [env: RUNNER_LOCAL=1]",
+)
 @click.option("--no-work", is_flag=True, help="Serve the queues, but run no worker here.")
 @click.option("--fresh", is_flag=True, help="Forget what an earlier run left queued. Asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 def up(
     manner: Manner,
     detach: bool,
+    local: bool,
     no_work: bool,
     fresh: bool,
     yes: bool,
@@ -57,9 +65,11 @@ def up(
     if detach:
         from pipeline_runner.cli.detach import detach as start_detached
 
-        return start_detached(pipeline, manner, no_work=no_work, fresh=fresh)
+        return start_detached(pipeline, manner, local=local, no_work=no_work, fresh=fresh)
+    from pipeline_runner.head.head import UpOptions
+
     try:
-        return _run(pipeline, manner, ui, no_work=no_work, fresh=fresh)
+        return _run(pipeline, manner, ui, UpOptions(fresh=fresh, work=not no_work, local=local))
     except AlreadyRunning:
         if fresh:
             raise
@@ -92,16 +102,16 @@ def _watch(
     return ExitCode.OK
 
 
-def _run(pipeline: Pipeline, manner: Manner, ui: Ui, *, no_work: bool, fresh: bool) -> int:
+def _run(pipeline: Pipeline, manner: Manner, ui: Ui, options: UpOptions) -> int:
     from pipeline_runner.cli.terminal import screen as choose
     from pipeline_runner.config.checks import durability_note
-    from pipeline_runner.head.head import UpOptions, run
+    from pipeline_runner.head.head import run
 
     if not manner.quiet and ui != "none":
         say.note(durability_note(pipeline))
     screen = choose(ui, manner, pipeline)
     try:
-        result = run(pipeline, screen, UpOptions(fresh=fresh, work=not no_work))
+        result = run(pipeline, screen, options)
     finally:
         screen.restore()
     if manner.json:

@@ -45,6 +45,7 @@ class Course:
         self._view = view
         self._keeps_backlog = keeps_backlog
         self._loop = asyncio.get_running_loop()
+        self._awaited: set[str] = set()
         self._ended: set[str] = set()  # stages whose end a worker has heard
         self.left = asyncio.Event()
 
@@ -67,8 +68,19 @@ class Course:
         """How many items are not gone."""
         return sum(edge.remaining for edge in self._server.broker.books.edges.values())
 
+    def wait_for(self, what: str) -> None:
+        """Give no host anything to run before :meth:`go_on` is called for the same."""
+        self._awaited.add(what)
+
+    def go_on(self, what: str) -> None:
+        """Wait for this no longer."""
+        self._awaited.discard(what)
+        self.publish()
+
     def publish(self, without: Collection[str] = ()) -> None:
         """Tell each host what it should run now."""
+        if self._awaited:
+            return
         counts = self._hosts.desired()
         every = specs(self._pipeline, "", dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))

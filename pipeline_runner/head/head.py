@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cluster.membership import SILENT_S
+from pipeline_runner.errors import RunnerError
 from pipeline_runner.head.address import Address
 from pipeline_runner.head.amendments import Amendments
 from pipeline_runner.head.course import Course
 from pipeline_runner.head.hosts import Hosts
 from pipeline_runner.head.local_agent import LocalAgent
 from pipeline_runner.head.logs import LogFiles
+from pipeline_runner.head.network import Network
 from pipeline_runner.head.presence import Presence
 from pipeline_runner.head.questions import Questions
 from pipeline_runner.head.reports import Reports
@@ -50,11 +52,13 @@ LOOK_S = 0.25
 class UpOptions:
     """How to run. ``fresh`` forgets what an earlier run left; without ``work`` no worker runs.
 
-    ``text`` is that of a pipeline made in code, which has no file.
+    ``local`` keeps to this machine: no other one can join. ``text`` is that of a pipeline made in
+    code, which has no file.
     """
 
     fresh: bool = False
     work: bool = True
+    local: bool = True
     text: str | None = None
 
 
@@ -156,6 +160,7 @@ class Head:
             self._screen,
             self._teller,
         )
+        self._network = None if options.local else self._on_network()
         text = pipeline.file.read_text(encoding="utf-8") if options.text is None else options.text
         self._questions = Questions(
             pipeline,
@@ -178,6 +183,8 @@ class Head:
         self._server.listen(self._address.socket)
         open_door(self._server, self._pipeline, self._address.socket.parent, self.warn)
         self._address.announce()
+        if self._network is not None:
+            self._open_network(self._network)
         self._presence.open()
         left = self._course.left
         try:
@@ -198,6 +205,8 @@ class Head:
             else:
                 self._presence.dismiss("finished" if self._course.is_finished else "stopped")
                 self._screen.ended(final, lost, remaining - lost, code)
+            if self._network is not None:
+                self._network.close()
             self._server.close()
             await self._loop.run_in_executor(None, self._agent.stop)
             self._logs.close()
@@ -209,6 +218,28 @@ class Head:
             self._teller.say(stays_queued(remaining))
         self._screen.close(final, lost)
         return RunResult(code, final, lost)
+
+    def _on_network(self) -> Network:
+        self._course.wait_for("the network")
+
+        def alone() -> None:
+            self._course.go_on("the network")
+
+        return Network(self._pipeline, self._server, self.warn, alone, self._refuse)
+
+    def _open_network(self, network: Network) -> None:
+        try:
+            network.open()
+        except RunnerError as error:
+            self._refuse(error)
+            return
+        text = f"other machines join with `runner join` (this head is at port {network.port})"
+        self._teller.say(text, "the first time: runner token | ssh MACHINE runner join -")
+
+    def _refuse(self, error: RunnerError) -> None:
+        """End before anything was begun."""
+        self._stop.broken = error
+        self._course.left.set()
 
     # What the server asks of a head.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class Options:
     fresh: bool = False
     work: bool = True
+    local: bool = False
 
 
 @dataclass
@@ -69,7 +70,7 @@ def test_up_says_what_survives_then_how_it_went(
     assert (ended.code, ended.out) == (0, "")
     assert "kept in memory only" in ended.err.splitlines()[0]
     assert "thumbs finished after 14m02s" in ended.err
-    assert head.options == Options(fresh=False, work=True)
+    assert head.options == Options(fresh=False, work=True, local=True)
 
 
 def test_up_json_prints_the_last_snapshot_on_stdout(
@@ -121,7 +122,7 @@ def test_fresh_needs_a_yes_only_when_there_is_something_to_forget(
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert runner("up", "--no-import", "--fresh").code == 0
-    assert head.options == Options(fresh=True)
+    assert head.options == Options(fresh=True, local=True)
     journal = project / ".runner" / "squares" / "journal"
     journal.parent.mkdir(parents=True)
     journal.touch()
@@ -129,7 +130,7 @@ def test_fresh_needs_a_yes_only_when_there_is_something_to_forget(
     assert runner("up", "--no-import", "--fresh").code == 2
     assert head.options is None
     assert runner("up", "--no-import", "--fresh", "--yes", "--no-work").code == 0
-    assert head.options == Options(fresh=True, work=False)
+    assert head.options == Options(fresh=True, work=False, local=True)
 
 
 READY = (

@@ -1,0 +1,173 @@
+"""How a machine comes to its first head: by broadcast, by an address, or by a token."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pipeline_runner import __version__
+from pipeline_runner.agent.seeking import CONNECT_S, Way
+from pipeline_runner.cluster import identity as identities
+from pipeline_runner.cluster import token as tokens
+from pipeline_runner.cluster.discovery import door_of, find
+from pipeline_runner.cluster.packets import PORT, SPEAKS
+from pipeline_runner.cluster.silence import gap
+from pipeline_runner.errors import NoHead, Refused, UsageError
+from pipeline_runner.queues.connect import open_wire
+from pipeline_runner.queues.doors import Door
+from pipeline_runner.queues.messages import Answer, Ask, Hello
+from pipeline_runner.queues.sealed import redeem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline_runner.cluster.discovery import Found
+    from pipeline_runner.cluster.identity import Identity
+    from pipeline_runner.cluster.silence import Silence
+
+SEARCH_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A head that took our connection. ``machine`` is its host's name, where it said so.
+
+    ``asks`` says whether broadcasts reach it: it is looked for so if it moves.
+    """
+
+    identity: Identity
+    way: Way
+    machine: str
+    took_s: float
+    asks: bool = True
+
+
+def by_broadcast(known: Sequence[Identity], *, pipeline: str = "", head: str = "") -> Meeting:
+    """Return the one head that answers. ``head`` is its host or address, where there are several.
+
+    Raises UsageError if it is not clear which one is meant, NoHead or Refused.
+    """
+    silences: list[Silence] = []
+    found = find(known, name=pipeline or None, timeout_s=SEARCH_S, on_silence=silences.append)
+    one = _the_one([each for each in found if not head or head in _names(each)], found, silences)
+    began = time.monotonic()
+    refused = gap(one.name, one.protocol, one.version, SPEAKS, __version__)
+    if refused is not None:
+        raise refused
+    door = Door.from_json(door_of(one))
+    way = Way(open_wire(door, CONNECT_S), door)
+    took_s = one.waited_s + time.monotonic() - began
+    return Meeting(replace(one.identity, name=one.name), way, one.machine, took_s)
+
+
+def by_address(known: Sequence[Identity], address: str, *, pipeline: str = "") -> Meeting:
+    """Return the head at ``address``, if one of our keys is its own.
+
+    Raises UsageError, NoHead, or Refused.
+    """
+    host, port = split(address)
+    usable = [one for one in known if not pipeline or one.name in ("", pipeline)]
+    if not usable:
+        what = f"the key of {pipeline}" if pipeline else "no pipeline's key"
+        raise UsageError(
+            f"this machine does not have {what}" if pipeline else f"this machine has {what} yet",
+            hint="on the machine of `runner up`: runner token | ssh THIS-MACHINE runner join -",
+        )
+    refusal: Refused | None = None
+    for one in usable:
+        began = time.monotonic()
+        door = Door(host=host, port=port, key=one.door_key.hex())
+        try:
+            way = Way(open_wire(door, CONNECT_S), door)
+        except Refused as error:
+            refusal = error
+            continue
+        named = one if one.name else replace(one, name=_name_of(door))
+        return Meeting(named, way, "", time.monotonic() - began, asks=False)
+    assert refusal is not None
+    raise refusal
+
+
+def by_token(text: str) -> Meeting:
+    """Redeem a token, keep the key it gives, and return its head.
+
+    Raises UsageError for what is no token, NoHead, or Refused.
+    """
+    token = tokens.parse(text)
+    began = time.monotonic()
+    missed: NoHead | None = None
+    for address in token.addresses:
+        door = Door(
+            host=address,
+            port=token.port,
+            fingerprint=token.fingerprint,
+            key=token.secret.hex(),
+        )
+        try:
+            gift = redeem(door, token.id, CONNECT_S)
+        except NoHead as error:
+            missed = error
+            continue
+        identity = tokens.open_gift(gift)
+        identities.save(identity)
+        door = replace(door, key=identity.door_key.hex())
+        way = Way(open_wire(door, CONNECT_S), door)
+        return Meeting(identity, way, "", time.monotonic() - began)
+    where = ", ".join(token.addresses)
+    raise NoHead(
+        f"no head of {token.name} answers at {where}, port {token.port}",
+        hint=missed.hint if missed is not None else "`runner token` makes another",
+    )
+
+
+def split(address: str) -> tuple[str, int]:
+    """Return the host and the port of ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``.
+
+    Raises UsageError.
+    """
+    host, port = address, ""
+    if address.startswith("["):
+        host, _bracket, port = address[1:].partition("]")
+        port = port.removeprefix(":")
+    elif address.count(":") == 1:
+        host, _colon, port = address.partition(":")
+    if not host or (port and not port.isdecimal()) or not 0 < int(port or PORT) < 65536:
+        raise UsageError(
+            f"`{address}` is no address", hint=f"HOST, HOST:{PORT}, or - for a token on stdin"
+        )
+    return host, int(port or PORT)
+
+
+def _the_one(wanted: list[Found], found: Sequence[Found], silences: Sequence[Silence]) -> Found:
+    if not found:
+        if silences:
+            raise silences[-1].error()
+        raise NoHead("no head answered", hint="runner join HOST:50000")
+    if len(wanted) == 1:
+        return wanted[0]
+    lines = [f"{one.name} at {one.host}:{one.port} ({one.machine})" for one in wanted or found]
+    several = len({one.name for one in found}) > 1
+    raise UsageError(
+        "\n  ".join(["several heads answer:" if wanted else "no such head answers:", *lines]),
+        hint="--pipeline NAME says which one" if several else "--head HOST says which one",
+    )
+
+
+def _names(found: Found) -> tuple[str, ...]:
+    return (found.machine, found.host, f"{found.host}:{found.port}", found.head_id)
+
+
+def _name_of(door: Door) -> str:
+    """Ask a head for its pipeline's name."""
+    wire = open_wire(door, CONNECT_S)
+    try:
+        wire.send(Hello("control", "localhost"))
+        wire.send(Ask("ps"))
+        answer, _none = wire.receive()
+    except (EOFError, OSError) as error:
+        raise NoHead(f"the head at {door} went away", hint="try again") from error
+    finally:
+        wire.close()
+    assert isinstance(answer, Answer)
+    return str(answer.result["name"])

@@ -1,0 +1,22 @@
+"""``runner drain HOST``: let a host finish what it holds, and release it."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline_runner.cli import place
+from pipeline_runner.cli.manners import Manner, verb
+
+
+@verb("drain")
+@click.argument("host")
+def drain(manner: Manner, host: str) -> None:
+    """Give HOST nothing more; its agent leaves when its workers are done.
+
+    Its share goes to other hosts at once.
+    """
+    from pipeline_runner.head.control import ask
+
+    ask(place.state_dir(manner.file), "drain", host=host)
+    if not manner.quiet:
+        click.echo(f"{host} drains: runner ps{manner.again} shows what it still holds", err=True)

@@ -1,0 +1,106 @@
+"""A head on the network: its key, its door for other hosts, its beacon, and whether it is alone."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from pipeline_runner import __version__
+from pipeline_runner.cluster.beacon import Beacon
+from pipeline_runner.cluster.discovery import twin
+from pipeline_runner.cluster.identity import certificate, load_or_make
+from pipeline_runner.cluster.packets import Offer, words
+from pipeline_runner.errors import AlreadyRunning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline_runner.cluster.discovery import Found
+    from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.queues.server import QueueServer
+
+_LOOPBACK = ("127.", "localhost", "::1")
+
+
+class Network:
+    """Lets other machines find and reach this head, from :meth:`open` to :meth:`close`.
+
+    ``release`` gives the name of the files that hosts get. ``alone`` is called in the loop once
+    it is known that no other head has this name and key, ``refused`` with the error if one has.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        server: QueueServer,
+        warn: Callable[[str, str], None],
+        alone: Callable[[], None],
+        refused: Callable[[AlreadyRunning], None],
+        release: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._pipeline = pipeline
+        self._server = server
+        self._warn = warn
+        self._alone = alone
+        self._refused = refused
+        self._release = release
+        self._loop = asyncio.get_running_loop()
+        self._head_id = secrets.token_hex(8)
+        self._beacon: Beacon | None = None
+        self._search: asyncio.Task[None] | None = None
+        self.port = 0
+
+    def open(self) -> None:
+        """Listen, answer whoever looks for us, and look for another head. Raises UsageError."""
+        pipeline = self._pipeline
+        settings = pipeline.server
+        identity = load_or_make(pipeline.name, loopback=settings.bind.startswith(_LOOPBACK))
+        cert = certificate(pipeline.state_dir)
+        self.port = self._server.listen_tls(settings.bind, settings.port, cert, identity.door_key)
+        digest = bytes.fromhex(cert.fingerprint)
+
+        def offer() -> Offer:
+            return Offer(
+                head_id=self._head_id,
+                name=pipeline.name,
+                port=self.port,
+                digest=digest,
+                version=__version__,
+                machine=words(socket.gethostname()),
+                revision=1,
+                release=words(self._release()),
+            )
+
+        self._beacon = Beacon(self._loop, identity, offer, self._warn, bind=settings.bind)
+        self._beacon.open()
+
+        def look() -> Found | None:
+            return twin(identity, self._head_id)
+
+        async def search() -> None:
+            try:
+                other = await self._loop.run_in_executor(None, look)
+            except OSError:  # without a network to ask on, nobody else is there either
+                other = None
+            if other is None:
+                self._alone()
+                return
+            where = f"{other.machine or other.host} ({other.host}:{other.port})"
+            self._refused(
+                AlreadyRunning(
+                    f"{pipeline.name} runs already on {where}, with the same key",
+                    hint="help it: runner join; or stop it there: runner down",
+                )
+            )
+
+        self._search = self._loop.create_task(search())
+
+    def close(self) -> None:
+        """Be found no more; does nothing where it was never open."""
+        if self._search is not None:
+            self._search.cancel()
+        if self._beacon is not None:
+            self._beacon.close()
+            self._beacon = None
