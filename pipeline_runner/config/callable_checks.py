@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
 
+_GENERATORS = {"generator", "asyncgen"}
 _DECORATORS: dict[str, StageKind] = {"source": "source", "stage": "map", "sink": "sink"}
 
 
@@ -33,7 +34,29 @@ def check_callables(
         # A `run` that came from the environment is not in the file character by character.
         written = locator.string(judge.path) == run
         faults += [fault if written else fault.whole() for fault in judge.faults()]
-    return placed(faults, locator)
+    return placed([*faults, *_replayed(pipeline, results)], locator)
+
+
+def _replayed(pipeline: Pipeline, results: Mapping[str, ProbeResult]) -> Iterator[Fault]:
+    """Say once, of all the sources it is about, what a run that goes on asks of them."""
+    names = [
+        name
+        for name, result in results.items()
+        if (call := result.signature) is not None
+        and pipeline.kind(name) == "source"
+        and call.kind in _GENERATORS
+        and not call.cursor
+        and pipeline.stages[name].restart != "again"
+    ]
+    if not names or pipeline.durability == "memory":  # nothing outlives such a run
+        return
+    many = len(names) > 1
+    listed = ", ".join(names[:-1]) + " and " * many + names[-1]
+    gave = "are iterated past what they" if many else "is iterated past what it"
+    hint = f'so {"they" if many else "it"} must give the same again; restart = "again" for a live'
+    path = ("stages", names[0], "run")
+    message = f"after a restart {listed} {gave} gave"
+    yield Fault("replay", message, path, f"{hint} feed", severity="note")
 
 
 class _Judge:
@@ -151,16 +174,12 @@ class _Judge:
             yield self._on_attribute("wrong-kind", message, hint)
 
     def _source(self, call: Signature) -> Iterator[Fault]:
-        if self.kind != "source" or call.kind not in {"generator", "asyncgen"}:
+        if self.kind != "source" or call.kind not in _GENERATORS:
             return
         if self._may_be_several():
             message = f"every process iterates {self.attribute} from its beginning"
             hint = "divide the work by context().index and context().count, or run one process"
             yield Fault("copies", message, self.path, hint, severity="note")
-        if not call.cursor and self.stage.restart != "again":
-            message = f"after a restart {self.attribute} is iterated past what it already gave"
-            hint = 'so it must give the same again; restart = "again" for a live feed'
-            yield Fault("replay", message, self.path, hint, severity="note")
 
     def _may_be_several(self) -> bool:
         stage = self.stage

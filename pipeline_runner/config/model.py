@@ -146,7 +146,11 @@ class Server(Model):
         default=None, description="TCP; 50000 or the next free one unless given.", examples=[50000]
     )
     plain: Flag = Field(
-        default=False, description="Whether it also serves stock multiprocessing manager clients."
+        default=False,
+        description=(
+            "Whether stock multiprocessing manager clients are served on TCP too, which is not "
+            "encrypted; on this host they always are, through a Unix socket."
+        ),
     )
     web: WebAddress | None = Field(
         default=None,

@@ -150,6 +150,14 @@ def _warnings(board: Board) -> list[str]:
         if board.hosts and demand.failed.keys() == board.hosts.keys():
             warnings.append(f"{stage}: no host may run it")
     for name, facts in board.hosts.items():
-        if board.load[name] > facts.cores:
-            warnings.append(f"{name}: {board.load[name]} workers on {facts.cores} cores")
+        # One process of a source or a sink mostly waits: for room, or for items.
+        waiting = sum(
+            demand.kind != "map" and board.seated[stage][name] == 1
+            for stage, demand in board.demands.items()
+        )
+        busy = board.load[name] - waiting
+        if busy > facts.cores:
+            wait = "waits" if waiting == 1 else "wait"
+            beside = f", beside {waiting} that mostly {wait}" if waiting else ""
+            warnings.append(f"{name}: {busy} workers on {facts.cores} cores{beside}")
     return warnings

@@ -199,11 +199,25 @@ def test_a_callable_that_takes_what_the_graph_gives_is_fine(
 
 
 def test_a_generator_source_without_a_cursor_is_told_that_it_is_replayed() -> None:
-    [problem] = judged("list", taking(kind="generator"))
+    kept = TEXT.replace('durability = "memory"\n', "")
+    [problem] = judged("list", taking(kind="generator"), kept)
     assert (problem.severity, problem.code) == ("note", "replay")
+    assert problem.message == "after a restart list is iterated past what it gave"
     assert 'restart = "again"' in problem.hint
-    live = TEXT.replace("[stages.decode]", 'restart = "again"\n[stages.decode]')
+    live = kept.replace("[stages.decode]", 'restart = "again"\n[stages.decode]')
     assert judged("list", taking(kind="generator"), live) == ()
+    assert judged("list", taking(kind="generator")) == (), "nothing outlives a run in memory"
+
+
+def test_generator_sources_are_told_of_their_replay_once_together() -> None:
+    more = '[stages.more]\nrun = "app.io:list"\n[[edges]]\nfrom = "more"\nto = "decode"\n'
+    text = TEXT.replace('durability = "memory"\n', "") + more
+    pipeline, problems = parse(text, file="pipeline.toml", environ={})
+    assert pipeline is not None, problems
+    found = dict.fromkeys(("list", "more"), taking(kind="generator"))
+    [problem] = check_callables(pipeline, found, Locator(text, "pipeline.toml"))
+    assert problem.message == "after a restart list and more are iterated past what they gave"
+    assert problem.hint.startswith("so they must give the same again")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 STEPS = 40  # of each life
 CUTS = 3  # lives of each journal
-TORN = "the end of the journal cannot be read: "
+TORN = ("the journal's last commit was cut short", "the end of the journal cannot be read: ")
 
 
 class Lost(AssertionError):

@@ -363,3 +363,14 @@ def test_a_sink_of_several_workers_is_spread_like_any_stage() -> None:
 
 def test_more_workers_than_cores_is_a_warning() -> None:
     assert place({"per_host": 5}, [DESK]).warnings == ("desk: 5 workers on 4 cores",)
+
+
+def test_one_worker_of_a_source_or_a_sink_does_not_crowd_a_host() -> None:
+    stages = {"list": {}, "work": {"per_host": 4}, "store": {}}
+    assert assign(pipeline(stages), [DESK], {}).warnings == ()
+    stages["work"]["per_host"] = 5
+    told = assign(pipeline(stages), [DESK], {}).warnings
+    assert told == ("desk: 5 workers on 4 cores, beside 2 that mostly wait",)
+    stages["store"]["processes"] = 3
+    told = assign(pipeline(stages), [DESK], {}).warnings
+    assert told == ("desk: 8 workers on 4 cores, beside 1 that mostly waits",)

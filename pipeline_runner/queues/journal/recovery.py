@@ -199,10 +199,14 @@ def _read_tables(
     sql: sqlite3.Connection, path: Path, torn: int, shelf: Shelf, memory_bytes: int
 ) -> _Found:
     damage: list[str] = []
-    if torn:
-        commits = "its last commit is" if torn == 1 else f"its last {torn} commits are"
+    if torn == 1:  # the one that a power cut interrupted, as a rule: nobody has an answer to it
         damage.append(
-            f"the end of the journal cannot be read: {commits} undone, and done again from there"
+            "the journal's last commit was cut short, as by a power cut: what it held is done again"
+        )
+    elif torn:
+        damage.append(
+            f"the end of the journal cannot be read: its last {torn} commits are undone, and done "
+            "again from there"
         )
     state = sql.execute("SELECT run, epoch, next_body, items, crc FROM state").fetchone()
     if state is None or row_sum(*state[:4]) != state[4]:
