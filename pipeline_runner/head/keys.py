@@ -1,4 +1,4 @@
-"""The keys of a head while it runs: who may come in, tokens for more, a change of the key."""
+"""What a person does with the keys of a running head: give out a token, change the key."""
 
 from __future__ import annotations
 
@@ -8,99 +8,81 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cluster import identity as identities
 from pipeline_runner.cluster.interfaces import scan
-from pipeline_runner.cluster.keyring import Keyring
-from pipeline_runner.cluster.token import SECRET_SIZE, VALID_S, Token, Tokens
-from pipeline_runner.errors import UsageError
+from pipeline_runner.cluster.token import SECRET_SIZE, VALID_S, Token
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pipeline_runner.cluster.beacon import Beacon
     from pipeline_runner.cluster.identity import Identity
+    from pipeline_runner.head.door import NetworkDoor
 
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with)
 
 
 class Keys:
-    """The keyring that the TCP door asks (``queues.verifier.Keyring``).
+    """Changes what ``door`` and ``beacon`` take for the key of this head.
 
-    ``tell`` sends a new identity to every joined host and returns how many those are.
+    ``bind`` is the address that the door is open at. ``tell`` sends a new identity to every joined
+    host, and returns how many those are.
     """
 
     def __init__(
-        self, identity: Identity, loop: asyncio.AbstractEventLoop, tell: Callable[[Identity], int]
+        self,
+        door: NetworkDoor,
+        bind: str,
+        beacon: Beacon,
+        loop: asyncio.AbstractEventLoop,
+        tell: Callable[[Identity], int],
     ) -> None:
+        self._door = door
+        self._bind = bind
+        self._beacon = beacon
         self._loop = loop
         self._tell = tell
-        self._ring = Keyring(identity)
-        self._tokens = Tokens(identity)
-        self._place: tuple[str, int, str] | None = None
-        self.beacon: Beacon | None = None
-
-    def opened(self, bind: str, port: int, fingerprint: str) -> None:
-        """The TCP door is open: tokens lead there."""
-        self._place = bind, port, fingerprint
-
-    # What the door asks.
-
-    def keys(self) -> Sequence[bytes]:
-        """Return the door keys that count now, ours first."""
-        return [each.door_key for each in self._ring.accepted(self._loop.time())]
-
-    def secret(self, token: bytes) -> bytes | None:
-        """Return the secret of a token that can be redeemed now."""
-        return self._tokens.secret(token, self._loop.time())
-
-    def redeem(self, token: bytes) -> bytes:
-        """Return what the token is good for; it is used up then. Raises Refused."""
-        return self._tokens.redeem(token, self._loop.time())
-
-    # What a person asks.
 
     def token(self, valid_s: float = VALID_S) -> dict[str, Any]:
-        """Return a new token, its text and when it expires, for `runner token`.
+        """Return the text of a new token and when it expires, for `runner token`.
 
-        Raises UsageError when no other machine can reach this head.
+        Raises UsageError when too many are out.
         """
-        if self._place is None:
-            raise UsageError(
-                "no other machine can reach this head: it runs without a network",
-                hint="start it without --local (and without RUNNER_LOCAL)",
-            )
-        bind, port, fingerprint = self._place
+        door = self._door
         secret = secrets.token_bytes(SECRET_SIZE)
-        self._tokens.issue(secret, self._loop.time(), valid_s)
-        name, expires = self._ring.identity.name, int(time.time() + valid_s)
-        token = Token(name, _addresses(bind), port, fingerprint, secret, expires)
-        return {"name": name, "token": token.text(), "expires": expires}
+        door.tokens.issue(secret, self._loop.time(), valid_s)
+        token = Token(
+            name=door.identity.name,
+            addresses=_addresses(self._bind),
+            port=door.port,
+            fingerprint=door.certificate.fingerprint,
+            secret=secret,
+            expires=int(time.time() + valid_s),
+        )
+        return {"name": token.name, "token": token.text(), "expires": token.expires}
 
     def rotate(self) -> dict[str, Any]:
         """Change the key, here and on every joined host, for `runner key rotate`.
 
         Raises UsageError where it cannot be changed.
         """
-        new = identities.renew(self._ring.identity.name)
-        now = self._loop.time()
-        until = self._ring.rotate(new, now)
-        self._tokens.identity = new
+        new = identities.renew(self._door.identity.name)
+        until = self._door.rotate(new)
         self._beacon_uses()
         self._loop.call_at(until, self._beacon_uses)
-        return {"name": new.name, "hosts": self._tell(new), "former_s": until - now}
+        return {"name": new.name, "hosts": self._tell(new), "former_s": until - self._loop.time()}
 
     @property
     def news(self) -> Identity | None:
         """What a host that comes in now may not know yet: it may have used the former key."""
-        accepted = self._ring.accepted(self._loop.time())
+        accepted = self._door.keyring.accepted(self._loop.time())
         return accepted[0] if len(accepted) > 1 else None
 
     def _beacon_uses(self) -> None:
-        if self.beacon is not None:
-            self.beacon.use(*self._ring.accepted(self._loop.time()))
+        self._beacon.use(*self._door.keyring.accepted(self._loop.time()))
 
 
 def _addresses(bind: str) -> tuple[str, ...]:
-    """Return where other machines may reach what listens at ``bind``, the likeliest first."""
+    """Return where other machines may reach what listens at ``bind``, loopback last."""
     if bind not in _EVERYWHERE:
         return (bind,)
     return tuple(each.address for each in scan().usable)

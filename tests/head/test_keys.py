@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from pipeline_runner.cluster import identity as identities
+from pipeline_runner.cluster.certificate import certificate
 from pipeline_runner.cluster.keyring import FORMER_S
 from pipeline_runner.cluster.token import open_gift, parse
 from pipeline_runner.errors import UsageError
+from pipeline_runner.head.door import NetworkDoor
 from pipeline_runner.head.keys import Keys
 from pipeline_runner.queues.messages import NewKey
 
-FINGERPRINT = "ab" * 32
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Loop:
@@ -49,68 +56,81 @@ def loop(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return Loop()
 
 
-def keys(loop: Loop, told: list[identities.Identity]) -> Keys:
+@dataclass
+class Opened:
+    """A head's keys, with what they changed."""
+
+    keys: Keys
+    door: NetworkDoor
+    beacon: Beacon
+    told: list[identities.Identity]
+
+    def accepted(self) -> list[bytes]:
+        return [each.door_key for each in self.door.keyring.accepted(self.keys._loop.time())]
+
+
+def opened(loop: Loop, folder: Path, bind: str = "0.0.0.0") -> Opened:
+    pipeline: Any = SimpleNamespace(state_dir=folder)
+    door = NetworkDoor(pipeline, identities.load_or_make("p"), loop.time)
+    door.port = 50001
+    beacon, told = Beacon(), []
+
     def tell(identity: identities.Identity) -> int:
         told.append(identity)
         return 3
 
-    return Keys(identities.load_or_make("p"), loop, tell)  # type: ignore[arg-type]
+    keys = Keys(door, bind, beacon, loop, tell)  # type: ignore[arg-type]
+    return Opened(keys, door, beacon, told)
 
 
-def test_a_head_without_a_network_gives_out_no_token(loop: Loop) -> None:
-    with pytest.raises(UsageError, match="runs without a network"):
-        keys(loop, []).token()
-
-
-def test_a_token_leads_to_the_door_and_is_good_for_the_key_once(loop: Loop) -> None:
-    mine = keys(loop, [])
-    mine.opened("0.0.0.0", 50001, FINGERPRINT)
-    facts = mine.token(120)
+def test_a_token_leads_to_the_door_and_is_good_for_the_key_once(loop: Loop, tmp_path: Path) -> None:
+    head = opened(loop, tmp_path)
+    facts = head.keys.token(120)
     token = parse(facts["token"])
-    assert (token.name, token.port, token.fingerprint) == ("p", 50001, FINGERPRINT)
+    assert (token.name, token.port) == ("p", 50001)
+    assert token.fingerprint == certificate(tmp_path).fingerprint
     assert token.addresses == ("127.0.0.1",)  # no other network for tests
-    assert mine.secret(token.id) == token.secret
-    loop.pass_s(119)
-    assert open_gift(mine.redeem(token.id)) == identities.load_or_make("p")
-    assert mine.secret(token.id) is None
+    assert head.door.tokens.secret(token.id, loop.now + 119) == token.secret
+    assert open_gift(head.door.tokens.redeem(token.id, loop.now)) == identities.load_or_make("p")
+    assert head.door.tokens.secret(token.id, loop.now) is None
 
 
-def test_a_token_of_a_head_that_serves_one_address_names_that_one(loop: Loop) -> None:
-    mine = keys(loop, [])
-    mine.opened("10.0.0.5", 50000, FINGERPRINT)
-    assert parse(mine.token()["token"]).addresses == ("10.0.0.5",)
+def test_a_token_of_a_head_that_serves_one_address_names_that_one(
+    loop: Loop, tmp_path: Path
+) -> None:
+    head = opened(loop, tmp_path, "10.0.0.5")
+    assert parse(head.keys.token()["token"]).addresses == ("10.0.0.5",)
 
 
 def test_a_new_key_reaches_hosts_the_beacon_and_new_tokens_and_the_former_dies(
-    loop: Loop,
+    loop: Loop, tmp_path: Path
 ) -> None:
-    told: list[identities.Identity] = []
-    mine = keys(loop, told)
-    mine.opened("0.0.0.0", 50001, FINGERPRINT)
-    mine.beacon = beacon = Beacon()  # type: ignore[assignment]
+    head = opened(loop, tmp_path)
     old = identities.load_or_make("p")
-    assert mine.keys() == [old.door_key]
-    assert mine.news is None
-    assert mine.rotate() == {"name": "p", "hosts": 3, "former_s": FORMER_S}
-    (new,) = told
+    assert head.accepted() == [old.door_key]
+    assert head.keys.news is None
+    assert head.keys.rotate() == {"name": "p", "hosts": 3, "former_s": FORMER_S}
+    (new,) = head.told
     assert new == identities.load_or_make("p") != old
-    assert mine.keys() == [new.door_key, old.door_key]
-    assert mine.news == new
-    token = parse(mine.token()["token"])
-    assert open_gift(mine.redeem(token.id)) == new
+    assert head.accepted() == [new.door_key, old.door_key]
+    assert head.keys.news == new
+    token = parse(head.keys.token()["token"])
+    assert open_gift(head.door.tokens.redeem(token.id, loop.now)) == new
     loop.pass_s(FORMER_S)
-    assert mine.keys() == [new.door_key]
-    assert mine.news is None
-    assert beacon.used == [(new, old), (new,)]
+    assert head.accepted() == [new.door_key]
+    assert head.keys.news is None
+    assert head.beacon.used == [(new, old), (new,)]
 
 
-def test_a_key_of_the_environment_stays(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_the_environment_stays(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RUNNER_KEY", "sixteen bytes or more")
-    told: list[identities.Identity] = []
-    mine = keys(loop, told)
+    head = opened(loop, tmp_path)
     with pytest.raises(UsageError, match="comes from RUNNER_KEY"):
-        mine.rotate()
-    assert told == []
+        head.keys.rotate()
+    assert head.told == []
+    assert head.beacon.used == []
 
 
 def test_the_message_that_carries_a_key_does_not_show_it() -> None:
