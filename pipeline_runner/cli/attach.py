@@ -24,21 +24,24 @@ if TYPE_CHECKING:
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.observe.screen import Screen
     from pipeline_runner.queues.connect import Wire
+    from pipeline_runner.queues.doors import Door
 
 _STARTING_S = 2.0  # so long a head that has the lock may take to answer
 _LOOK_EVERY_S = 0.05
 
 
-def attach(state: Path, manner: Manner, ui: Ui, *, starting: bool = False, verb: str = "up") -> int:
-    """Watch the run in ``state`` to its end and return its exit code; 0 if Ctrl-C ends it first.
+def attach(
+    head: Path | Door, manner: Manner, ui: Ui, *, starting: bool = False, verb: str = "up"
+) -> int:
+    """Watch the run of ``head`` to its end and return its exit code; 0 if Ctrl-C ends it first.
 
     ``starting`` gives its head a moment to answer. Raises NoHead if there is none.
     """
     from pipeline_runner.cli import terminal
 
     with _leaves_on_sigterm():
-        wire = _connect(state, _STARTING_S if starting else 0.0)
-        name = state.name
+        wire = _connect(head, _STARTING_S if starting else 0.0)
+        name = "the run"
         screen: Screen | None = None
         try:
             run = _watch(wire)
@@ -68,13 +71,13 @@ def runs(state: Path) -> dict[str, Any] | None:
         return None
 
 
-def _connect(state: Path, patience_s: float) -> Wire:
+def _connect(head: Path | Door, patience_s: float) -> Wire:
     from pipeline_runner.head.control import connect
 
     give_up_at = time.monotonic() + patience_s
     while True:
         try:
-            return connect(state)
+            return connect(head)
         except NoHead:
             if time.monotonic() >= give_up_at:
                 raise

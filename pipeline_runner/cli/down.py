@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline_runner.cli import place, say
+from pipeline_runner.cli.elsewhere import head_of
 from pipeline_runner.cli.manners import Manner, verb
 from pipeline_runner.errors import NoHead, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pipeline_runner.queues.doors import Door
 
 _LOOK_EVERY_S = 0.25
 
 
-@verb("down")
+@verb("down", elsewhere=True)
 @click.option("--now", is_flag=True, help="Do not wait for what is in work. Asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--no-wait", is_flag=True, help="Return at once, while it still drains.")
@@ -29,12 +31,12 @@ def down(manner: Manner, now: bool, yes: bool, no_wait: bool) -> None:
     """
     from pipeline_runner.head.control import ask
 
-    state_dir = place.state_dir(manner.file)
+    head = head_of(manner)
     if now and not yes:
         _sure(sys.stdin.isatty())
-    ask(state_dir, "down", now=now)
+    ask(head, "down", now=now)
     if not no_wait:
-        _wait(state_dir, manner)
+        _wait(head, manner)
     if not manner.quiet:
         click.echo("asked to stop" if no_wait else "stopped", err=True)
 
@@ -48,7 +50,7 @@ def _sure(can_ask: bool) -> None:
     click.confirm("Stop workers in the middle of their items?", abort=True, err=True)
 
 
-def _wait(state_dir: Path, manner: Manner) -> None:
+def _wait(head: Path | Door, manner: Manner) -> None:
     """Wait until no head answers; each change of what it waits for is said once."""
     from pipeline_runner.head.control import ask
     from pipeline_runner.observe.sentences import waiting_for
@@ -57,7 +59,7 @@ def _wait(state_dir: Path, manner: Manner) -> None:
     said = ""
     while True:
         try:
-            left = waiting_for(Snapshot.from_json(ask(state_dir, "ps")))
+            left = waiting_for(Snapshot.from_json(ask(head, "ps")))
         except NoHead:
             break
         if left and not said and not manner.quiet:
@@ -65,5 +67,5 @@ def _wait(state_dir: Path, manner: Manner) -> None:
             said = left
         time.sleep(_LOOK_EVERY_S)
     # It stops answering a little before its process, and what that still writes, has ended.
-    while place.head_pid(state_dir) is not None:
+    while isinstance(head, Path) and place.head_pid(head) is not None:
         time.sleep(_LOOK_EVERY_S)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from pipeline_runner.cli import place
+from pipeline_runner.cli.elsewhere import head_of
 from pipeline_runner.cli.manners import Manner, verb
 
 
-@verb("drain")
+@verb("drain", elsewhere=True)
 @click.argument("host")
 def drain(manner: Manner, host: str) -> None:
     """Give HOST nothing more; its agent leaves when its workers are done.
@@ -17,6 +17,6 @@ def drain(manner: Manner, host: str) -> None:
     """
     from pipeline_runner.head.control import ask
 
-    ask(place.state_dir(manner.file), "drain", host=host)
+    ask(head_of(manner), "drain", host=host)
     if not manner.quiet:
         click.echo(f"{host} drains: runner ps{manner.again} shows what it still holds", err=True)

@@ -25,20 +25,28 @@ class Manner:
     quiet: bool
     verbose: bool
     colour: bool | None  # None: if it is a terminal
+    pipeline: str = ""  # one that runs elsewhere
 
     @property
     def again(self) -> str:
-        """What another command needs to mean the same file: empty for the default one."""
+        """What another command needs to mean the same run: empty for the default file's."""
+        if self.pipeline:
+            return f" --pipeline {self.pipeline}"
         return "" if self.file == DEFAULT_FILE else f" -f {shlex.quote(str(self.file))}"
 
 
 def verb(
-    name: str, *, file: Literal["argument", "option", "none"] = "option", facts: bool = False
+    name: str,
+    *,
+    file: Literal["argument", "option", "none"] = "option",
+    facts: bool = False,
+    elsewhere: bool = False,
 ) -> Callable[[Callable[..., int | None]], click.Command]:
     """Make a function a verb: it is called with a :class:`Manner` and its own parameters.
 
     ``file`` says whether FILE may stand bare after the verb, needs its ``-f``, or is not asked
-    for; ``facts`` adds ``--json``. What the function returns is the exit code; None is 0.
+    for; ``facts`` adds ``--json``, and ``elsewhere`` a way to mean a run on another machine. What
+    the function returns is the exit code; None is 0.
     """
 
     def decorate(function: Callable[..., int | None]) -> click.Command:
@@ -49,6 +57,7 @@ def verb(
             as_json: bool = False,
             quiet: bool = False,
             verbose: bool = False,
+            pipeline_name: str = "",
             **rest: Any,
         ) -> int | None:
             if bare_file and named_file and bare_file != named_file:
@@ -59,11 +68,12 @@ def verb(
                 quiet=quiet,
                 verbose=verbose,
                 colour=click.get_current_context().color,
+                pipeline=pipeline_name,
             )
             return function(manner, **rest)
 
         command = click.command(name)(called)
-        command.params = [*_before(file), *command.params, *_after(file, facts)]
+        command.params = [*_before(file), *command.params, *_after(file, facts, elsewhere)]
         return command
 
     return decorate
@@ -75,12 +85,17 @@ def _before(file: str) -> Sequence[click.Parameter]:
     return (click.Argument(["bare_file"], metavar="[FILE]", required=False, type=_path()),)
 
 
-def _after(file: str, facts: bool) -> Sequence[click.Parameter]:
+def _after(file: str, facts: bool, elsewhere: bool) -> Sequence[click.Parameter]:
     shared: list[click.Parameter] = []
     if file != "none":
         text = "The pipeline file.  [default: pipeline.toml]"
         shared.append(
             click.Option(["-f", "--file", "named_file"], metavar="FILE", type=_path(), help=text)
+        )
+    if elsewhere:
+        text = "A pipeline that runs on another machine."
+        shared.append(
+            click.Option(["--pipeline", "pipeline_name"], metavar="NAME", default="", help=text)
         )
     if facts:
         shared.append(

@@ -6,16 +6,16 @@ import json
 
 import click
 
-from pipeline_runner.cli import place
+from pipeline_runner.cli.elsewhere import head_of
 from pipeline_runner.cli.manners import Manner, verb
 
 
-@verb("ps", facts=True)
+@verb("ps", facts=True, elsewhere=True)
 def ps(manner: Manner) -> None:
     """Show stages, queues and hosts of the run, once. -v adds every worker."""
     from pipeline_runner.head.control import ask
 
-    facts = ask(place.state_dir(manner.file), "ps")
+    facts = ask(head_of(manner), "ps")
     if manner.json:
         click.echo(json.dumps(facts, indent=2))
         return

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import place
+from pipeline_runner.cli.elsewhere import head_of
 from pipeline_runner.cli.manners import Manner, verb
 
 if TYPE_CHECKING:
     from pipeline_runner.cli.terminal import Ui
 
 
-@verb("top", facts=True)
+@verb("top", facts=True, elsewhere=True)
 @click.option(
     "--ui",
     type=click.Choice(["auto", "live", "plain", "none"]),
@@ -27,4 +27,4 @@ def top(manner: Manner, ui: Ui) -> int:
     """
     from pipeline_runner.cli.attach import attach
 
-    return attach(place.state_dir(manner.file), manner, ui, verb="top")
+    return attach(head_of(manner), manner, ui, verb="top")

@@ -7,16 +7,17 @@ import json
 import click
 
 from pipeline_runner.cli import place
+from pipeline_runner.cli.elsewhere import head_of
 from pipeline_runner.cli.manners import Manner, verb
 
 
-@verb("why", facts=True)
+@verb("why", facts=True, elsewhere=True)
 @click.argument("stage", shell_complete=place.stage_names)
 def why(manner: Manner, stage: str) -> None:
     """Say why STAGE runs where it runs, and not elsewhere."""
     from pipeline_runner.head.control import ask
 
-    answer = ask(place.state_dir(manner.file), "why", stage=stage)
+    answer = ask(head_of(manner), "why", stage=stage)
     if manner.json:
         click.echo(json.dumps(answer["explanation"], indent=2))
     else:

@@ -1,0 +1,66 @@
+"""Where the head of a question is: in a state folder here, or on another machine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pipeline_runner.cli import place
+from pipeline_runner.cli.manners import DEFAULT_FILE
+from pipeline_runner.errors import NoHead, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline_runner.cli.manners import Manner
+    from pipeline_runner.cluster.discovery import Found
+    from pipeline_runner.queues.doors import Door
+
+_SEARCH_S = 2.0
+
+
+def head_of(manner: Manner) -> Path | Door:
+    """Return the state folder of the pipeline that is asked about, or the door of its head.
+
+    A head here goes before one elsewhere, which is looked for with the keys of this machine; with
+    RUNNER_LOCAL nothing is. Raises UsageError or NoHead.
+    """
+    here: Path | None = None
+    if not manner.pipeline and (manner.file.is_file() or manner.file != DEFAULT_FILE):
+        here = place.state_dir(manner.file)
+        if place.head_pid(here) is not None:
+            return here
+    door = None if os.environ.get("RUNNER_LOCAL") else _door(manner, here)
+    if door is not None:
+        return door
+    if here is None:
+        if manner.pipeline:
+            raise NoHead(f"no head of {manner.pipeline} answers here or on the network")
+        here = place.state_dir(manner.file)  # tells that there is no such file
+    return here
+
+
+def _door(manner: Manner, here: Path | None) -> Door | None:
+    from pipeline_runner.cluster.discovery import door_of, find
+    from pipeline_runner.cluster.identity import known
+    from pipeline_runner.queues.doors import Door
+
+    name = manner.pipeline or ("" if here is None else here.name)
+    keys = [one for one in known() if not name or one.name in ("", name)]
+    if not keys:
+        return None
+    found = find(keys, name=name or None, timeout_s=_SEARCH_S)
+    if len(found) > 1:
+        raise _which(found)
+    return Door.from_json(door_of(found[0])) if found else None
+
+
+def _which(found: list[Found]) -> UsageError:
+    lines = [f"{one.name} at {one.host}:{one.port} ({one.machine})" for one in found]
+    if len({one.name for one in found}) == 1:
+        return UsageError(
+            "\n  ".join(["several heads answer:", *lines]), hint="stop all of them but one"
+        )
+    return UsageError(
+        "\n  ".join(["several pipelines run:", *lines]), hint="--pipeline NAME says which one"
+    )
