@@ -171,6 +171,7 @@ class Head:
             self._presence,
             self._amendments,
             self._screen,
+            self._network,
         )
         self._looked_at = -LOOK_S
 
@@ -181,10 +182,12 @@ class Head:
         self._loop.set_exception_handler(self._crashed)
         self._signals.listen(self._loop, self._on_signal)
         self._server.listen(self._address.socket)
-        open_door(self._server, self._pipeline, self._address.socket.parent, self.warn)
-        self._address.announce()
         if self._network is not None:
             self._open_network(self._network)
+        port = self._network.port if self._network is not None else 0
+        folder = self._address.socket.parent
+        open_door(self._server, self._pipeline, folder, self.warn, network_port=port)
+        self._address.announce()
         self._presence.open()
         left = self._course.left
         try:
@@ -225,7 +228,9 @@ class Head:
         def alone() -> None:
             self._course.go_on("the network")
 
-        return Network(self._pipeline, self._server, self.warn, alone, self._refuse)
+        return Network(
+            self._pipeline, self._server, self.warn, alone, self._refuse, self._presence.tell
+        )
 
     def _open_network(self, network: Network) -> None:
         try:
@@ -247,6 +252,8 @@ class Head:
         """An agent is here, or a command line that has not asked yet."""
         if hello.role == "agent":
             self._presence.joined(connection, hello)
+            if self._network is not None:
+                self._network.greet(connection)
 
     def peer_said(self, connection: Connection, message: Any) -> None:
         """An agent reports, or a command line asks."""

@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING
 from pipeline_runner import __version__
 from pipeline_runner.cluster.beacon import Beacon
 from pipeline_runner.cluster.discovery import twin
-from pipeline_runner.cluster.identity import certificate, load_or_make
+from pipeline_runner.cluster.identity import load_or_make
 from pipeline_runner.cluster.packets import Offer, words
 from pipeline_runner.errors import AlreadyRunning
+from pipeline_runner.head.door import NetworkDoor
+from pipeline_runner.head.keys import Keys
+from pipeline_runner.queues.messages import NewKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline_runner.cluster.discovery import Found
+    from pipeline_runner.cluster.identity import Identity
     from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.queues.connection import Connection
+    from pipeline_runner.queues.messages import Message
     from pipeline_runner.queues.server import QueueServer
 
 _LOOPBACK = ("127.", "localhost", "::1")
@@ -27,8 +33,9 @@ _LOOPBACK = ("127.", "localhost", "::1")
 class Network:
     """Lets other machines find and reach this head, from :meth:`open` to :meth:`close`.
 
-    ``release`` gives the name of the files that hosts get. ``alone`` is called in the loop once
-    it is known that no other head has this name and key, ``refused`` with the error if one has.
+    ``release`` gives the name of the files that hosts get, and ``tell`` sends every joined host a
+    message and returns how many those are. ``alone`` is called in the loop once it is known that
+    no other head has this name and key, ``refused`` with the error if one has.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class Network:
         warn: Callable[[str, str], None],
         alone: Callable[[], None],
         refused: Callable[[AlreadyRunning], None],
+        tell: Callable[[Message], int],
         release: Callable[[], str] = lambda: "",
     ) -> None:
         self._pipeline = pipeline
@@ -46,20 +54,22 @@ class Network:
         self._alone = alone
         self._refused = refused
         self._release = release
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._head_id = secrets.token_hex(8)
         self._beacon: Beacon | None = None
         self._search: asyncio.Task[None] | None = None
         self.port = 0
+        self.keys: Keys | None = None  # once it is open
 
     def open(self) -> None:
         """Listen, answer whoever looks for us, and look for another head. Raises UsageError."""
         pipeline = self._pipeline
         settings = pipeline.server
         identity = load_or_make(pipeline.name, loopback=settings.bind.startswith(_LOOPBACK))
-        cert = certificate(pipeline.state_dir)
-        self.port = self._server.listen_tls(settings.bind, settings.port, cert, identity.door_key)
-        digest = bytes.fromhex(cert.fingerprint)
+        door = NetworkDoor(pipeline, identity, self._loop.time)
+        self.port = door.open(self._server)
+        digest = bytes.fromhex(door.certificate.fingerprint)
 
         def offer() -> Offer:
             return Offer(
@@ -75,6 +85,7 @@ class Network:
 
         self._beacon = Beacon(self._loop, identity, offer, self._warn, bind=settings.bind)
         self._beacon.open()
+        self.keys = Keys(door, settings.bind, self._beacon, self._loop, self._hand_out)
 
         def look() -> Found | None:
             return twin(identity, self._head_id)
@@ -96,6 +107,14 @@ class Network:
             )
 
         self._search = self._loop.create_task(search())
+
+    def greet(self, connection: Connection) -> None:
+        """Tell a host that has just joined what it may not know: a key that is new."""
+        if connection.remote and self.keys is not None and (news := self.keys.news) is not None:
+            self._server.send(connection, NewKey(news.key))
+
+    def _hand_out(self, identity: Identity) -> int:
+        return self._tell(NewKey(identity.key))
 
     def close(self) -> None:
         """Be found no more; does nothing where it was never open."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline_runner.head.survivors import LeftBehind
     from pipeline_runner.head.telling import Teller
     from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.messages import Hello
+    from pipeline_runner.queues.messages import Hello, Message
     from pipeline_runner.queues.server import QueueServer
 
 _QUIET_S = 3.0  # of an agent: from then on its workers are listened for
@@ -163,11 +163,20 @@ class Presence:
             if not self._membership[name].local:
                 self._lose(name)
 
+    def tell(self, message: Message) -> int:
+        """Send a message to every joined host that is there, and return how many those are."""
+        joined = [
+            member.connection
+            for member in self._hosts.members.values()
+            if member.connection is not None and not member.host.head
+        ]
+        for connection in joined:
+            self._server.send(connection, message)
+        return len(joined)
+
     def dismiss(self, why: str) -> None:
         """Tell the joined hosts that there is nothing more to do."""
-        for member in self._hosts.members.values():
-            if member.connection is not None and not member.host.head:
-                self._server.send(member.connection, Dismiss(why))
+        self.tell(Dismiss(why))
         survivors.forget_hosts(self._state)
 
     def _wait_for(self, left: LeftBehind) -> None:

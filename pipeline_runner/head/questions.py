@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.head.course import Course
     from pipeline_runner.head.hosts import Hosts
+    from pipeline_runner.head.keys import Keys
+    from pipeline_runner.head.network import Network
     from pipeline_runner.head.presence import Presence
     from pipeline_runner.head.watchers import Watchers
     from pipeline_runner.queues.connection import Connection
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Questions:
-    """Answers command lines. ``text`` is that of the pipeline's file."""
+    """Answers command lines. ``text`` is that of the pipeline's file.
+
+    Without a ``network`` no other machine can reach this head.
+    """
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class Questions:
         presence: Presence,
         amendments: Amendments,
         watchers: Watchers,
+        network: Network | None,
     ) -> None:
         self._pipeline = pipeline
         self._text = text
@@ -44,6 +50,7 @@ class Questions:
         self._presence = presence
         self._amendments = amendments
         self._watchers = watchers
+        self._network = network
         self._loop = asyncio.get_running_loop()
 
     def asked(self, connection: Connection, ask: Ask) -> None:
@@ -78,6 +85,10 @@ class Questions:
             case "drain":
                 self._presence.drain(str(ask.arguments["host"]))
                 return {}
+            case "token":
+                return self._keys().token(float(ask.arguments["valid_s"]))
+            case "rotate":
+                return self._keys().rotate()
             case "down":
                 if ask.arguments.get("now"):
                     self._loop.call_soon(self._course.stop_now, ExitCode.TERMINATED)
@@ -85,3 +96,11 @@ class Questions:
                     self._loop.call_soon(self._course.drain, self._pipeline.reload.grace)
                 return {}
         raise RunnerError(f"this head does not know {ask.verb!r}", hint="its version may be older")
+
+    def _keys(self) -> Keys:
+        if self._network is None or self._network.keys is None:
+            raise RunnerError(
+                "no other machine can reach this head: it runs without a network",
+                hint="start it without --local (and without RUNNER_LOCAL)",
+            )
+        return self._network.keys
