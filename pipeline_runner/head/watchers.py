@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # A terminal that was stopped must not fill the head's memory: past this, it misses lines.
 _MOST_FRAMES = 2000
+_LAST_EVENTS = 50  # told to whoever comes later
 
 
 class Watchers:
@@ -27,11 +29,21 @@ class Watchers:
         self._screen = screen
         self._server = server
         self._missed: dict[Connection, int] = {}
+        self._last: deque[Event] = deque(maxlen=_LAST_EVENTS)
 
     def add(self, connection: Connection, facts: dict[str, Any]) -> None:
-        """Tell a command line from now on; ``facts`` say first what it attached to."""
+        """Tell a command line from now on, and what was told last before.
+
+        ``facts`` say first what it attached to.
+        """
         self._missed[connection] = 0
         self._server.send(connection, Answer(facts))
+        if self._last:
+            count = len(self._last)
+            text = f"the last {count} events so far:" if count > 1 else "the last event so far:"
+            self._tell(connection, Notice(self._last[0].ts, "info", text))
+        for event in self._last:
+            self._tell(connection, event)
 
     def remove(self, connection: Connection) -> None:
         """Forget a command line; does nothing if it never watched."""
@@ -40,6 +52,7 @@ class Watchers:
     def event(self, event: Event) -> None:
         """Tell of an event; one that is behind misses lines, and is told how many."""
         self._screen.event(event)
+        self._last.append(event)
         for connection, missed in tuple(self._missed.items()):
             if connection.behind < _MOST_FRAMES:
                 self._catch_up(connection, event.ts)

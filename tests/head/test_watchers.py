@@ -43,6 +43,19 @@ def test_everybody_who_attached_is_told_every_event() -> None:
     assert one.told == two.told == [expected]
 
 
+def test_one_that_comes_later_is_told_the_last_fifty_events_first() -> None:
+    watchers = watched()
+    for number in range(60):
+        watchers.event(printed(number))
+    late = Peer()
+    watchers.add(late, {"name": "p"})  # type: ignore[arg-type]
+    watchers.event(printed(60))
+    facts, notice, *lines = late.told
+    assert facts == {"name": "p"}
+    assert notice["fields"]["text"] == "the last 50 events so far:"
+    assert [line["fields"]["text"] for line in lines] == [f"line {n}" for n in range(10, 61)]
+
+
 def test_one_that_is_behind_misses_lines_and_is_told_how_many() -> None:
     slow, quick = Peer(), Peer()
     watchers = watched(slow, quick)
