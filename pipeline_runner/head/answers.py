@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.head.hosts import Hosts
     from pipeline_runner.plan.hosts import Host
+    from pipeline_runner.queues.ages import Ages
     from pipeline_runner.queues.books import Books
 
 
@@ -34,9 +35,9 @@ def plan(hosts: Hosts) -> dict[str, Any]:
     return {"slots": hosts.slots, "hosts": here}
 
 
-def queues(books: Books) -> dict[str, Any]:
+def queues(books: Books, ages: Ages, now: float) -> dict[str, Any]:
     """Return what each edge holds."""
-    return {"edges": [backlog.as_json() for backlog in looking.backlogs(books)]}
+    return {"edges": [backlog.as_json() for backlog in looking.backlogs(books, ages, now)]}
 
 
 def peek(books: Books, edge: str, most: int) -> tuple[dict[str, Any], bytes]:

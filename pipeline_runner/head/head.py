@@ -27,6 +27,7 @@ from pipeline_runner.head.telling import Teller
 from pipeline_runner.head.view import View
 from pipeline_runner.head.watchers import Watchers
 from pipeline_runner.observe.sentences import stays_queued
+from pipeline_runner.queues.ages import Ages
 from pipeline_runner.queues.effects import Amended, Failed, Finished, Stopped
 from pipeline_runner.queues.messages import Ask
 from pipeline_runner.queues.server import QueueServer
@@ -160,6 +161,7 @@ class Head:
             self._screen,
             self._teller,
         )
+        self._ages = Ages()
         self._network = None if options.local else self._on_network()
         text = pipeline.file.read_text(encoding="utf-8") if options.text is None else options.text
         self._questions = Questions(
@@ -172,6 +174,7 @@ class Head:
             self._amendments,
             self._screen,
             self._network,
+            self._ages,
         )
         self._looked_at = -LOOK_S
 
@@ -322,6 +325,7 @@ class Head:
         if now - self._looked_at >= LOOK_S * 0.9:
             self._looked_at = now
             self._screen.snapshot(self._course.snapshot())
+            self._ages.mark(self._server.broker.books.next_body, now)
             self._logs.flush()
         self._presence.look(now)
         self._course.step()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline_runner.head.network import Network
     from pipeline_runner.head.presence import Presence
     from pipeline_runner.head.watchers import Watchers
+    from pipeline_runner.queues.ages import Ages
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.messages import Ask
     from pipeline_runner.queues.server import QueueServer
@@ -41,6 +42,7 @@ class Questions:
         amendments: Amendments,
         watchers: Watchers,
         network: Network | None,
+        ages: Ages,
     ) -> None:
         self._pipeline = pipeline
         self._text = text
@@ -51,6 +53,7 @@ class Questions:
         self._amendments = amendments
         self._watchers = watchers
         self._network = network
+        self._ages = ages
         self._loop = asyncio.get_running_loop()
 
     def asked(self, connection: Connection, ask: Ask) -> None:
@@ -79,7 +82,7 @@ class Questions:
             case "why":
                 return answers.explain(self._pipeline, self._hosts, str(ask.arguments["stage"]))
             case "queues":
-                return answers.queues(self._server.broker.books)
+                return answers.queues(self._server.broker.books, self._ages, self._loop.time())
             case "plan":
                 return answers.plan(self._hosts) | {"text": self._text}
             case "drain":

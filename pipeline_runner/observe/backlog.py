@@ -8,7 +8,7 @@ from rich.text import Text
 
 from pipeline_runner.observe.columns import Cell, Column, lay_out
 from pipeline_runner.observe.printed import tame
-from pipeline_runner.observe.quantity import size
+from pipeline_runner.observe.quantity import duration, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ _EDGES = (
     Column("LEASED", width=6, drop=2),
     Column("WAITING", width=7, drop=3),
     Column("SIZE", width=6, drop=1),
+    Column("OLDEST", width=6, drop=4),
 )
 _ITEMS = (
     Column("ITEM", "left", drop=1),
@@ -36,6 +37,7 @@ def edges(backlogs: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
             f"{each['leased']:,}",
             f"{each['waiting']:,}",
             size(each["size_bytes"]),
+            "-" if (oldest_s := each.get("oldest_s")) is None else duration(oldest_s),
         ]
         for each in backlogs
     ]

@@ -14,21 +14,28 @@ from pipeline_runner.queues.transaction import item_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pipeline_runner.queues.ages import Ages
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.ranges import Range
 
+_FIRST = 1000  # ranges of an edge among which its oldest is
 MOST_BYTES = 32 * 1024**2  # of bodies of one look; the first goes whatever its size
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """One edge. ``queued`` includes ``waiting``, the failed items that rest until their retry."""
+    """One edge. ``queued`` includes ``waiting``, the failed items that rest until their retry.
+
+    The oldest that is queued has been on its edge for ``oldest_s`` at least; None if that is not
+    known, or nothing is queued.
+    """
 
     name: str
     queued: int
     leased: int
     waiting: int
     size_bytes: int
+    oldest_s: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -46,7 +53,7 @@ class Seen:
     alone: bool  # it runs alone, because a process died with it among others
 
 
-def backlogs(books: Books) -> list[Backlog]:
+def backlogs(books: Books, ages: Ages, now: float) -> list[Backlog]:
     """Return every edge's backlog, in file order."""
     return [
         Backlog(
@@ -55,6 +62,7 @@ def backlogs(books: Books) -> list[Backlog]:
             edge.remaining - edge.queue.queued,
             edge.queue.waiting_items,
             max(0, int(edge.bytes)),
+            _oldest_s(edge.queue, ages, now),
         )
         for name, edge in books.edges.items()
     ]
@@ -73,6 +81,12 @@ def first(books: Books, edge: str, most: int) -> tuple[list[Seen], dict[int, byt
             bodies[item.body] = bytes(books.bodies[item.body].data)
         seen.append(item)
     return seen, bodies
+
+
+def _oldest_s(queue: Iterable[Range], ages: Ages, now: float) -> float | None:
+    # Not quite in the order they came: what was given back stands behind what came since.
+    bodies = [item.body for item in islice(queue, _FIRST)]
+    return ages.age_s(min(bodies), now) if bodies else None
 
 
 def _items(run: str, edge: str, ranges: Iterable[Range]) -> Iterator[Seen]:

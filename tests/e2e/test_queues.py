@@ -63,6 +63,13 @@ def test_ls_and_peek_say_what_is_queued_and_take_nothing(project: Project, full:
     assert queued + leased == 40
     assert leased >= 1
     assert edges[EDGE]["size_bytes"] > 0
+    assert edges["hold->keep"]["oldest_s"] is None
+
+    def age_s() -> float:
+        return next(float(e["oldest_s"]) for e in facts(project, "ls") if e["name"] == EDGE)
+
+    assert age_s() > edges[EDGE]["oldest_s"]
+    assert "OLDEST" in project.runner("queue", "ls").stdout
     items = facts(project, "peek", EDGE, "-n", "3")
     first = leased
     assert [each["value"] for each in items] == [f"Word(text='w{first + i}')" for i in range(3)]
