@@ -68,7 +68,7 @@ def test_ls_and_peek_say_what_is_queued_and_take_nothing(project: Project, full:
     def age_s() -> float:
         return next(float(e["oldest_s"]) for e in facts(project, "ls") if e["name"] == EDGE)
 
-    assert age_s() > edges[EDGE]["oldest_s"]
+    until(lambda: age_s() > edges[EDGE]["oldest_s"], "they grow old")
     assert "OLDEST" in project.runner("queue", "ls").stdout
     items = facts(project, "peek", EDGE, "-n", "3")
     first = leased
