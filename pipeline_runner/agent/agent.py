@@ -14,8 +14,9 @@ from pipeline_runner.agent.link import HeadLink
 from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
-from pipeline_runner.errors import ExitCode, NoHead
-from pipeline_runner.queues.messages import PROTOCOL, Desired, Dismiss, Hello, Leaving
+from pipeline_runner.cluster.identity import save
+from pipeline_runner.errors import ExitCode, NoHead, RunnerError
+from pipeline_runner.queues.messages import PROTOCOL, Desired, Dismiss, Hello, Leaving, NewKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.agent.process import Process
     from pipeline_runner.agent.seeking import Seeker, Way
-    from pipeline_runner.errors import RunnerError
     from pipeline_runner.queues.messages import Message
 
 BEAT_S = 2.0
@@ -155,6 +155,8 @@ class Agent:
                 if message.why == "drained":
                     self._say("drained", "the head has released this host")
                     self._link.drop()
+            case NewKey():
+                self._rekey(message.key)
 
     def head_gone(self) -> None:
         """Hold on, wait for another, or end."""
@@ -177,6 +179,22 @@ class Agent:
             self._say("refused", error.message)
         self._part()
         return not self._over.is_set()
+
+    def _rekey(self, key: bytes) -> None:
+        """Keep a new key: the former will not let us or our workers in again."""
+        new = self._link.rekey(key)
+        if new is None:
+            return
+        identity, door = new
+        self._supervisor.use_door(door)
+        try:
+            save(identity, aside=False)
+        except RunnerError as error:
+            self._say("key", f"there is a new key, and it is lost when this ends: {error.message}")
+        else:
+            self._say("key", "the head has a new key, which is kept here from now on")
+        if os.environ.get("RUNNER_KEY"):
+            self._say("key", "RUNNER_KEY here is the former: take it out before the next start")
 
     def _want(self, desired: Desired) -> None:
         supervisor = self._supervisor

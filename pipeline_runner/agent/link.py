@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_runner.agent.seeking import Seeker, Way
+    from pipeline_runner.cluster.identity import Identity
     from pipeline_runner.queues.connect import Wire
+    from pipeline_runner.queues.doors import Door
     from pipeline_runner.queues.messages import Message
 
 
@@ -71,6 +73,13 @@ class HeadLink:
             self._wire.send(message, bodies)
         except OSError:
             self.drop()
+
+    def rekey(self, key: bytes) -> tuple[Identity, Door] | None:
+        """Find the head by another key from now on; return what is new, if anything is.
+
+        The connection that is up stays: it has proved itself.
+        """
+        return self._seeker.rekey(key)
 
     def look(self, now: float) -> None:
         """Take a head that has not said a word for long for gone: it answers every BEAT."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline_runner.cluster.discovery import door_of, find
+from pipeline_runner.cluster.identity import Identity
 from pipeline_runner.errors import NoHead, RunnerError
 from pipeline_runner.queues.connect import open_wire
 from pipeline_runner.queues.doors import Door
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pipeline_runner.cluster.discovery import Found
-    from pipeline_runner.cluster.identity import Identity
     from pipeline_runner.queues.connect import Wire
 
 CONNECT_S = 5.0
@@ -42,6 +42,12 @@ class Seeker(Protocol):
     def pause_s(self, tries: int) -> float:
         """Return how long to wait after so many tries in vain."""
 
+    def rekey(self, key: bytes) -> tuple[Identity, Door] | None:
+        """Prove another key from now on; return who we are by it, and where to go.
+
+        None where nothing changes.
+        """
+
 
 class AtSocket:
     """The head of this host: it is where it was, or nowhere."""
@@ -56,6 +62,9 @@ class AtSocket:
     def pause_s(self, tries: int) -> float:  # noqa: ARG002  (nobody else is on this socket)
         """Return a moment, by chance: every worker of this host is looking too."""
         return random.uniform(0.02, 0.2)  # noqa: S311
+
+    def rekey(self, key: bytes) -> None:
+        """Do nothing: whoever may open the socket needs no key."""
 
 
 class OnNetwork:
@@ -88,6 +97,15 @@ class OnNetwork:
     def pause_s(self, tries: int) -> float:
         """Return up to 2 s, by chance: hosts that lost the same head must not come all at once."""
         return random.uniform(0.5, 1.5) * min(0.1 * 2.0**tries, ASK_S / 1.5)  # noqa: S311
+
+    def rekey(self, key: bytes) -> tuple[Identity, Door] | None:
+        """Prove another key from now on, at the same door; None if it is the one we have."""
+        identity = Identity(self._name, key)
+        if identity.door_key.hex() == self._door.key:
+            return None
+        self._identities = [identity]
+        self._door = replace(self._door, key=identity.door_key.hex())
+        return identity, self._door
 
     def _answers(self) -> list[Door]:
         if not self._asks or not self._identities:

@@ -125,19 +125,22 @@ def known(environ: Mapping[str, str] = os.environ) -> list[Identity]:
     return [Identity(path.stem, _read(path, loopback=False)) for path in files]
 
 
-def save(identity: Identity, environ: Mapping[str, str] = os.environ) -> Path | None:
+def save(
+    identity: Identity, environ: Mapping[str, str] = os.environ, *, aside: bool = True
+) -> Path | None:
     """Keep ``identity`` for later. Return where another key of that name went, None without one.
 
-    Raises UsageError where it cannot be written.
+    That other key is put ``aside``, unless it is known to be a former one. Raises UsageError where
+    it cannot be written.
     """
     path = key_file(identity.name, environ)
-    aside: Path | None = None
+    kept: Path | None = None
     with contextlib.suppress(OSError):
-        if path.read_bytes().strip() != identity.key:
-            aside = path.with_suffix(f"{_SUFFIX}-before")
-            path.replace(aside)
+        if aside and path.read_bytes().strip() != identity.key:
+            kept = path.with_suffix(f"{_SUFFIX}-before")
+            path.replace(kept)
     _write(path, identity.key, replace=True)
-    return aside
+    return kept
 
 
 def make(name: str) -> Identity:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cluster import identity as identities
 from pipeline_runner.cluster.interfaces import scan
+from pipeline_runner.cluster.keyring import FORMER_S
 from pipeline_runner.cluster.token import SECRET_SIZE, VALID_S, Token
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Keys:
         until = self._door.rotate(new)
         self._beacon_uses()
         self._loop.call_at(until, self._beacon_uses)
-        return {"name": new.name, "hosts": self._tell(new), "former_s": until - self._loop.time()}
+        return {"name": new.name, "hosts": self._tell(new), "former_s": FORMER_S}
 
     @property
     def news(self) -> Identity | None:

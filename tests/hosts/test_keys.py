@@ -1,0 +1,142 @@
+"""How a machine gets a key and keeps it through a change of it, and that nobody else sees one."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.kit import RUNNER, chain, stage, until
+from tests.hosts.site import Joined, Site, site
+from tests.hosts.tap import tap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.hosts.lan import Host, Lan
+
+DOCUMENT = (
+    stage("numbers", "functions:held_back")
+    + stage("work", "functions:work", "per_host = 1")
+    + stage("keep", "functions:keep")
+    + chain("numbers", "work", "keep")
+)
+
+
+@pytest.fixture
+def sites(network: Callable[..., Lan]) -> Iterator[Callable[..., Site]]:
+    with ExitStack() as made:
+
+        def make(lan: Lan, head: str) -> Site:
+            one = made.enter_context(site(lan, head))
+            one.write(DOCUMENT, items=20)
+            one.open_gate("fast")
+            return one
+
+        yield make
+
+
+def ask(ours: Site, *command: str) -> Any:
+    """Run a command on the head's host that answers in JSON."""
+    file = str(ours.project.root / "pipeline.toml")
+    return json.loads(ours.head.run(RUNNER, *command, "-f", file, "--json").stdout)
+
+
+def joins_with(ours: Site, host: Host, token: str) -> Joined:
+    """Start ``runner join -`` with a token on its standard input."""
+    file = host.home / "token"
+    file.write_text(token)
+    return ours.begin(host, "sh", "-c", f"exec {RUNNER} join --once - < {file}")
+
+
+def pids(ours: Site, host: str) -> list[int]:
+    """Return the pids of a host's workers, as ``ps`` tells."""
+    hosts = ours.run.look().get("hosts", ())
+    return [worker["pid"] for each in hosts if each["name"] == host for worker in each["workers"]]
+
+
+def kept(host: Host) -> Path:
+    return host.home / "config" / "runner" / "p.key"
+
+
+def test_a_token_lets_one_machine_join_once_and_keep_the_key(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi", "lab")
+    ours = sites(lan, "desk")
+    ours.up()
+    token = ask(ours, "token")["token"]
+    with tap(lan, lan["pi"]) as heard:
+        joins_with(ours, lan["pi"], token)
+        until(lambda: ours.workers().get("pi"), "it works here")
+    assert kept(lan["pi"]).read_text().strip() == ours.key
+    assert stat.S_IMODE(kept(lan["pi"]).stat().st_mode) == 0o600
+    told = b"".join(packet.data for packet in heard.packets)
+    assert ours.key.encode() not in told
+    assert bytes.fromhex(ours.key) not in told
+    again = joins_with(ours, lan["lab"], token)
+    assert again.ended() == 4
+    assert "it was used, or has expired" in again.said
+    assert token not in again.said
+    assert not kept(lan["lab"]).exists()
+
+
+def test_a_new_key_reaches_joined_hosts_and_lets_them_in_again_and_no_former_one_does(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi", "lab")
+    ours = sites(lan, "desk")
+    file = ours.project.root / "pipeline.toml"
+    file.write_text(file.read_text().replace('durability = "memory"', 'durability = "fsync"'))
+    ours.up()
+    joined = ours.join(lan["pi"])
+    until(lambda: ours.workers().get("pi"), "it works here")
+    worked = pids(ours, "pi")
+    assert ask(ours, "key", "rotate") == {"name": "p", "hosts": 1, "former_s": 60.0}
+    new = kept(lan["desk"]).read_text()
+    assert new.strip() != ours.key
+    until(lambda: kept(lan["pi"]).read_text() == new, "the host keeps the new key")
+    until(lambda: "the head has a new key" in joined.said, "and says so")
+    # The next head never knew the former key: agent and workers get in by the new one alone.
+    ours.run.popen.kill()
+    ours.run.popen.wait()
+    until(lambda: "looks for it" in joined.said, "the host sees that its head is gone")
+    ours.key = new.strip()
+    ours.up()
+    until(lambda: pids(ours, "pi") == worked, "the same processes go on")
+    with_old = ours.begin(lan["lab"], RUNNER, "join", "--once", RUNNER_KEY="a" * 64)
+    assert with_old.ended() == 3
+
+
+def test_no_key_stands_in_any_argv_environment_log_or_file_of_a_run(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi")
+    ours = sites(lan, "desk")
+    ours.up()
+    joined = ours.join(lan["pi"])
+    until(lambda: ours.workers().get("pi") and ours.workers().get("desk"), "both work")
+    pids = [pid for host in (lan["desk"], lan["pi"]) for pid in host.pids()]
+    assert len(pids) >= 6
+    seen = {}
+    for pid in pids:
+        for what in ("cmdline", "environ"):
+            seen[f"{pid} {what}"] = Path(f"/proc/{pid}/{what}").read_bytes()
+    ours.open_gate("all-here")
+    ours.open_gate("end")
+    ended = ours.run.wait()
+    assert ended.code == 0
+    seen |= {"out": ended.out.encode(), "err": ended.err.encode(), "join": joined.said.encode()}
+    for folder in (ours.project.root, lan["desk"].home, lan["pi"].home):
+        for path in folder.rglob("*"):
+            if path.is_file() and path not in (kept(lan["desk"]), kept(lan["pi"])):
+                seen[str(path)] = path.read_bytes()
+    assert any(".runner" in where for where in seen)
+    for secret in (ours.key.encode(), bytes.fromhex(ours.key)):
+        assert [where for where, data in seen.items() if secret in data] == []
+    assert os.environ.get("RUNNER_KEY") is None
