@@ -1,7 +1,8 @@
 """What moves when a host joins: workers of the hosts that were there, until none has too many.
 
 Only hosts that just joined receive, so nothing moves between hosts that ran before. Workers stay
-where their stage's affinity is higher, and a stage with ``spread = "pack"`` does not move.
+where their stage's affinity is higher, and a stage with ``spread = "pack"`` does not move. Nor does
+a source for the load alone: elsewhere it would begin again up to its cursor, from other files.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.plan.board import Board
 
-_MOVING = {"map": 0, "sink": 1, "source": 2}  # a source starts over from its cursor: move it last
+_MOVING = {"map": 0, "sink": 1, "source": 2}  # what is moved first
 
 
 def rebalance(board: Board, joined: AbstractSet[str]) -> None:
@@ -55,6 +56,7 @@ def _over_all(board: Board, joined: AbstractSet[str]) -> tuple[str, str, str] | 
     moves = [
         (-board.last_load(giver), board.next_load(taker), giver, taker, rank, stage)
         for rank, stage in enumerate(_spreading(board))
+        if board.demands[stage].kind != "source"
         for giver, taker in _pairs(board, stage, joined)
         if board.last_load(giver) > board.next_load(taker)
         and board.last_share(stage, giver) >= board.next_share(stage, taker)

@@ -271,6 +271,12 @@ def test_a_host_that_joins_takes_single_workers_too_but_the_source_and_the_sink_
     assert plan.counts == {"desk": {"list": 1, "store": 1}, "pi4": {"decode": 1, "resize": 1}}
 
 
+def test_a_source_is_not_moved_for_the_load_alone() -> None:
+    line = pipeline({"list": {"processes": 1}, "work": {"per_host": 2}, "store": {"processes": 1}})
+    plan = assign(line, [DESK, PI], {"desk": {"list": 1, "work": 2, "store": 1}})
+    assert plan.counts == {"desk": {"list": 1, "work": 2, "store": 1}, "pi4": {"work": 2}}
+
+
 def test_a_stage_is_balanced_even_where_the_loads_are_equal() -> None:
     line = pipeline(
         {"a": {"processes": 0}, "fixed": {"per_host": {"pi4": 4}}, "work": {"processes": 4}},
