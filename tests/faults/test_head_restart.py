@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.kit import chain, stage, until
+from pipeline_runner.head.address import find
+from tests.e2e.kit import Project, chain, stage, until
 from tests.faults.durable import kept_exactly, start, write
 
 if TYPE_CHECKING:
-    from tests.e2e.kit import Project, Run
+    from tests.e2e.kit import Run
 
 # The same command with less patience.
 HASTY = """\
@@ -226,3 +229,51 @@ def test_an_agent_that_does_not_come_back_is_replaced(project: Project) -> None:
     until(lambda: not first.processes(), "the stopped agent and its workers are gone")
     assert second.wait().code == 0
     kept_exactly(project, items)
+
+
+@pytest.fixture
+def deep(project: Project) -> Project:
+    """A project whose path leaves no room for the name of a socket."""
+    root = project.root / ("d" * 100)
+    root.mkdir()
+    return Project(root, runs=project.runs)
+
+
+def socket_of(project: Project) -> Path:
+    return Path(find(project.state)["socket"])
+
+
+def test_a_head_whose_socket_is_elsewhere_is_found_by_what_outlived_the_last_one(
+    deep: Project,
+) -> None:
+    items = 20_000
+    write(deep, "counted", items, pause_s=0.02)
+    first = start(deep)
+    socket = socket_of(deep)
+    assert deep.root not in socket.parents
+    until(lambda: len(deep.notes()) > 100, "items come out")
+    workers = set(first.workers())
+    kill(first)
+    second = start(deep)
+    assert socket_of(deep) == socket
+    until(lambda: set(second.workers()) == workers, "the same workers go on")
+    deep.open_gate("fast")
+    assert second.wait().code == 0
+    kept_exactly(deep, items)
+    assert len(deep.notes()) == items, "none ran twice"
+    assert not socket.parent.exists()
+
+
+def test_where_the_folder_of_that_socket_was_cleaned_up_nothing_is_lost(deep: Project) -> None:
+    items = 20_000
+    write(deep, "counted", items, pause_s=0.02)
+    first = hastily(deep)
+    socket = socket_of(deep)
+    until(lambda: len(deep.notes()) > 100, "items come out")
+    kill(first)
+    shutil.rmtree(socket.parent)
+    second = hastily(deep)
+    assert socket_of(deep) != socket
+    deep.open_gate("fast")
+    assert second.wait().code == 0
+    kept_exactly(deep, items)
