@@ -41,6 +41,7 @@ def held(number: str, fault: str, bar: str, *tests: str) -> Scenario:
 
 
 _FAILURES, _LIMITS = "tests/worker/test_failures.py::test_", "tests/worker/test_limits.py::test_"
+_STRUCK = "tests/hosts/test_struck.py::test_"
 _F = "tests/faults"
 BOOK = (
     Scenario(
@@ -65,11 +66,17 @@ BOOK = (
         scenarios.head_and_worker_kills,
     ),
     held(
-        "4",
+        "4a",
         "`kill -9` of the agent on the head's host",
         "its workers and their children gone within 1 s; nothing lost",
         f"{_F}/test_workers.py::"
         "test_a_killed_agent_takes_its_children_along_within_a_second_and_loses_nothing",
+    ),
+    held(
+        "4b",
+        "`kill -9` of the agent of a host that joined",
+        "its workers gone within 1 s, its items taken again within 12 s",
+        f"{_STRUCK}when_an_agent_is_killed_its_items_are_taken_again_within_12_s",
     ),
     Scenario(
         "5",
@@ -77,6 +84,30 @@ BOOK = (
         "all 20 delivered",
         ("tests/stock/test_clients.py",),
         scenarios.stock_clients,
+    ),
+    held(
+        "6",
+        "the network of a joined host goes down for good",
+        "its items are taken again after 10 s, give or take 2",
+        f"{_STRUCK}when_a_host_is_cut_off_its_items_are_taken_again_after_10_s",
+    ),
+    held(
+        "7",
+        "the network of a joined host is down for 5 s",
+        "it keeps its items, nothing runs again",
+        f"{_STRUCK}a_host_cut_off_for_5_s_keeps_its_items_and_nothing_runs_again",
+    ),
+    held(
+        "8a",
+        "a joined host's processes are stopped for 20 s, then go on",
+        "what they settle late is refused; totals exact",
+        f"{_STRUCK}a_host_stopped_for_20_s_is_refused_what_it_settles_late",
+    ),
+    held(
+        "8b",
+        "every connection of a joined host is reset, a long item in work",
+        "it keeps its items, nothing runs again",
+        f"{_STRUCK}a_host_whose_connections_are_reset_keeps_a_long_item",
     ),
     Scenario(
         "9",
