@@ -27,11 +27,7 @@ class Blame:
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._now = 0.0
-
-    def at(self, now: float) -> None:
-        """Set the time that retries are counted from, on the shell's monotonic clock."""
-        self._now = now
+        self.now = 0.0  # retries are counted from here, on the shell's monotonic clock
 
     def charge(
         self, step: Transaction, lease: Lease, failure: Failure, worker: WorkerRecord
@@ -113,8 +109,8 @@ class Blame:
             body = books.bodies[item.body]
             edge.bytes += body.size * (item.hi - item.lo) / body.n
             if requeue.wait_s:
-                edge.queue.push_later(item, self._now + requeue.wait_s)
-                books.alarm(self._now + requeue.wait_s)
+                edge.queue.push_later(item, self.now + requeue.wait_s)
+                books.alarm(self.now + requeue.wait_s)
             else:
                 edge.queue.push(item, front=True)
                 books.dirty[edge.spec.target] = None
@@ -148,7 +144,7 @@ class Blame:
         spec = stage.spec
         if source.failures < spec.attempts and not failure.final:
             wait_s = spec.retry_s(source.failures)
-            source.not_before = self._now + wait_s
+            source.not_before = self.now + wait_s
             self._books.alarm(source.not_before)
             self._books.effects.append(
                 Failed(spec.name, spec.name, source.failures, spec.attempts, failure.error, wait_s)

@@ -114,6 +114,8 @@ class Books:
             item.attempts,
             item.suspect,
         )
+        if item.suspect:
+            worker.met_suspect = True
         self.leases[lease.token] = lease
         worker.leases[lease.token] = lease
         if edge:
@@ -185,20 +187,21 @@ class Books:
 
     def publish(self, edges: tuple[str, ...], body: Body) -> None:
         """Make a committed body's items claimable on each of ``edges``."""
-        if self.shelve is not None and self.held_bytes + body.size > self.memory_bytes:
+        size_bytes, n = body.size, body.n
+        if self.shelve is not None and self.held_bytes + size_bytes > self.memory_bytes:
             self._hold(self.shelve(body))
             self.free(body)
         else:
-            self._hold(body)
-        self._references[body.id] = body.n * len(edges)
+            self.bodies[body.id] = body
+            self.held_bytes += size_bytes
+        self._references[body.id] = n * len(edges)
         for name in edges:
             edge = self.edges[name]
-            edge.queue.push(Range(body.id, 0, body.n))
-            edge.remaining += body.n
-            edge.measure(body.size, body.n)
-            edge.published += body.n
-            edge.bytes += body.size
-            edge.adapt(self.stages[edge.spec.target].service)
+            edge.queue.push(Range(body.id, 0, n))
+            edge.remaining += n
+            edge.measure(size_bytes, n)
+            edge.published += n
+            edge.bytes += size_bytes
             self.dirty[edge.spec.target] = None
 
     def _hold(self, body: Body | Shelved) -> None:

@@ -2,13 +2,14 @@
 
 Every method takes what arrived and ``now`` (seconds on any monotonic clock) and leaves its
 decisions in :meth:`take`. The shell sends the ``Send``s, makes each ``Commit`` durable in order and
-then calls :meth:`committed` or :meth:`refused`. The same object runs in the head, in one process
-for a debugger, and under thousands of simulated crashes.
+then calls :meth:`committed` or :meth:`refused`, at once or later. The same object runs in the head,
+in one process for a debugger, and under thousands of simulated crashes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.amending import Amending
 from pipeline_runner.queues.blame import Blame
@@ -22,7 +23,7 @@ from pipeline_runner.queues.settling import Settling
 from pipeline_runner.queues.transaction import Body
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.messages import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.topology import Topology
     from pipeline_runner.queues.transaction import Durable, Revival
+
+    _Rest = tuple[Callable[[Any, float], None], Any, float]
 
 
 class Broker:
@@ -61,14 +64,29 @@ class Broker:
             self.books.alarm(closed_until)
         self._settling = Settling(self.books, self._blame)
         self._amending = Amending(self.books, durable)
+        self._rest: deque[_Rest] = deque()
 
     def take(self) -> list[Effect]:
-        """Return what was decided since the last call, in the order to carry it out."""
-        effects, self.books.effects = self.books.effects, []
+        """Return what was decided since the last call, in the order to carry it out.
+
+        To be called until there is nothing more: what nobody waits for is decided last, when
+        whoever has new items to work on has been told so.
+        """
+        books = self.books
+        if self._rest and not books.effects:
+            self._catch_up()
+        effects, books.effects = books.effects, []
         return effects
+
+    def _catch_up(self) -> None:
+        """Do the rest of what has begun, in order."""
+        while self._rest:
+            do, subject, now = self._rest.popleft()
+            do(subject, now)
 
     def hello(self, hello: Hello, now: float, release: str = "") -> int:
         """Open a session for a worker and return its number; its older one is closed with it."""
+        self._catch_up()
         books = self.books
         worker = books.workers.get(hello.worker)
         if worker is None:
@@ -90,12 +108,14 @@ class Broker:
 
     def closed(self, session: int) -> None:
         """Record that a connection ended. It frees nothing: only a death or an ADOPT does."""
+        self._catch_up()
         worker = self.books.sessions.pop(session, None)
         if worker is not None:
             self._granting.cancel(worker)
 
     def claim(self, session: int, claim: Claim, now: float) -> None:
         """Grant up to ``claim.want`` items, now or when they can be had."""
+        self._catch_up()
         worker = self.books.sessions[session]
         self._granting.cancel(worker)
         self._granting.claim(worker, claim, now)
@@ -105,9 +125,16 @@ class Broker:
         self, session: int, settle: Settle, data: Sequence[bytes | memoryview], now: float
     ) -> None:
         """Consume inputs and publish outputs, all or nothing, then serve the claim with it."""
+        self._catch_up()
         worker = self.books.sessions[session]
-        self._blame.at(now)
-        self._settling.settle(worker, settle, data)
+        self._blame.now = now
+        accepted = self._settling.settle(worker, settle, data)
+        self._rest.append((self._go_on, (worker, settle, accepted), now))
+
+    def _go_on(self, settled: tuple[WorkerRecord, Settle, bool], now: float) -> None:
+        worker, settle, accepted = settled
+        if accepted and settle.items:
+            self.books.stages[worker.stage].service.add(settle.items, settle.busy_s)
         if settle.claim is not None:
             self._granting.cancel(worker)
             self._granting.claim(worker, settle.claim, now)
@@ -128,6 +155,7 @@ class Broker:
 
     def return_(self, session: int, message: Return, now: float) -> None:
         """Take indexes back uncharged; as suspects when a batch of them raised."""
+        self._catch_up()
         worker = self.books.sessions[session]
         lease = self.books.leases.get(message.token)
         if lease is None or lease.worker is not worker:
@@ -141,11 +169,12 @@ class Broker:
 
     def died(self, died: Died, now: float) -> None:
         """Free what a dead process held; call it after its connection was read to the end."""
+        self._catch_up()
         worker = self.books.workers.pop(died.worker, None)
         if worker is None:
             return
         self.closed(worker.session)
-        self._blame.at(now)
+        self._blame.now = now
         self._blame.died(worker, died)
         if self.books.slots is not None:
             self.books.slots.leave(worker.id)
@@ -153,6 +182,7 @@ class Broker:
 
     def lost(self, host: str, now: float) -> None:
         """Free, uncharged, what every worker of a silent host held."""
+        self._catch_up()
         for worker in tuple(self.books.workers.values()):
             if worker.host == host:
                 del self.books.workers[worker.id]
@@ -164,6 +194,7 @@ class Broker:
 
     def adopt(self, session: int, adopt: Adopt, now: float) -> None:
         """Give a worker that reconnected what it still holds and may keep; free all the rest."""
+        self._catch_up()
         worker = self.books.sessions[session]
         self._free_all(worker)
         if self.books.slots is not None:
@@ -180,8 +211,14 @@ class Broker:
         if pending.request:
             self._amending.committed(pending)
         else:
-            self._blame.at(now)
-            self._settling.committed(pending)
+            self._blame.now = now
+            self._settling.publish(pending)
+            self._rest.append((self._close, pending, now))
+        self._serve(now)
+
+    def _close(self, pending: Pending, now: float) -> None:
+        self._settling.close(pending)
+        if pending.step.letters:
             self._amending.lettered(pending.step.letters)
         self._serve(now)
 
@@ -221,6 +258,7 @@ class Broker:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
+        self._catch_up()
         self._granting.expire(now)
         self._serve(now)
 

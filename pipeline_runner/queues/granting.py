@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Finished, Send
+from pipeline_runner.queues.leases import MOST_UNANSWERED
 from pipeline_runner.queues.messages import Empty, End, Granted
 from pipeline_runner.queues.ranges import Range
 from pipeline_runner.queues.transaction import Body
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.messages import Claim
     from pipeline_runner.queues.stages import EdgeState, StageState
 
-MOST_UNANSWERED = 8  # settles of one worker on their way to the disk, outputs and all
 _NO_LIMIT = 1 << 30
 
 
@@ -136,7 +136,9 @@ class Granting:
             worker.told_end = True
             stage.ends_told += 1
             return True
-        if self.closed_until is not None or stage.paused or worker.holds_suspect():
+        if self.closed_until is not None or stage.paused:
+            return False
+        if worker.met_suspect and worker.holds_suspect():
             return False
         if worker.unanswered >= MOST_UNANSWERED:  # nobody else bounds what waits for the disk
             return False
@@ -164,8 +166,11 @@ class Granting:
             if room < 1:
                 stage.waits_for_room = True
                 continue
-            want = max(1, min(claim.want, allowed, room, self._manageable(stage, edge)))
-            item = queue.pop(want, alone=not queue.suspects or worker.holds_nothing())
+            # As many as come in, and go out again if each makes one, as a body of usual size.
+            want = min(claim.want, allowed, room, edge.items_a_body)
+            for out in stage.outputs:
+                want = min(want, out.items_a_body)
+            item = queue.pop(max(1, want), alone=not queue.suspects or worker.holds_nothing())
             if item is None:
                 continue
             stage.next_input = place + 1
@@ -259,13 +264,6 @@ class Granting:
         if edge.is_entry:
             room = min(room, sum([inner.room for inner in stage.inner]))
         return room
-
-    def _manageable(self, stage: StageState, edge: EdgeState) -> int:
-        """How many items come in, and go out again if each makes one, as a body of usual size."""
-        most = edge.items_a_body
-        for out in stage.outputs:
-            most = min(most, out.items_a_body)
-        return most
 
     def _send(self, worker: WorkerRecord, message: Granted | Empty | End) -> None:
         self._books.effects.append(Send(worker.session, message))

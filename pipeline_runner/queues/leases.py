@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.transaction import Body
 
 
+MOST_UNANSWERED = 8  # settles of one worker on their way to the disk, outputs and all
+
+
 class Lease(msgspec.Struct, eq=False):
     """A range in a worker's hands. An index is live until it settles; settling until durable.
 
@@ -51,6 +54,7 @@ class WorkerRecord(msgspec.Struct, eq=False):
     parked: Claim | None = None
     parked_until: float | None = None
     told_end: bool = False
+    met_suspect: bool = False  # it may hold one
     emits_large: bool = False  # its last outputs were worth a place in shared memory
     unanswered: int = 0  # its settles that are not durable yet
 
@@ -60,7 +64,5 @@ class WorkerRecord(msgspec.Struct, eq=False):
 
     def holds_suspect(self) -> bool:
         """Whether an item that has to run alone is in its hands."""
-        for lease in self.leases.values():  # noqa: SIM110  (every claim pays it, a generator twice)
-            if lease.suspect and lease.live:
-                return True
-        return False
+        self.met_suspect = any(lease.suspect and lease.live for lease in self.leases.values())
+        return self.met_suspect

@@ -45,6 +45,8 @@ class MemoryStore:
         elif pending.step.letters:
             self._waiting.append(pending)
             self._start()
+        elif pending.step.source is None:
+            self._answer(pending, True)
         else:
             self._keep(pending)
 

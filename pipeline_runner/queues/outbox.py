@@ -47,6 +47,8 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what cannot wait."""
+        if not self._unsent:
+            return
         unsent, self._unsent = self._unsent, {}
         # Last decided, first sent: whoever has new items to work on is woken before the sender
         # that is told so.

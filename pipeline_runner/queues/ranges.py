@@ -124,13 +124,15 @@ class EdgeQueue:
 
     def pop(self, want: int, *, alone: bool) -> Range | None:
         """Take up to ``want`` items of one range; a suspect, one at a time, only if ``alone``."""
+        lane = self.ready
         if self.suspects:
             # A worker that holds something gets nothing now: it would never come empty-handed
             # while it prefetches, and the suspects would starve.
-            return self._split(self.suspects, 1) if alone else None
-        return self._split(self.ready, want) if self.ready else None
-
-    def _split(self, lane: deque[Range], want: int) -> Range:
+            if not alone:
+                return None
+            lane, want = self.suspects, 1
+        elif not lane:
+            return None
         first = lane[0]
         if first.hi - first.lo <= want:
             lane.popleft()

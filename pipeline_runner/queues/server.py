@@ -227,7 +227,7 @@ class QueueServer:
                     self._keeper.commit(effect.pending)
                 else:
                     self._head.decided(effect)
-        self._outbox.flush()
+            self._outbox.flush()  # whoever has new items is at work while the rest is decided
         self._set_alarm()
 
     def _decided(self) -> list[Effect]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Commit, Pending, Send
+from pipeline_runner.queues.leases import MOST_UNANSWERED
 from pipeline_runner.queues.messages import Cursor, Settled
 from pipeline_runner.queues.ranges import intersect, size, subtract, union, well_formed
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
@@ -34,37 +35,37 @@ class Settling:
 
     def settle(
         self, worker: WorkerRecord, settle: Settle, data: Sequence[bytes | memoryview]
-    ) -> None:
-        """Validate ``settle``; start its transaction, or refuse it whole."""
+    ) -> bool:
+        """Validate ``settle``; start its transaction, or refuse it whole and return False."""
+        books = self._books
         taken = self._taken(worker, settle)
         if taken is None or not self._outputs_fit(worker, settle):
             self._refuse(worker, settle)
-            return
-        self._books.stages[worker.stage].service.add(settle.items, settle.busy_s)
-        pending = Pending(Transaction(), worker, worker.session, settle.seq)
+            return False
+        step = Transaction()
+        pending = Pending(step, worker, worker.session, settle.seq)
         worker.unanswered += 1
-        self._charge(worker, settle, pending)
+        for failure in settle.failed:
+            self._blame.charge(step, books.leases[failure.token], failure, worker)
         for token, spans in taken.items():
-            lease = self._books.leases[token]
-            self._take(lease, spans, settle, pending)
+            self._take(books.leases[token], spans, settle, pending)
         for output, part in zip(settle.outputs, data, strict=True):
-            held = self._placed(worker, output) or part
-            body = Body(self._books.next_body, output.n, held, worker.release, output.at)
-            self._books.next_body += 1
-            pending.step.produced.append((output.edges, body))
-        failed_for_good = pending.step.source is not None
+            held = self._placed(worker, output) if output.at else part
+            worker.emits_large = output.size >= LARGE_BYTES
+            body = Body(books.next_body, output.n, held, worker.release, output.at)
+            books.next_body += 1
+            step.produced.append((output.edges, body))
+        failed_for_good = step.source is not None
         if settle.advance is not None:
-            pending.step.builds_on = settle.advance.expected
+            step.builds_on = settle.advance.expected
             self._promise(worker, settle.advance.next, pending, ended=failed_for_good)
         else:
             pending.gives_up = failed_for_good
-        self._books.commit(pending)
+        books.commit(pending)
+        return True
 
-    def _placed(self, worker: WorkerRecord, output: Output) -> memoryview | None:
+    def _placed(self, worker: WorkerRecord, output: Output) -> memoryview:
         """Return the bytes of an output that lies in shared memory, the body's from now on."""
-        worker.emits_large = output.size >= LARGE_BYTES
-        if not output.at:
-            return None
         assert self._books.slots is not None
         return self._books.slots.fill(worker.id, output.at, output.size)
 
@@ -78,21 +79,30 @@ class Settling:
         source.seq, source.ended = after.seq, after.finished
         pending.step.source = (worker.stage, worker.index, after)
 
-    def committed(self, pending: Pending) -> None:
-        """Let a durable transaction be seen, and acknowledge its settle."""
+    def publish(self, pending: Pending) -> None:
+        """Let what a durable transaction made be seen: outputs, and changed attempts."""
+        step = pending.step
+        for edges, body in step.produced:
+            self._books.publish(edges, body)
+        if step.requeued or step.letters:
+            self._blame.committed(step)
+
+    def close(self, pending: Pending) -> None:
+        """Enter the rest of a durable transaction in the books, and acknowledge its settle."""
         books, step = self._books, pending.step
         for lease, spans in pending.settling:
             books.no_longer_leased(lease, size(spans))
         for edge, number, spans in step.consumed:
             items = size(spans)
             books.gone(edge, number, items)
-            books.stages[books.edges[edge].spec.target].consumed += items
-        self._blame.committed(step)
+            books.edges[edge].target.consumed += items
         if step.source is not None:
             self._advance(pending, *step.source)
         for edges, body in step.produced:
-            books.publish(edges, body)
-            books.stages[books.edges[edges[0]].spec.source].emitted += body.n
+            books.edges[edges[0]].source.emitted += body.n
+            for name in edges:
+                out = books.edges[name]
+                out.adapt(out.target.service)
         self._acknowledge(pending, ok=True)
 
     def refused(self, pending: Pending) -> None:
@@ -174,9 +184,12 @@ class Settling:
     def _outputs_fit(self, worker: WorkerRecord, settle: Settle) -> bool:
         edges = self._books.stages[worker.stage].spec.outputs
         for output in settle.outputs:
-            fits = output.edges and output.n > 0 and all(name in edges for name in output.edges)
-            if not fits or len(set(output.edges)) != len(output.edges):
+            names = output.edges
+            if not names or output.n < 1 or (len(names) > 1 and len(set(names)) < len(names)):
                 return False
+            for name in names:
+                if name not in edges:
+                    return False
             if output.at and not self._place_fits(worker, settle, output):
                 return False
         if not settle.staged:
@@ -192,11 +205,6 @@ class Settling:
             and 0 < output.size <= SLOT_BYTES
             and sum(other.at == output.at for other in settle.outputs) == 1
         )
-
-    def _charge(self, worker: WorkerRecord, settle: Settle, pending: Pending) -> None:
-        for failure in settle.failed:
-            lease = self._books.leases[failure.token]
-            self._blame.charge(pending.step, lease, failure, worker)
 
     def _take(self, lease: Lease, spans: Spans, settle: Settle, pending: Pending) -> None:
         for key in settle.staged:
@@ -270,7 +278,7 @@ class Settling:
         worker = pending.worker
         if worker is not None and worker.unanswered:
             worker.unanswered -= 1
-            if worker.parked is not None:
+            if worker.parked is not None and worker.unanswered == MOST_UNANSWERED - 1:
                 self._books.dirty[worker.stage] = None
         # After a reconnect the worker asks again with ADOPT, and is answered there.
         if worker is not None and pending.seq and worker.session == pending.session:

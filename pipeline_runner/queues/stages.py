@@ -48,7 +48,8 @@ class EdgeState:
     @property
     def room(self) -> int:
         """Items that still fit, estimated from the mean size where the bound is in bytes."""
-        spec, queued = self.spec, self.queue.queued
+        spec, queue = self.spec, self.queue
+        queued = queue.ready_items + queue.waiting_items
         # Ten thousand large items are more than a machine has: their number does not bound them.
         capacity_bytes = EDGE_BYTES if spec.capacity_bytes is None else spec.capacity_bytes
         fits = int((capacity_bytes - self.bytes) / self.item_bytes)

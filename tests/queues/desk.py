@@ -89,16 +89,17 @@ class Desk:
 
     def carry_out(self) -> None:
         """Hand out answers, queue commits, keep the rest for the test to see."""
-        for effect in self.broker.take():
-            if isinstance(effect, Send):
-                seat = self.seats.get(effect.session)
-                if seat is not None:
-                    seat.heard.append(effect.message)
-                    seat.data.append(effect.data)
-            elif isinstance(effect, Commit):
-                self.waiting.append(effect.pending)
-            else:
-                self.effects.append(effect)
+        while effects := self.broker.take():
+            for effect in effects:
+                if isinstance(effect, Send):
+                    seat = self.seats.get(effect.session)
+                    if seat is not None:
+                        seat.heard.append(effect.message)
+                        seat.data.append(effect.data)
+                elif isinstance(effect, Commit):
+                    self.waiting.append(effect.pending)
+                else:
+                    self.effects.append(effect)
 
     def commit(self, *, ok: bool = True) -> None:
         """Make the oldest step durable, or fail to, and tell the broker."""

@@ -28,6 +28,7 @@ ALWAYS_SEEN = (
     "adopt kept something",
     "adopt lost something",
     "batch raised",
+    "committed at once",
     "commits lost with the head",
     "dropped",
     "durable, the head died before it said so",
@@ -81,6 +82,7 @@ def run_seed(
     try:
         if seed < len(TRACES):
             TRACES[seed].play(world)
+        world.at_once = seed % 3 == 0
         Schedule(world, rng).run(steps=rng.choice((150, 300, 600)))
     except Exception as error:
         raise Failure(seed, world, error) from error

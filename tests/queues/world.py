@@ -72,6 +72,7 @@ class World:
         self.graves: dict[str, Connection | None] = {}
         self.finished: Counter[str] = Counter()
         self.disk = Disk()
+        self.at_once = False  # commit while decisions are carried out, as a run in memory does
         self.oracle = Oracle(self, outcomes_only=outcomes_only)
         self._born = 0
         self._sessions: dict[int, Connection] = {}
@@ -226,37 +227,48 @@ class World:
 
     def tell(self) -> None:
         """Tell the broker what became of its oldest commit."""
+        self._answer()
+        self.carry_out()
+
+    def _answer(self) -> None:
         pending, ok = self.disk.untold.popleft()
         if ok:
             self.broker.committed(pending, self.now)
         else:
             self.broker.refused(pending, self.now)
-        self.carry_out()
 
     def carry_out(self) -> None:
         """Do what the broker decided."""
         granted: list[Granted] = []
-        for effect in self.broker.take():
-            match effect:
-                case Send():
-                    self.oracle.sent(effect)
-                    if isinstance(effect.message, Granted):
-                        granted.append(effect.message)
-                        self.count["suspect alone"] += effect.message.suspect
-                    connection = self._sessions.get(effect.session)
-                    if connection is not None and not connection.cut:
-                        connection.down.append((effect.message, effect.data))
-                case Commit():
-                    self.disk.waiting.append(effect.pending)
-                case Finished():
-                    self.finished[effect.stage] += 1
-                    self.oracle.ended(effect.stage)
-                case Failed():
-                    self.count["item to be retried"] += 1
-                case Stopped():
-                    raise Broken("nothing here says stop")
+        while effects := self.broker.take():
+            for effect in effects:
+                match effect:
+                    case Send():
+                        self._send(effect, granted)
+                    case Commit():
+                        self.disk.waiting.append(effect.pending)
+                        if self.at_once and len(self.disk.waiting) == 1 and not self.disk.untold:
+                            self.count["committed at once"] += 1
+                            self.write()
+                            self._answer()
+                    case Finished():
+                        self.finished[effect.stage] += 1
+                        self.oracle.ended(effect.stage)
+                    case Failed():
+                        self.count["item to be retried"] += 1
+                    case Stopped():
+                        raise Broken("nothing here says stop")
         if granted:
             self.oracle.room(granted)
+
+    def _send(self, send: Send, granted: list[Granted]) -> None:
+        self.oracle.sent(send)
+        if isinstance(send.message, Granted):
+            granted.append(send.message)
+            self.count["suspect alone"] += send.message.suspect
+        connection = self._sessions.get(send.session)
+        if connection is not None and not connection.cut:
+            connection.down.append((send.message, send.data))
 
     def tick(self) -> None:
         """Let the broker do what is due."""
