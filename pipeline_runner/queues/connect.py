@@ -48,8 +48,11 @@ class Wire(ABC):
         self.sock = sock  # to watch, not to use: over TLS its bytes are sealed
         self._buffer = bytearray()
         self._arrived: deque[tuple[Any, bytes | memoryview]] = deque()
+        self._frame: memoryview | None = None  # a large one of its own, filled so far:
+        self._filled = 0
         self._poll: select.poll | None = None
         self.closed = False
+        self.heard = 0.0  # over TLS: when anything came last, monotonic seconds
 
     @staticmethod
     def unix(path: str | Path, timeout_s: float | None = None) -> Wire:
@@ -125,25 +128,28 @@ class Wire(ABC):
         """Return what has arrived, empty at the end; None for nothing yet. Raises OSError."""
 
     @abstractmethod
-    def _take_into(self, room: memoryview) -> int:
-        """Wait for some bytes into ``room`` and return how many, 0 at the end."""
+    def _take_into(self, room: memoryview, *, block: bool) -> int | None:
+        """Take some bytes into ``room`` and return how many, 0 at the end; None for nothing yet."""
 
     def _fill(self, *, block: bool) -> None:
-        try:
-            data = self._take(block=block)
-        except ConnectionError:
-            data = b""
-        if data is None:
-            return
-        if not data:
-            self.closed = True
-            if block:
-                raise EOFError("the head closed the connection")
-            return
-        self._buffer += data
-        self._parse()
-        if len(self._buffer) > HEADER_SIZE:
-            self._fetch_rest()
+        if self._frame is None:
+            try:
+                data = self._take(block=block)
+            except ConnectionError:
+                data = b""
+            if data is None:
+                return
+            if not data:
+                self.closed = True
+                if block:
+                    raise EOFError("the head closed the connection")
+                return
+            self._buffer += data
+            self._parse()
+            if self._arrived or len(self._buffer) <= HEADER_SIZE:
+                return
+            self._begin_frame()
+        self._fill_frame(block=block)
 
     def _parse(self) -> None:
         buffer, start, end = self._buffer, 0, len(self._buffer)
@@ -158,24 +164,26 @@ class Wire(ABC):
         if start:
             del buffer[:start]
 
-    def _fetch_rest(self) -> None:
-        """Read the rest of a frame that has begun: its sender is writing it now."""
-        message_size, bodies_size = read_header(self._buffer)
-        total = HEADER_SIZE + message_size + bodies_size
-        have = len(self._buffer)
-        if have >= total or self._arrived:
-            return
-        frame = memoryview(bytearray(total))  # kept as it is: a large body is copied only once
-        frame[:have] = self._buffer
+    def _begin_frame(self) -> None:
+        """Make room for a frame that has begun, kept as it is: a large body is copied only once."""
+        self._frame = memoryview(bytearray(HEADER_SIZE + sum(read_header(self._buffer))))
+        self._filled = len(self._buffer)
+        self._frame[: self._filled] = self._buffer
         self._buffer.clear()
-        while have < total:
-            got = self._take_into(frame[have:])
+
+    def _fill_frame(self, *, block: bool) -> None:
+        frame = self._frame
+        assert frame is not None
+        while self._filled < len(frame):
+            got = self._take_into(frame[self._filled :], block=block)
+            if got is None:
+                return
             if not got:
                 raise EOFError("the head closed the connection inside a frame")
-            have += got
-        body = HEADER_SIZE + message_size
-        message = decode_from_head(frame[HEADER_SIZE:body])
-        self._arrived.append((message, frame[body:]))
+            self._filled += got
+        self._frame = None
+        body = HEADER_SIZE + read_header(frame)[0]
+        self._arrived.append((decode_from_head(frame[HEADER_SIZE:body]), frame[body:]))
 
 
 class UnixWire(Wire):
@@ -220,5 +228,5 @@ class UnixWire(Wire):
         except BlockingIOError:
             return None
 
-    def _take_into(self, room: memoryview) -> int:
-        return self.sock.recv_into(room)
+    def _take_into(self, room: memoryview, *, block: bool) -> int:  # noqa: ARG002
+        return self.sock.recv_into(room)  # a head of this host is writing the rest at this moment

@@ -15,6 +15,7 @@ from pipeline_runner.errors import UsageError
 from pipeline_runner.queues.opening import Opening
 from pipeline_runner.queues.porch import Failures, Hush, Porch
 from pipeline_runner.queues.proof import NONCE_BYTES, Speaks
+from pipeline_runner.queues.tls import TlsSocket, head_context, keep_awake
 from pipeline_runner.queues.verifier import Verifier
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.tls import TlsSocket
     from pipeline_runner.queues.verifier import Accepted, Keyring
 
 FIRST_PORT = 50000
@@ -86,8 +86,6 @@ class Listener:
         Return the port: ``port``, or without one 50000 or the next that is free. Raises
         UsageError if there is none.
         """
-        from pipeline_runner.queues.tls import head_context  # a head without network never pays
-
         self._tls = head_context(certificate.cert, certificate.key)
         self._fingerprint = bytes.fromhex(certificate.fingerprint)
         self._keyring = keyring
@@ -149,8 +147,6 @@ class Listener:
         self._sweep_later()
 
     def _open(self, sock: socket.socket, remote: str) -> None:
-        from pipeline_runner.queues.tls import TlsSocket, keep_awake
-
         assert self._tls is not None
         assert self._keyring is not None
         keep_awake(sock, gives_up=False)

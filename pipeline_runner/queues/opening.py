@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline_runner.errors import ProtocolError
+from pipeline_runner.queues.tls import NotTlsError
 from pipeline_runner.queues.verifier import Denied
 
 if TYPE_CHECKING:
@@ -75,8 +76,10 @@ class Opening:
             self._await_room(self.sock.wants_write)
         except ProtocolError as error:
             self.refuse(error.message)
-        except OSError as error:
-            self.refuse("" if self._shaken else f"it does not speak TLS 1.3 ({error})")
+        except NotTlsError as error:
+            self.refuse(f"it does not speak TLS 1.3 ({error})")
+        except OSError:
+            self.refuse("")
 
     def _shake(self) -> None:
         self.sock.handshake()

@@ -95,12 +95,12 @@ def parse(data: bytes) -> tuple[int, bytes, bytes] | None:
     """
     start = data[: len(MAGIC)]
     if start != MAGIC[: len(start)]:
-        raise ProtocolError("what it says is no opening of ours")
+        raise ProtocolError("it opens with something else than a proof of a key")
     if len(data) < _HEADER.size:
         return None
     _magic, edition, kind, size = _HEADER.unpack_from(data)
     if edition != _EDITION or size > MOST_BYTES:
-        raise ProtocolError("what it says is no opening of ours")
+        raise ProtocolError("it opens with something else than a proof of a key")
     end = _HEADER.size + size
     return None if len(data) < end else (kind, data[_HEADER.size : end], data[end:])
 

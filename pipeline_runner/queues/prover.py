@@ -86,7 +86,7 @@ class Prover:
         if kind == Kind.GIFT and self.head is not None:
             self.gift = payload
             return b""
-        raise ProtocolError(f"{self._place} opens like no head does")
+        raise ProtocolError("it opens like no head does")
 
     def _check(self, bound: tuple[bytes, bytes, bytes], payload: bytes) -> None:
         mac, theirs = cut(payload, MAC_BYTES)

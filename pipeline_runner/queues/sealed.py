@@ -6,6 +6,7 @@ import secrets
 import select
 import socket
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from pipeline_runner.errors import NoHead, ProtocolError, Refused
 from pipeline_runner.queues.connect import Wire
 from pipeline_runner.queues.proof import NONCE_BYTES
 from pipeline_runner.queues.prover import Prover
-from pipeline_runner.queues.tls import TlsSocket, client_context, keep_awake
+from pipeline_runner.queues.tls import NotTlsError, TlsSocket, client_context, keep_awake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,22 +55,21 @@ class SealedWire(Wire):
                 left[0] = memoryview(left[0])[sent:]
 
     def _take(self, *, block: bool) -> memoryview | None:
+        size = self._take_into(self._room, block=block)
+        return None if size is None else self._room[:size]
+
+    def _take_into(self, room: memoryview, *, block: bool) -> int | None:
         while True:
             try:
                 with self._lock:
-                    return self._room[: self.sock.recv_into(self._room)]
+                    size = self.sock.recv_into(room)
             except BlockingIOError:
                 if not block:
                     return None
                 _wait(self.sock, select.POLLIN, self._timeout_s)
-
-    def _take_into(self, room: memoryview) -> int:
-        while True:
-            try:
-                with self._lock:
-                    return self.sock.recv_into(room)
-            except BlockingIOError:
-                _wait(self.sock, select.POLLIN, self._timeout_s)
+                continue
+            self.heard = time.monotonic()
+            return size
 
     def _fill(self, *, block: bool) -> None:
         super()._fill(block=block)
@@ -113,10 +113,12 @@ def _open(door: Door, token: bytes, timeout_s: float | None) -> tuple[TlsSocket,
     except BaseException as error:
         (tls or sock).close()
         if isinstance(error, ProtocolError):
-            raise NoHead(error.message, hint=_NOBODY) from error
+            raise NoHead(f"{door} is no head: {error.message}", hint=_NO_HEAD) from error
+        if isinstance(error, NotTlsError):
+            raise NoHead(f"{door} does not speak TLS 1.3: {error}", hint=_NO_HEAD) from error
         if isinstance(error, TimeoutError):
             raise NoHead(f"{door} takes connections, and says nothing", hint=_NOBODY) from error
-        if isinstance(error, EOFError):
+        if isinstance(error, (EOFError, ConnectionError)):
             raise NoHead(f"{door} hung up before it said who it is", hint=_HUNG_UP) from error
         if isinstance(error, OSError):
             raise NoHead(f"no head answers at {door}: {error}", hint=_NOBODY) from error
@@ -144,7 +146,7 @@ def _prove(tls: TlsSocket, door: Door, token: bytes, patience_s: float) -> Prove
         if answer:
             _step(tls, partial(tls.sendmsg, [answer]), patience_s)
     if prover.rest:
-        raise ProtocolError(f"{door} opens like no head does")
+        raise ProtocolError("it opens like no head does")
     return prover
 
 
@@ -165,4 +167,5 @@ def _wait(sock: TlsSocket, event: int, timeout_s: float | None) -> None:
 
 
 _NOBODY = "is `runner up` running there, and does a firewall let its TCP port through?"
+_NO_HEAD = "something else than a head listens there: `runner up` says which port it has"
 _HUNG_UP = "it may have too many visitors: try again in a moment"

@@ -59,6 +59,10 @@ def keep_awake(sock: socket.socket, *, gives_up: bool) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)
 
 
+class NotTlsError(ConnectionError):
+    """The other side speaks no TLS that we take."""
+
+
 class TlsSocket:
     """One end of a TLS connection over ``sock``, which is this object's from now on.
 
@@ -82,7 +86,7 @@ class TlsSocket:
         return self._tls.fileno()
 
     def handshake(self) -> None:
-        """Go on with the handshake; returns when it is over."""
+        """Go on with the handshake; returns when it is over. Raises NotTlsError too."""
         self.wants_write = False
         try:
             self._tls.do_handshake()
@@ -91,8 +95,10 @@ class TlsSocket:
         except ssl.SSLWantWriteError:
             self.wants_write = True
             raise BlockingIOError from None
-        except OSError as error:
-            raise ConnectionError(_words(error)) from error
+        except ssl.SSLEOFError as error:
+            raise ConnectionError("it hung up") from error
+        except ssl.SSLError as error:
+            raise NotTlsError(_words(error)) from error
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the other side's certificate, in hex."""
