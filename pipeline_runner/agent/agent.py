@@ -10,21 +10,33 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.facts import facts, machine
+from pipeline_runner.agent.files import Files
 from pipeline_runner.agent.link import HeadLink
 from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
 from pipeline_runner.cluster.identity import save
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError
-from pipeline_runner.queues.messages import PROTOCOL, Desired, Dismiss, Hello, Leaving, NewKey
+from pipeline_runner.observe.quantity import plural, size
+from pipeline_runner.queues.messages import (
+    PROTOCOL,
+    Desired,
+    Dismiss,
+    Hello,
+    Leaving,
+    ManifestData,
+    NewKey,
+    ObjectData,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.agent.process import Process
     from pipeline_runner.agent.seeking import Seeker, Way
-    from pipeline_runner.queues.messages import Message
+    from pipeline_runner.queues.messages import Message, Ready
 
 BEAT_S = 2.0
 CHECK_S = 0.1
@@ -38,10 +50,13 @@ class Terms:
     """How a host takes part in a run.
 
     ``local`` is the head's own host: its agent ends with the head. Any other holds its workers
-    for as long as the head is away, and then waits for the next run, unless ``once``.
+    for as long as the head is away, and then waits for the next run, unless ``once``. The project's
+    files are kept in ``store``, and its workers write to ``output``.
     """
 
     host: str
+    store: Path
+    output: Path
     local: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     max_procs: int | None = None
@@ -64,7 +79,9 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._link = HeadLink(seeker, self)
         self._reporter = Reporter(terms.host, self._send)
-        self._supervisor = Supervisor(terms.host, self, holds=not terms.local)
+        self._supervisor = Supervisor(terms.host, self, terms.output, holds=not terms.local)
+        self._files = Files(terms.store, terms.output, self._send, self._files_ready, self._say)
+        self._desired: Desired | None = None  # what its files are awaited for
         self._run = ""
         self._hold_s = 0.0
         self._gone_at: float | None = None  # between two heads
@@ -94,6 +111,8 @@ class Agent:
         while self._supervisor.processes:
             self._supervisor.reap(loop.time())
             await asyncio.sleep(0.01)
+        self._files.close()
+        await asyncio.sleep(0)  # what it had to say comes by way of the loop
         self._link.close()
         return self._code
 
@@ -145,11 +164,13 @@ class Agent:
         if self._leaving_at is not None:
             self._send(Leaving())
 
-    def head_said(self, message: Any, body: bytes | memoryview) -> None:  # noqa: ARG002
+    def head_said(self, message: Any, body: bytes | memoryview) -> None:
         """Do what the head wants."""
         match message:
             case Desired():
                 self._want(message)
+            case ManifestData() | ObjectData():
+                self._files.take_in(message, body)
             case Dismiss():
                 self._dismissed = message.why
                 if message.why == "drained":
@@ -161,6 +182,7 @@ class Agent:
     def head_gone(self) -> None:
         """Hold on, wait for another, or end."""
         self._gone_at = self._loop.time()
+        self._files.head_gone()
         self._supervisor.starts = False
         self._part()
         if self._over.is_set():
@@ -208,8 +230,28 @@ class Agent:
             self._gone_at = None
             supervisor.starts = True
             supervisor.keep_ended(desired.finished)
+        self._desired = desired
+        if desired.release:
+            self._files.want(desired.release)
+        self._work_in(desired)
+
+    def _files_ready(self, ready: Ready) -> None:
+        """Tell the head, and begin what had to wait for them."""
+        self._send(ready)
+        if ready.received_bytes:
+            text = f"{plural(ready.files, 'file')}, {size(ready.size_bytes)}"
+            self._say("sync", f"{text}, {size(ready.received_bytes)} of it came now")
+        if self._desired is not None:
+            self._work_in(self._desired)
+
+    def _work_in(self, desired: Desired) -> None:
+        """Have workers do what is desired, once the release is there that they are to run in."""
+        root = self._files.root(desired.release) if desired.release else self._terms.output
+        if root is None and any(desired.slots.values()):
+            return
+        supervisor = self._supervisor
         self._say_work(desired.slots)
-        supervisor.want(desired)
+        supervisor.want(desired, root)
         if self._leaving_at is not None:
             supervisor.want_nothing(desired.grace_s)
         supervisor.reconcile(self._loop.time())

@@ -29,7 +29,7 @@ class Files:
         self,
         store: Path,
         output: Path,
-        send: Callable[[Message], None],
+        send: Callable[[Message], object],
         on_ready: Callable[[Ready], None],
         say: Callable[[str, str], None],
     ) -> None:
@@ -104,7 +104,7 @@ class Files:
         if not done.cancelled() and (error := done.exception()) is not None:
             self._in_loop(_raise, error)
 
-    def _in_loop(self, call: Callable[..., None], *arguments: object) -> None:
+    def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 

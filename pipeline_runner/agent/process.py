@@ -27,6 +27,15 @@ _ENTRY = (
 _EXITS = {0: "drained", 64: "finished", 65: "recycled", 66: "the head is gone"}
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where workers run: their head's door, the release's folder, and the one they write to."""
+
+    door: Door
+    root: Path
+    output: Path
+
+
 @dataclass(slots=True)
 class Process:
     """A worker. ``since`` is when ``phase`` began, monotonic seconds."""
@@ -104,7 +113,7 @@ def start(
     fingerprint: str,
     spec: dict[str, Any],
     host: str,
-    door: Door,
+    place: Place,
     now: float,
     *,
     hold_s: float | None = None,
@@ -119,7 +128,9 @@ def start(
         "worker": worker,
         "index": slot.index,
         "host": host,
-        "door": door.as_json(),
+        "door": place.door.as_json(),
+        "root": os.fspath(place.root),
+        "output": os.fspath(place.output),
         "parent": os.getpid(),
     }
     if hold_s is not None:

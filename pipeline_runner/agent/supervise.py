@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline_runner.agent.backoff import Backoff
-from pipeline_runner.agent.process import Process, start
+from pipeline_runner.agent.process import Place, Process, start
 from pipeline_runner.plan.reconcile import Drain, Kill, Running, Slot, Start, reconcile
 from pipeline_runner.queues.doors import Door
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.queues.messages import Desired
@@ -40,12 +42,13 @@ class Watcher(Protocol):
 class Supervisor:
     """The processes of one host, by pid; they find their head at its door.
 
-    With ``holds`` they hold what they have done for as long as their head is away.
+    They write to ``output``. With ``holds`` they hold what they have done for as long as their
+    head is away.
     """
 
-    def __init__(self, host: str, watcher: Watcher, *, holds: bool = False) -> None:
+    def __init__(self, host: str, watcher: Watcher, output: Path, *, holds: bool = False) -> None:
         self.host = host
-        self._door = Door()
+        self._place = Place(Door(), output, output)
         self._watcher = watcher
         self._hold_s = float("inf") if holds else None
         self.processes: dict[int, Process] = {}
@@ -58,13 +61,15 @@ class Supervisor:
 
     def use_door(self, door: Door) -> None:
         """Have workers go through this door from now on; those that look for a head, too."""
-        if door != self._door:
-            self._door = door
+        if door != self._place.door:
+            self._place = replace(self._place, door=door)
             for process in self.processes.values():
                 process.page.move(door.as_json())
 
-    def want(self, desired: Desired) -> None:
-        """Take over a new desired state."""
+    def want(self, desired: Desired, root: Path | None) -> None:
+        """Take over a new desired state; ``root`` is its release, None if nothing is to run."""
+        if root is not None:
+            self._place = replace(self._place, root=root)
         self._specs = desired.specs
         self._grace_s = desired.grace_s
         self._desired = {
@@ -156,7 +161,7 @@ class Supervisor:
 
     def _start(self, slot: Slot, fingerprint: str, now: float) -> None:
         spec = self._specs[slot.stage]
-        process = start(slot, fingerprint, spec, self.host, self._door, now, hold_s=self._hold_s)
+        process = start(slot, fingerprint, spec, self.host, self._place, now, hold_s=self._hold_s)
         self.processes[process.pid] = process
         self._watcher.started(process)
 

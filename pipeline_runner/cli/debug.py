@@ -85,4 +85,5 @@ def enter_project(pipeline: Pipeline) -> None:
     """Stand where a worker stands: in the project's folder, its modules found first."""
     sys.dont_write_bytecode = True
     os.chdir(pipeline.root)
+    os.environ.setdefault("RUNNER_OUTPUT", str(pipeline.root))
     sys.path.insert(0, str(pipeline.root))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ from pipeline_runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline_runner.agent.agent import Terms
     from pipeline_runner.agent.joining import Meeting
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -50,7 +52,8 @@ def join(
     from pipeline_runner.agent.agent import Terms
 
     say = _silent if manner.quiet else _say
-    terms = Terms(
+    terms = partial(
+        Terms,
         host=_host(name),
         labels=dict(_label(text) for text in labels),
         max_procs=max_procs,
@@ -74,18 +77,20 @@ def _meet(address: str | None, pipeline: str, head: str) -> Meeting:
     return joining.by_broadcast(known(), pipeline=pipeline, head=head)
 
 
-def _work(meeting: Meeting, terms: object, say: Callable[[str, str], None]) -> int:
+def _work(meeting: Meeting, terms: Callable[..., Terms], say: Callable[[str, str], None]) -> int:
     import asyncio
 
-    from pipeline_runner.agent.agent import Agent, Terms
+    from pipeline_runner.agent.agent import Agent
     from pipeline_runner.agent.seeking import OnNetwork
+    from pipeline_runner.sync.places import output_of, store_of
 
-    assert isinstance(terms, Terms)
     identity = meeting.identity
+    store = store_of(identity.name, identity.tag.hex())
+    here = terms(store=store, output=output_of(identity.name))
 
     async def work() -> int:
         seeker = OnNetwork([identity], identity.name, meeting.way.door, asks=meeting.asks)
-        return await Agent(seeker, terms, say).run(meeting.way)
+        return await Agent(seeker, here, say).run(meeting.way)
 
     return asyncio.run(work())
 

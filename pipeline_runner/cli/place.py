@@ -92,6 +92,7 @@ def modules_of(file: Path) -> Iterator[None]:
     """Let the project's own classes be found for a moment: its items are made of them."""
     root = str(file.resolve().parent)
     sys.path.insert(0, root)
+    os.environ.setdefault("RUNNER_OUTPUT", root)  # modules may ask for it, as a worker's do
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import ExitCode
     from pipeline_runner.head.hosts import Hosts
+    from pipeline_runner.head.releases import Release
     from pipeline_runner.head.stop import Stop
     from pipeline_runner.head.view import View
     from pipeline_runner.observe.snapshot import Snapshot
@@ -47,6 +48,7 @@ class Course:
         self._loop = asyncio.get_running_loop()
         self._awaited: set[str] = set()
         self._ended: set[str] = set()  # stages whose end a worker has heard
+        self.release: Release | None = None  # nobody is told anything before it is there
         self.left = asyncio.Event()
 
     @property
@@ -79,10 +81,10 @@ class Course:
 
     def publish(self, without: Collection[str] = ()) -> None:
         """Tell each host what it should run now."""
-        if self._awaited:
+        if self._awaited or self.release is None:
             return
         counts = self._hosts.desired()
-        every = specs(self._pipeline, "", dict(counts))
+        every = specs(self._pipeline, self.release, dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
         run = self._server.broker.books.run
@@ -95,7 +97,8 @@ class Course:
             mine = {s: i for s, i in mine.items() if s not in without}
             grace_s = 0.0 if self._stop.code is not None else self._pipeline.reload.grace
             holds_s = 0.0 if self._stop.workers else hold_s(self._pipeline)
-            desired = Desired(1, "", every, mine, grace_s, tuple(self._ended), holds_s, name, run)
+            ended, version = tuple(self._ended), self.release.name
+            desired = Desired(1, version, every, mine, grace_s, ended, holds_s, name, run)
             self._server.send(member.connection, desired)
 
     def recall_ends(self, finished: Collection[str]) -> None:

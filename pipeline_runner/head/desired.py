@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.plan.spec import fingerprint
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.head.releases import Release
 
 
 HOLD_S = 60.0  # so long a worker holds its results when the head is gone, if it can come back
@@ -19,15 +19,16 @@ def hold_s(pipeline: Pipeline) -> float:
     return 0.0 if pipeline.durability == "memory" else HOLD_S
 
 
-def specs(pipeline: Pipeline, release: str, counts: dict[str, int]) -> dict[str, Any]:
-    """Return each stage's spec: its fingerprint, its job but for the slot, its environment.
+def specs(pipeline: Pipeline, release: Release, counts: dict[str, int]) -> dict[str, Any]:
+    """Return each stage's spec: its fingerprint, its job but for what only its host knows, its
+    environment.
 
     ``counts`` are the workers of each stage over all hosts.
     """
     return {name: _spec(pipeline, name, release, counts.get(name, 0)) for name in pipeline.stages}
 
 
-def _spec(pipeline: Pipeline, name: str, release: str, count: int) -> dict[str, Any]:
+def _spec(pipeline: Pipeline, name: str, release: Release, count: int) -> dict[str, Any]:
     stage = pipeline.stages[name]
     batch = stage.batch
     job = {
@@ -36,9 +37,7 @@ def _spec(pipeline: Pipeline, name: str, release: str, count: int) -> dict[str, 
         "kind": pipeline.kind(name),
         "run": stage.run,
         "count": count,
-        "root": os.fspath(pipeline.root),
-        "output": os.fspath(pipeline.root),
-        "release": release,
+        "release": release.name,
         "outs": [{"edge": edge.name, "tags": edge.tags} for edge in pipeline.outputs(name)],
         "batch": None
         if batch is None
@@ -50,4 +49,4 @@ def _spec(pipeline: Pipeline, name: str, release: str, count: int) -> dict[str, 
         "again": stage.restart == "again",
         "hold_s": hold_s(pipeline),
     }
-    return {"fingerprint": fingerprint(stage, release), "job": job, "env": stage.env}
+    return {"fingerprint": fingerprint(stage, release.code), "job": job, "env": stage.env}

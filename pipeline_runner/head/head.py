@@ -18,6 +18,7 @@ from pipeline_runner.head.logs import LogFiles
 from pipeline_runner.head.network import Network
 from pipeline_runner.head.presence import Presence
 from pipeline_runner.head.questions import Questions
+from pipeline_runner.head.releases import FOLDER, Releases
 from pipeline_runner.head.reports import Reports
 from pipeline_runner.head.signals import Signals
 from pipeline_runner.head.start import Start, begin
@@ -140,7 +141,9 @@ class Head:
             pipeline, self._server, self._hosts, self._stop, self._view, keeps_backlog=keeps
         )
         self._amendments = Amendments(self._server, state, lambda: self._course.is_ending)
-        self._agent = LocalAgent(address.socket, socket.gethostname(), state / "logs" / "agent.log")
+        log, files = state / "logs" / "agent.log", state / FOLDER
+        host = socket.gethostname()
+        self._agent = LocalAgent(address.socket, host, log, files, pipeline.root)
         self._presence = Presence(
             pipeline,
             self._server,
@@ -152,11 +155,15 @@ class Head:
             works=options.work,
             remembers=keeps,
         )
+        self._releases = Releases(
+            pipeline, self._server.send, self._released, self._refuse, self.warn
+        )
         self._reports = Reports(
             self._server,
             self._hosts,
             self._course,
             self._presence,
+            self._releases,
             self._view,
             self._screen,
             self._teller,
@@ -191,6 +198,7 @@ class Head:
         folder = self._address.socket.parent
         open_door(self._server, self._pipeline, folder, self.warn, network_port=port)
         self._address.announce()
+        self._releases.begin(self._network.secrets if self._network is not None else ())
         self._presence.open()
         left = self._course.left
         try:
@@ -215,6 +223,7 @@ class Head:
                 self._network.close()
             self._server.close()
             await self._loop.run_in_executor(None, self._agent.stop)
+            self._releases.close()
             self._logs.close()
         if self._stop.broken is not None:
             raise self._stop.broken
@@ -231,8 +240,17 @@ class Head:
         def alone() -> None:
             self._course.go_on("the network")
 
+        def release() -> str:
+            return "" if self._releases.current is None else self._releases.current.name[:8]
+
         return Network(
-            self._pipeline, self._server, self.warn, alone, self._refuse, self._presence.tell
+            self._pipeline,
+            self._server,
+            self.warn,
+            alone,
+            self._refuse,
+            self._presence.tell,
+            release,
         )
 
     def _open_network(self, network: Network) -> None:
@@ -308,6 +326,11 @@ class Head:
         """End at once: what is on disk may not be what was read back from it."""
         self._stop.broken = self._start.broken(error)
         self._course.left.set()
+
+    def _released(self) -> None:
+        """The project's files are there: have them run."""
+        self._course.release = self._releases.current
+        self._course.publish()
 
     def warn(self, text: str, hint: str = "") -> None:
         """Tell the person who watches."""

@@ -26,9 +26,8 @@ _PATIENCE_S = 5.0
 class LocalAgent:
     """The child. It ends by itself when the head's socket closes."""
 
-    def __init__(self, socket: Path, host: str, log: Path) -> None:
-        self._socket = socket
-        self._host = host
+    def __init__(self, socket: Path, host: str, log: Path, store: Path, output: Path) -> None:
+        self._arguments = [os.fspath(socket), host, os.fspath(store), os.fspath(output)]
         self._log = log
         self._popen: subprocess.Popen[bytes] | None = None
         self._survivor: int | None = None
@@ -47,7 +46,7 @@ class LocalAgent:
         self.kill()
         with self._log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-c", _ENTRY, os.fspath(self._socket), self._host],
+                [sys.executable, "-c", _ENTRY, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -60,6 +60,7 @@ class Network:
         self._beacon: Beacon | None = None
         self._search: asyncio.Task[None] | None = None
         self.port = 0
+        self.secrets: tuple[bytes, ...] = ()  # what no file that travels may hold
         self.keys: Keys | None = None  # once it is open
 
     def open(self) -> None:
@@ -69,6 +70,7 @@ class Network:
         identity = load_or_make(pipeline.name, loopback=settings.bind.startswith(_LOOPBACK))
         door = NetworkDoor(pipeline, identity, self._loop.time)
         self.port = door.open(self._server)
+        self.secrets = (identity.key,)
         digest = bytes.fromhex(door.certificate.fingerprint)
 
         def offer() -> Offer:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.messages import Hello, Message
     from pipeline_runner.queues.server import QueueServer
 
+_ON_THEIR_WAY = ("the project's files are on their way to it",)
+_NO_FILES = ("this pipeline was made in code, and runs only where that does",)
 _QUIET_S = 3.0  # of an agent: from then on its workers are listened for
 
 
@@ -130,6 +132,18 @@ class Presence:
                 self._agent.start()
         self._replanned()
 
+    def ready(self, name: str, problems: tuple[str, ...], notes: tuple[str, ...]) -> None:
+        """A host has the project's files, and can work unless it has ``problems``."""
+        member = self._hosts.members[name]
+        for problem in problems:
+            if problem not in member.unfit:
+                self._teller.warn(f"{name} gets no work: {problem}")
+        for note in notes:
+            self._teller.say(f"{name}: {note}")
+        if member.unfit != problems and not self._membership[name].draining:
+            self._hosts.judge(name, problems)
+            self._replanned()
+
     def drain(self, name: str) -> None:
         """Have a host finish what it holds, and take nothing more. Raises RunnerError."""
         if name not in self._membership:
@@ -201,7 +215,11 @@ class Presence:
         if not host.head:
             cores = "1 core" if host.cores == 1 else f"{host.cores} cores"
             self._teller.say(f"{host.name} joins, with {cores}")
-        self._hosts.join(connection, host, now)
+        self._hosts.join(connection, host, now, unfit=() if host.head else self._not_yet())
+
+    def _not_yet(self) -> tuple[str, ...]:
+        release = self._course.release
+        return _NO_FILES if release is not None and not release.name else _ON_THEIR_WAY
 
     def _awaits_survivor(self, now: float) -> bool:
         """Whether our own agent of an earlier head is gone, or does not come."""

@@ -56,8 +56,7 @@ class Release:
 class Releases:
     """``current`` is None until ``ready`` is called in the loop; or ``failed`` is, and that is all.
 
-    ``send`` is the server's; ``warn`` tells a person. Files that hold one of ``secrets`` do not
-    travel.
+    ``send`` is the server's; ``warn`` tells a person.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class Releases:
         ready: Callable[[], None],
         failed: Callable[[RunnerError], None],
         warn: Callable[[str, str], None],
-        secrets: Sequence[bytes] = (),
     ) -> None:
         self.current: Release | None = None
         self._pipeline = pipeline
@@ -75,7 +73,6 @@ class Releases:
         self._ready = ready
         self._failed = failed
         self._warn = warn
-        self._secrets = tuple(secrets)
         self._loop = asyncio.get_running_loop()
         self._store = Store(pipeline.state_dir / FOLDER)
         self._thread = ThreadPoolExecutor(1, "files")
@@ -85,13 +82,16 @@ class Releases:
         self._allowed: Mapping[str, str] = {}
         self._answers: OrderedDict[tuple[Want, ...], bytes] = OrderedDict()
 
-    def begin(self) -> None:
-        """Read the project, in a thread; one without a file of its own is run where it is."""
+    def begin(self, secrets: Sequence[bytes] = ()) -> None:
+        """Read the project, in a thread; one that has no file is run where it is.
+
+        Files that hold one of ``secrets`` do not travel.
+        """
         if not self._pipeline.file.is_file():
             self.current = Release("", "", self._pipeline.root)
-            self._loop.call_soon(self._ready)
+            self._ready()
             return
-        self._thread.submit(self._make).add_done_callback(
+        self._thread.submit(self._make, tuple(secrets)).add_done_callback(
             lambda made: self._in_loop(self._made, made)
         )
 
@@ -137,7 +137,7 @@ class Releases:
             self._tell_moved(left.result())
         self._thread.shutdown()
 
-    def _make(self) -> tuple[Scan, Lease, list[Path]]:
+    def _make(self, secrets: tuple[bytes, ...]) -> tuple[Scan, Lease, list[Path]]:
         root = self._pipeline.root
         self._store.open()
         self._allowed = named(root)
@@ -149,7 +149,7 @@ class Releases:
             rules_of(self._pipeline),
             self._pipeline.sync.max_file,
             installed,
-            self._secrets,
+            secrets,
             go_on=lambda: not self._closed,
         ).scan()
         lease, moved = check_out(self._store, scan.manifest, root)

@@ -6,12 +6,23 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import events
-from pipeline_runner.queues.messages import Beat, Died, Heard, Leaving, Lines, Report
+from pipeline_runner.queues.messages import (
+    Beat,
+    Died,
+    Heard,
+    Leaving,
+    Lines,
+    Ready,
+    Report,
+    WantManifest,
+    WantObjects,
+)
 
 if TYPE_CHECKING:
     from pipeline_runner.head.course import Course
     from pipeline_runner.head.hosts import Hosts
     from pipeline_runner.head.presence import Presence
+    from pipeline_runner.head.releases import Releases
     from pipeline_runner.head.telling import Teller
     from pipeline_runner.head.view import View
     from pipeline_runner.head.watchers import Watchers
@@ -28,6 +39,7 @@ class Reports:
         hosts: Hosts,
         course: Course,
         presence: Presence,
+        releases: Releases,
         view: View,
         watchers: Watchers,
         teller: Teller,
@@ -36,6 +48,7 @@ class Reports:
         self._hosts = hosts
         self._course = course
         self._presence = presence
+        self._releases = releases
         self._view = view
         self._watchers = watchers
         self._teller = teller
@@ -59,6 +72,11 @@ class Reports:
                 self._teller.printed(connection.peer, message)
             case Report():
                 self._event(connection.peer, message)
+            case WantManifest() | WantObjects():
+                self._releases.answer(connection, message)
+            case Ready():
+                problems = self._releases.check(message)
+                self._presence.ready(connection.peer, problems, self._releases.notes(message))
             case Leaving():
                 self._presence.drain(connection.peer)
             case _:

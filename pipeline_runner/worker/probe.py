@@ -78,7 +78,7 @@ def _interpret(
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline_runner.worker.examine", str(request), str(report)],
             cwd=folder,
-            env=_environment(env),
+            env=_environment(env, root),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -96,10 +96,10 @@ def _interpret(
     return results, begun, end
 
 
-def _environment(env: dict[str, str]) -> dict[str, str]:
+def _environment(env: dict[str, str], root: Path) -> dict[str, str]:
     """The environment a worker of these stages would have."""
     inherited = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
-    return {**inherited, "PYTHONSAFEPATH": "1", **env}
+    return {**inherited, "PYTHONSAFEPATH": "1", "RUNNER_OUTPUT": os.fspath(root), **env}
 
 
 def _await_end(process: subprocess.Popen[bytes], timeout_s: float) -> ImportFault:

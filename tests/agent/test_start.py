@@ -19,7 +19,7 @@ def numbers():
 IMPORTS = """\
 import os
 
-if not os.path.exists("gate"):
+if not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
     raise ImportError("libmagic is not here")
 
 
@@ -32,7 +32,7 @@ import os
 
 class work:
     def __init__(self):
-        if not os.path.exists("gate"):
+        if not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
             raise RuntimeError("libmagic is not here")
 
     def __call__(self, number):
@@ -42,7 +42,7 @@ EXITS = """\
 import os
 import sys
 
-if not os.path.exists("gate"):
+if not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
     sys.exit("libmagic is not here")
 
 
@@ -52,7 +52,7 @@ def work(number):
 DIES = """\
 import os
 
-if not os.path.exists("gate"):
+if not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
     os._exit(7)
 
 
@@ -105,7 +105,8 @@ def test_workers_that_cannot_start_do_not_keep_a_run_from_stopping(project: Proj
 
 
 def test_starts_that_fail_are_tried_ever_less_often(project: Project) -> None:
-    module = 'import os\n\nwith open("starts", "a") as file:\n    file.write(".")\nos._exit(7)\n'
+    starts = 'os.environ["RUNNER_OUTPUT"] + "/starts"'
+    module = f'import os\n\nwith open({starts}, "a") as file:\n    file.write(".")\nos._exit(7)\n'
     write(project, module)
     run = project.start("--no-import")
     starts = project.root / "starts"

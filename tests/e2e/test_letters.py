@@ -29,7 +29,7 @@ def numbers():
 
 
 def square(number):
-    if number % {every} == 0 and not os.path.exists("mended"):
+    if number % {every} == 0 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/mended"):
         raise ValueError(number)
     return number * number
 

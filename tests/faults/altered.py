@@ -44,11 +44,12 @@ _for_life = ExitStack()
 def bad_line() -> None:
     """Workers go through a proxy; the agent and the command line do not."""
     tells = (
+        "from dataclasses import replace;"
         "from pipeline_runner.queues.doors import Door;"
         "from pipeline_runner.agent import supervise;"
         "start = supervise.start;"
         f"door = Door(socket={str(Path.cwd() / BAD_LINE)!r});"
-        "supervise.start = lambda *told, **rest: start(*told[:4], door, *told[5:], **rest);"
+        "supervise.start = lambda *told, **rest: start(*told[:4], replace(told[4], door=door), *told[5:], **rest);"
     )
     entry = vars(local_agent)["_ENTRY"]
     vars(local_agent)["_ENTRY"] = entry.replace("import runpy;", f"{tells}import runpy;")

@@ -60,8 +60,8 @@ def square(number):
 
 def flaky(number):
     note("flaky", number)
-    if number == 400 and not os.path.exists("failed"):
-        open("failed", "w").close()
+    if number == 400 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/failed"):
+        open(os.environ["RUNNER_OUTPUT"] + "/failed", "w").close()
         raise ValueError("once")
     return number
 """

@@ -22,9 +22,9 @@ N = {items}
 
 
 def pause(number):
-    if number % 16 == 0 and not os.path.exists("fast"):
+    if number % 16 == 0 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/fast"):
         time.sleep({pause_s})
-    while {pause_s} and number == N - 1 and not os.path.exists("fast"):
+    while {pause_s} and number == N - 1 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/fast"):
         time.sleep(0.01)
 
 

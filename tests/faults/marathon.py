@@ -22,7 +22,7 @@ import time
 
 from pipeline_runner import At, context
 
-_out = os.open("out", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+_out = os.open(os.environ["RUNNER_OUTPUT"] + "/out", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 
 def numbers(cursor):

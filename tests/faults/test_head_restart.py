@@ -115,7 +115,7 @@ from kept import keep
 
 def counted():
     for number in range({items}):
-        if number % 16 == 0 and not os.path.exists("fast"):
+        if number % 16 == 0 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/fast"):
             time.sleep(0.02)
         yield number
 

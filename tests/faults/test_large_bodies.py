@@ -36,7 +36,7 @@ def whole(data, factor):
 
 def generate():
     for number in range({items}):
-        if not os.path.exists("gate"):
+        if not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
             time.sleep(0.02)
         yield payload(number, ({sizes})[number % len(({sizes}))])
 

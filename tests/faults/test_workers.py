@@ -42,7 +42,7 @@ def waits(number):
 
 def forks(number):
     note("began", number, os.getpid(), context().attempt, time.monotonic())
-    if number == 50 and not os.path.exists("gate"):
+    if number == 50 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
         child.start()
         note("child", child.pid)
@@ -53,7 +53,7 @@ def forks(number):
 def forks_raw(number):
     # A child that no hook of Python's sees: it keeps every descriptor, the head's socket too.
     note("began", number, os.getpid(), context().attempt, time.monotonic())
-    if number == 50 and not os.path.exists("gate"):
+    if number == 50 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
         import ctypes
         libc = ctypes.CDLL(None)
         pid = libc.fork()
@@ -67,7 +67,7 @@ def forks_raw(number):
 
 def spawns_detached(number):
     note("began", number, os.getpid(), context().attempt, time.monotonic())
-    if number == 50 and not os.path.exists("gate"):
+    if number == 50 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/gate"):
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
         note("child", child.pid)
         pass_gate("gate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -275,9 +276,11 @@ def test_context_tells_where_user_code_runs_and_on_what(ran: tuple[Project, Ende
     assert ended.snapshot is not None
     assert {each["host"] for each in told} == {ended.snapshot["hosts"][0]["name"]}
     root = str(project.root)
-    assert {(each["cwd"], each["output"], each["from_env"]) for each in told} == {
-        (root, root, root)
-    }
+    assert {(each["output"], each["from_env"]) for each in told} == {(root, root)}
+    (release,) = {each["release"] for each in told}
+    (cwd,) = {Path(each["cwd"]) for each in told}
+    assert cwd.name.endswith(release[:8])
+    assert (cwd / "functions.py").read_text() == FUNCTIONS
 
 
 def test_what_the_logger_says_is_kept_by_stage_and_process(ran: tuple[Project, Ended]) -> None:
