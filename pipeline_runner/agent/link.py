@@ -83,7 +83,9 @@ class HeadLink:
 
     def look(self, now: float) -> None:
         """Take a head that has not said a word for long for gone: it answers every BEAT."""
-        if self._is_remote and self.is_up and now - self._heard >= SILENT_S:
+        if self._wire is None or not self._is_remote:
+            return
+        if now - max(self._heard, self._wire.heard) >= SILENT_S:  # half a message is a word too
             self.drop()
 
     def drop(self) -> None:
