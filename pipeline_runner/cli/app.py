@@ -87,7 +87,10 @@ class Verbs(click.Group):
     help="Print the version and exit.",
 )
 def runner() -> None:
-    """Run a pipeline of Python functions over many processes, from one TOML file."""
+    """Run a pipeline of Python functions, described in one TOML file.
+
+    Over many processes, and with `runner join` over many machines.
+    """
 
 
 def _say_version(ctx: click.Context) -> None:

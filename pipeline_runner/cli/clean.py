@@ -29,9 +29,10 @@ class _Left:
 @verb("clean", facts=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clean(manner: Manner, yes: bool) -> None:
-    """Delete what earlier runs left: old dead letters, logs, finished journals.
+    """Delete what earlier runs left behind.
 
-    Says first what and how much. Never touches a run that lives, or can be gone on with.
+    Old dead letters, logs and finished journals. Says first what and how much. Never touches a
+    run that lives, or can be gone on with.
     """
     from pipeline_runner.queues.journal.recovery import NAME
 

@@ -15,9 +15,10 @@ _COLOURS = {"ok": "green", "warn": "yellow", "error": "red"}
 
 @verb("doctor", facts=True)
 def doctor(manner: Manner) -> int:
-    """Look at ports, networks, clock, versions, disk and limits of this machine.
+    """Look for what may be wrong with this machine.
 
-    Each line says how one of them is, and what would cure it. Exits 1 if one is in error.
+    Ports, networks, clock, versions, disk and limits: each line says how one of them is, and what
+    would cure it. Exits 1 if one is in error.
     """
     from pipeline_runner.cli.examination import examine
 

@@ -11,9 +11,9 @@ from pipeline_runner.cli.manners import Manner, verb
 @verb("drain", elsewhere=True)
 @click.argument("host")
 def drain(manner: Manner, host: str) -> None:
-    """Give HOST nothing more; its agent leaves when its workers are done.
+    """Empty a HOST: it is given nothing more, and leaves.
 
-    Its share goes to other hosts at once.
+    It leaves when its workers are done; its share goes to other hosts at once.
     """
     from pipeline_runner.head.control import ask
 

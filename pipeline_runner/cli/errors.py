@@ -21,7 +21,7 @@ _PAYLOAD_LINES = 40
 
 @click.group()
 def errors() -> None:
-    """Look at dead letters, items that failed for good; retry them, or drop them.
+    """List, retry or drop dead letters: items that failed for good.
 
     Each is kept with its payload and its traceback.
     """

@@ -43,7 +43,7 @@ def join(
     pipeline: str,
     head: str,
 ) -> int:
-    """Become a host: work for a pipeline that `runner up` runs elsewhere.
+    """Work for a pipeline that `runner up` runs on another machine.
 
     It is found by itself on the same network, or at ADDRESS (HOST or HOST:PORT). A machine that
     joins for the first time needs the pipeline's key: `runner token | ssh HOST runner join -`.

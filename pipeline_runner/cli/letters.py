@@ -43,9 +43,10 @@ class _Outcome:
 @_EVERY
 @_STAGE
 def retry(manner: Manner, letters: tuple[int, ...], every: bool, stage: str | None) -> ExitCode:
-    """Put dead letters back into their queues, as if they had never failed.
+    """Put dead letters back into their queues.
 
-    Without a running head the next `runner up` takes them, if the run had a journal.
+    They are as if they had never failed. Without a running head the next `runner up` takes them,
+    if the run had a journal.
     """
     state = place.state_dir(manner.file)
     chosen = _chosen(state, manner, letters, every, stage)

@@ -16,9 +16,9 @@ def schema(manner: Manner) -> None:  # noqa: ARG001
 
 
 @verb("explain", file="none")
-@click.argument("key", metavar="KEY")
+@click.argument("key", metavar="[KEY]", default="")
 def explain(manner: Manner, key: str) -> None:  # noqa: ARG001
-    """Explain one KEY of the pipeline file.
+    """Explain a KEY of the pipeline file, or list them all.
 
     For example: runner explain stages.processes
     """

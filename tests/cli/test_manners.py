@@ -21,12 +21,18 @@ def test_every_verb_has_help_in_words(runner: Callable[..., Any]) -> None:
         ended = runner(name, "--help")
         assert ended.code == 0
         assert ended.out.startswith(f"Usage: runner {name}")
-        assert "--color" in ended.out or name in ("errors", "queue")
+        assert "--color" in ended.out or name in ("errors", "key", "queue")
 
 
 def test_help_lists_the_verbs_in_their_order(runner: Callable[..., Any]) -> None:
     text = runner("--help").out
     assert re.findall(r"^  (\w+)  +[A-Z]", text, re.MULTILINE) == list(app.VERBS)
+
+
+def test_what_a_verb_does_is_said_in_one_line_of_a_terminal(runner: Callable[..., Any]) -> None:
+    for words in ((), ("errors",), ("queue",), ("key",)):
+        lines = runner(*words, "--help").out.partition("Commands:")[2].splitlines()
+        assert [line for line in lines if line.endswith("...")] == []
 
 
 def test_no_arguments_show_the_help_and_are_a_usage_error(runner: Callable[..., Any]) -> None:
