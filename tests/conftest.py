@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # A machine that guards a branch repeats itself: what it refuses can be looked at. A person's own
-# runs go on looking for what nobody has thought of.
+# runs go on looking for what nobody has thought of, and now and then for longer.
 settings.register_profile("guard", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None)
-settings.load_profile("guard" if os.environ.get("CI") else "search")
+settings.register_profile("deep", deadline=None, max_examples=2_000)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "guard" if os.environ.get("CI") else "search")
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ values = st.recursive(
 tables = st.dictionaries(texts, values, max_size=3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.dictionaries(texts, tables | st.lists(tables, min_size=1, max_size=2), max_size=3))
 def test_what_is_written_reads_back_as_it_was(document: dict[str, Any]) -> None:
     assert tomli.loads(written(document)) == document

@@ -59,7 +59,7 @@ def test_every_path_tomli_reads_has_its_place(text: str) -> None:
     assert misread(text) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(documents())
 def test_every_path_has_its_place_in_any_document(text: str) -> None:
     try:
