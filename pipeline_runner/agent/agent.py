@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.agent.facts import facts, machine
 from pipeline_runner.agent.files import Files
 from pipeline_runner.agent.link import HeadLink
+from pipeline_runner.agent.orphans import end_orphans
 from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
@@ -102,6 +103,7 @@ class Agent:
         else:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._on_signal, number)
+        end_orphans()
         self._link.take(way)
         tasks = [loop.create_task(self._beat()), loop.create_task(self._check())]
         await self._over.wait()

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.lines import LineReader
+from pipeline_runner.agent.orphans import MARK
 from pipeline_runner.worker.limits import resident_size
+from pipeline_runner.worker.lives import life
 from pipeline_runner.worker.page import READY, Page
 
 if TYPE_CHECKING:
@@ -139,6 +141,7 @@ def start(
     environment = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
     environment |= spec["env"]
     environment["PYTHONSAFEPATH"] = "1"
+    environment[MARK] = life(os.getpid())
     environment["RUNNER_OUTPUT"] = job["output"]
     try:
         popen = subprocess.Popen(

@@ -47,6 +47,8 @@ class Course:
         self._keeps_backlog = keeps_backlog
         self._loop = asyncio.get_running_loop()
         self._awaited: set[str] = set()
+        self._stop_by: float | None = None  # once a stop was asked for
+        self._grace_s = pipeline.reload.grace
         self._ended: set[str] = set()  # stages whose end a worker has heard
         self.release: Release | None = None  # nobody is told anything before it is there
         self.left = asyncio.Event()
@@ -95,7 +97,7 @@ class Course:
             if self._stop.draining_until is not None:
                 mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
             mine = {s: i for s, i in mine.items() if s not in without}
-            grace_s = 0.0 if self._stop.code is not None else self._pipeline.reload.grace
+            grace_s = 0.0 if self._stop.code is not None else self._grace_s
             holds_s = 0.0 if self._stop.workers else hold_s(self._pipeline)
             ended, version = tuple(self._ended), self.release.name
             desired = Desired(1, version, every, mine, grace_s, ended, holds_s, name, run)
@@ -125,7 +127,9 @@ class Course:
     def drain(self, grace_s: float) -> None:
         """Stop the sources and let the backlog drain for at most ``grace_s`` seconds."""
         if self._stop.draining_until is None:
-            self._stop.draining_until = self._loop.time() + grace_s
+            now = self._loop.time()
+            self._stop.draining_until = now + grace_s
+            self._stop_by = now + self._pipeline.reload.grace
             self.publish()
             self.step()
 
@@ -151,6 +155,8 @@ class Course:
         match next_step(standing, self._loop.time()):
             case "stop workers" if not self._stop.workers:
                 self._stop.workers = True
+                if self._stop_by is not None:  # what the backlog had is not had twice
+                    self._grace_s = max(0.0, self._stop_by - self._loop.time())
                 self.publish()
             case "leave" if self._server.idle or self._stop.code is not None:
                 if not self._stop.workers:  # no agent should wait for another head

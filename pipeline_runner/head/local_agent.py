@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline_runner.head import survivors
+from pipeline_runner.worker.lives import born
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ class LocalAgent:
     @property
     def survivor_lives(self) -> bool:
         """Whether an adopted agent is alive."""
-        return self._survivor is not None and bool(survivors.born(self._survivor))
+        return self._survivor is not None and bool(born(self._survivor))
 
     def start(self) -> None:
         """Start it, burying an older one. Raises OSError."""

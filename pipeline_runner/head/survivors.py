@@ -11,11 +11,13 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.worker.lives import born
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _NAME = "agent.json"
 _HOSTS = "hosts.json"
@@ -134,16 +136,6 @@ def recall_hosts(state: Path) -> dict[str, Any]:
 def forget_hosts(state: Path) -> None:
     """Leave no host to wait for."""
     (state / _HOSTS).unlink(missing_ok=True)
-
-
-def born(pid: int) -> str:
-    """Return when a living process began, in a form to compare; empty if there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]
 
 
 def kill(pid: int) -> None:
