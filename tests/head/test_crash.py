@@ -17,14 +17,14 @@ def numbers():
 # The broker fails at one of its steps, as no test has foreseen.
 CRASHES = """\
 import sys
-from pipeline_runner.queues.settling import Settling
-committed, steps = Settling.committed, []
-def fail(self, pending):
+from pipeline_runner.queues.broker import Broker
+committed, steps = Broker.committed, []
+def fail(self, pending, now):
     steps.append(pending)
     if len(steps) == 20:
         raise KeyError("planted")
-    return committed(self, pending)
-Settling.committed = fail
+    return committed(self, pending, now)
+Broker.committed = fail
 from pipeline_runner.cli import main
 sys.exit(main())
 """
