@@ -56,7 +56,9 @@ def examine(letter: DeadLetter, manner: Manner) -> ExitCode:
 def _open(fault: Exception, pipeline: Pipeline) -> None:
     trace = fault.__traceback__
     assert trace is not None, "it was raised"
-    _PostMortem(pipeline.root).interaction(None, trace)
+    debugger = _PostMortem(pipeline.root)
+    debugger.reset()
+    debugger.interaction(None, trace)
 
 
 class _PostMortem(pdb.Pdb):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+_OURS = __name__.partition(".")[0]
+
 CallKind = Literal["plain", "generator", "async", "asyncgen"]
 
 
@@ -96,6 +98,13 @@ def format_traceback(error: BaseException) -> str:
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_frame.f_globals.get("__package__", "") == __package__:
-        trace = trace.tb_next
-    return trace
+    """Leave out the frames that lead to the user's; what is ours alone stays as it is."""
+    first = trace
+    while first is not None and _is_ours(first):
+        first = first.tb_next
+    return trace if first is None else first
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    name: object = trace.tb_frame.f_globals.get("__name__")
+    return isinstance(name, str) and name.partition(".")[0] == _OURS

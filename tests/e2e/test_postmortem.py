@@ -69,7 +69,14 @@ def test_the_debugger_stands_in_the_users_frame_and_not_in_the_library(failed: P
     assert "Page(text='{')" in ended.stdout
     assert "'in functions'" in ended.stdout
     assert "JSONDecodeError" in ended.stderr
+    assert "pipeline_runner" not in ended.stderr, "the traceback begins where the user's code does"
     assert not (failed.root / "__pycache__").exists()
+
+
+def test_the_debugger_leaves_when_there_is_nothing_more_to_read(failed: Project) -> None:
+    ended = debugged(failed, "")
+    assert ended.returncode == 1
+    assert ended.stderr.rstrip().splitlines()[-1].startswith("json.decoder.JSONDecodeError")
 
 
 def test_an_item_that_goes_through_by_now_is_said_to_be_worth_a_retry(failed: Project) -> None:
