@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 GATED = """\
 import os, time
 
+OUTPUT = os.environ.get("RUNNER_OUTPUT", "")
+
 def generate():
     n = 0
-    while n < 50 or not os.path.exists("enough"):
+    while n < 50 or not os.path.exists(OUTPUT + "/enough"):
         yield n
         n += 1
 
 def show(n):
-    open("begun", "w").close()
-    while not os.path.exists("gate"):
+    open(OUTPUT + "/begun", "w").close()
+    while not os.path.exists(OUTPUT + "/gate"):
         time.sleep(0.002)
 """
 
