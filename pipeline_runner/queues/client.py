@@ -6,9 +6,9 @@ worker names everything it holds or owes; what it may keep it goes on with, the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from pipeline_runner.queues.messages import Adopt, Claim, Held, Settle
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.ranges import Spans
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(msgspec.Struct):
     """A lease in hand: the indexes of one body that are neither settled nor returned."""
 
     token: int
@@ -40,13 +39,12 @@ class Holding:
     suspect: bool = False
 
 
-@dataclass(slots=True)
-class Owed:
+class Owed(msgspec.Struct):
     """A settle without an answer yet, and what it took from each lease."""
 
     settle: Settle
     data: Sequence[bytes | memoryview]
-    taken: list[Holding] = field(default_factory=list)
+    taken: list[Holding] = []
 
     @property
     def parts(self) -> list[bytes | memoryview]:
@@ -67,6 +65,8 @@ def in_band(
     outputs: Sequence[Output], data: Sequence[bytes | memoryview]
 ) -> list[bytes | memoryview]:
     """Return the bytes of those outputs that do not lie in shared memory."""
+    if len(outputs) == 1:  # nearly always
+        return [] if outputs[0].at else list(data)
     return [part for output, part in zip(outputs, data, strict=True) if not output.at]
 
 
@@ -86,7 +86,8 @@ class Ledger:
 
     def claim(self, want: int, *, have: int = 0, wait_s: float | None = None) -> Claim:
         """Return a claim for up to ``want`` items."""
-        return Claim(self.next_seq(), want, have, wait_s)
+        self._seq += 1
+        return Claim(self._seq, want, have, wait_s)
 
     def granted(self, lease: Granted) -> Holding:
         """Record a lease that arrived."""

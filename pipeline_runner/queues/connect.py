@@ -109,7 +109,7 @@ class Wire(ABC):
             self._poll = select.poll()
             self._poll.register(self.sock, select.POLLIN)
             self._poll.register(wakeup_fd, select.POLLIN)
-        return any(fd == wakeup_fd for fd, _event in self._poll.poll())
+        return wakeup_fd in [fd for fd, _event in self._poll.poll()]
 
     @abstractmethod
     def set_timeout(self, timeout_s: float | None) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import sys
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.framing import (
     HEADER_SIZE,
+    MOST_UNKNOWN,
     check_sizes,
     decode_to_head,
     encode_frame,
@@ -86,9 +88,9 @@ class Connection:
         """Send what is queued; what the socket does not take goes when it is writable again."""
         room = _MOST_SENT
         while self._out and room > 0 and not self.closed:
-            parts = [self._out[i] for i in range(min(len(self._out), _MOST_PARTS))]
+            parts = list(islice(self._out, _MOST_PARTS))
             try:
-                sent = self.sock.sendmsg(parts, self._ancillary())
+                sent = self.sock.sendmsg(parts, () if self._fd < 0 else self._ancillary())
             except BlockingIOError:
                 break
             except OSError:
@@ -105,8 +107,6 @@ class Connection:
                 self._loop.remove_writer(self.sock)
 
     def _ancillary(self) -> list[tuple[int, int, bytes]]:
-        if self._fd < 0:
-            return []
         return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, self._fd.to_bytes(4, sys.byteorder))]
 
     def _drop(self, sent: int) -> None:
@@ -176,7 +176,8 @@ class Connection:
     def _received(self, data: memoryview) -> None:
         if not self._partial:
             used = self._frames(data)
-            self._keep(data[used:])
+            if used < len(data):
+                self._keep(data[used:])
             return
         self._partial += data
         # The first sizes are checked as soon as they are here, before more is kept for them.
@@ -208,7 +209,10 @@ class Connection:
         start, end = 0, len(data)
         while end - start >= HEADER_SIZE and not self.closed:
             message_size, bodies_size = read_header(data, start)
-            check_sizes(message_size, bodies_size, known=self.known, most_bodies=self._most_bodies)
+            if not self.known or message_size + bodies_size > MOST_UNKNOWN:
+                check_sizes(
+                    message_size, bodies_size, known=self.known, most_bodies=self._most_bodies
+                )
             body = start + HEADER_SIZE + message_size
             stop = body + bodies_size
             if end < stop:

@@ -15,6 +15,8 @@ from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.messages import FromHead, ToHead
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline_runner.queues.messages import Message
 
 _HEADER = struct.Struct("!II")
@@ -33,10 +35,8 @@ def encode_frame(message: Message, bodies_size: int = 0) -> bytes:
     return _HEADER.pack(len(packed), bodies_size) + packed
 
 
-def read_header(data: bytes | bytearray | memoryview, offset: int = 0) -> tuple[int, int]:
-    """Return (message size, bodies size) of the frame at ``offset``."""
-    sizes: tuple[int, int] = _HEADER.unpack_from(data, offset)
-    return sizes
+# From bytes and an offset to (message size, bodies size); without a frame of Python's in between.
+read_header: Callable[..., tuple[int, int]] = _HEADER.unpack_from
 
 
 def check_sizes(message: int, bodies: int, *, known: bool, most_bodies: int) -> None:

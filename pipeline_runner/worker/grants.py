@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pipeline_runner.queues.codec import decode
 from pipeline_runner.worker.salvage import Broken, salvage
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.messages import Granted
 
 
-@dataclass(slots=True, eq=False)
-class Grant:
+class Grant(msgspec.Struct, eq=False):
     """A lease that arrived, and its body's bytes unless they were in hand."""
 
     lease: Granted
@@ -70,7 +70,7 @@ class InHand:
         if lease.lo < self._fresh_from or len(self._items) != lease.n:
             self._items = []
             items = decode(self._data)
-            if not grant.is_whole:
+            if grant.arena is not None and not grant.is_whole:
                 raise TornError(f"body {lease.body} of {lease.edge} is no longer there")
             self._items = items
         self._fresh_from = lease.hi

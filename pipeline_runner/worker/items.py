@@ -46,6 +46,7 @@ class ItemLoop:
         self._pace = Pace()
         self._watched = job.timeout_s is not None
         self._lease: Granted | None = None
+        self._ahead = False  # the next lease is claimed before this one ends
         self._base = 0  # the index of the item behind _out[0]
         self._out: list[Any] = []
         self._shipped = 0  # of _out
@@ -80,9 +81,11 @@ class ItemLoop:
             items = link.in_hand.items(grant)
         except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
             items, careful = link.in_hand.salvage(grant, error), True
-        if self._prefetches(lease) and not link.claiming and not link.grants:
+        self._ahead = self._prefetches(lease)
+        if self._ahead and not link.claiming and not link.grants:
             link.claim(self._limits.cap(self._pace.want()))
-        if lease.hi - lease.lo > 1:
+        is_one = lease.hi - lease.lo == 1
+        if not is_one:
             self._working.set()
         started = time.perf_counter()
         index = lease.lo
@@ -98,7 +101,8 @@ class ItemLoop:
                 index += 1
             else:
                 index = self._base + len(self._out)
-        self._working.clear()
+        if not is_one:
+            self._working.clear()
         self._pace.add(index - lease.lo, time.perf_counter() - started)
         self._limits.count(index - lease.lo)
         self._end()
@@ -180,7 +184,7 @@ class ItemLoop:
         bodies, failures = self._encode(lease, produced, lo)
         if failed is not None:
             failures.append(failed)
-        bad = {failure.index for failure in failures}
+        bad = {failure.index for failure in failures} if failures else set()
         whole = not failures and lo == lease.lo and done_to == lease.hi
         done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, bad)
         wants = last and not link.stopping and not link.claiming and self._wants_more()
@@ -190,24 +194,28 @@ class ItemLoop:
                 link.claim(want)
             return
         claim = link.new_claim(want) if wants else None
-        staged = [
-            key
-            for index, keys in self._staged.items()
-            if lo <= index < done_to and index not in bad
-            for key in keys
-        ]
+        staged = self._keys_of(range(lo, done_to), bad) if self._staged else ()
         items, busy_s = self._pace.report()
         settle = Settle(
             link.ledger.next_seq(),
             tuple(done),
             tuple(bodies.outputs),
-            tuple(staged),
+            staged,
             tuple(failures),
             claim=claim,
             items=items,
             busy_s=busy_s,
         )
         link.settle(settle, bodies.data)
+
+    def _keys_of(self, indexes: range, bad: set[int]) -> tuple[int, ...]:
+        """Return the keys of what was staged for ``indexes``, but for those in ``bad``."""
+        return tuple(
+            key
+            for index, keys in self._staged.items()
+            if index in indexes and index not in bad
+            for key in keys
+        )
 
     def _prefetches(self, lease: Granted) -> bool:
         """Whether to have the next lease at hand before this one ends.
@@ -223,8 +231,7 @@ class ItemLoop:
     def _wants_more(self) -> bool:
         if self._limits.reached:
             return False
-        assert self._lease is not None
-        return len(self._link.grants) < (2 if self._prefetches(self._lease) else 1)
+        return len(self._link.grants) < (2 if self._ahead else 1)
 
     def _encode(self, lease: Granted, produced: list[Any], lo: int) -> tuple[Bodies, list[Failure]]:
         if self._router.is_sink or not produced:

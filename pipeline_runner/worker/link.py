@@ -124,12 +124,6 @@ class Link:
 
     def _take_in(self, message: Any, data: bytes | memoryview) -> None:
         match message:
-            case Settled():
-                if not message.ok:
-                    self._take_back(message.seq)
-                cursor = self.ledger.settled(message)
-                if not message.ok and cursor is not None:
-                    self._go_back(cursor)
             case Granted():
                 self.ledger.granted(message)
                 self.claiming = False
@@ -140,6 +134,12 @@ class Link:
                     self._send_again(message.token)
                 else:
                     self.grants.append(self._grant(message, data))
+            case Settled():
+                if not message.ok:
+                    self._take_back(message.seq)
+                cursor = self.ledger.settled(message)
+                if not message.ok and cursor is not None:
+                    self._go_back(cursor)
             case Empty():
                 self.claiming, self._emptied = False, True
             case End():
@@ -169,8 +169,9 @@ class Link:
                     return
             if settle.advance is not None:
                 self._promised = settle.advance.next.seq
+            # Whoever works on it is woken first. A line that is lost in between keeps quiet.
+            self.line.send(settle, in_band(settle.outputs, data) if data else ())
             self.ledger.owe(settle, data)
-            self.line.send(settle, in_band(settle.outputs, data))
 
     def settle_failed(self, failed: Sequence[Failure], claim: Claim | None = None) -> None:
         """Send what failed, and nothing that was done."""

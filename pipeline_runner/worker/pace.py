@@ -13,6 +13,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.mean_s: float | None = None
+        self.checks = True  # whether to look at the stop flag before each item
         self._want = 1
         self._items = 0
         self._busy_s = 0.0
@@ -21,7 +22,8 @@ class Pace:
         """Record calls that were made."""
         if items:
             each = busy_s / items
-            self.mean_s = each if self.mean_s is None else self.mean_s + (each - self.mean_s) * 0.3
+            mean_s = each if self.mean_s is None else self.mean_s + (each - self.mean_s) * 0.3
+            self.mean_s, self.checks = mean_s, mean_s > CHECK_ABOVE_S
             self._items += items
             self._busy_s += busy_s
 
@@ -36,8 +38,3 @@ class Pace:
         if self.mean_s is not None:
             self._want = grow(self._want, items_for(self.mean_s, MOST_ITEMS))
         return self._want
-
-    @property
-    def checks(self) -> bool:
-        """Whether to look at the stop flag before each item."""
-        return self.mean_s is None or self.mean_s > CHECK_ABOVE_S

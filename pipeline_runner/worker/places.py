@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.codec import NoRoom, encode_into
-from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
+from pipeline_runner.queues.slots import SLOT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Places:
     def __init__(self, arena: Arena | None = None) -> None:
         self.arena = arena
         self._granted: list[int] = []
-        self._each = 0.0  # bytes of an item in the last body
+        self.item_bytes = 0.0  # mean size in the last body: the next one will be like it
 
     def add(self, place: int) -> None:
         """Take in a place that was granted."""
@@ -30,21 +30,17 @@ class Places:
         """Keep the places of outputs that nobody took for other ones."""
         self._granted += [output.at for output in outputs if output.at]
 
-    def learn(self, size: int, items: int) -> None:
-        """Learn from a body how large the next one may be."""
-        self._each = size / items
-
-    def write(self, items: list[Any]) -> tuple[int, memoryview] | None:
-        """Encode a large body into a place; None where it is none, or there is no place for it.
+    def write(self, items: list[Any]) -> tuple[int, memoryview | None]:
+        """Encode a large body into a place; 0 and None where there is no place for it.
 
         Raises what pickling one of the items raises.
         """
-        expected = self._each * len(items)
-        if self.arena is None or not self._granted or not LARGE_BYTES <= expected <= SLOT_BYTES:
-            return None
+        fits = self.item_bytes * len(items) <= SLOT_BYTES
+        if self.arena is None or not self._granted or not fits:
+            return 0, None
         room = self.arena.view(self._granted[-1])
         try:
             size = encode_into(items, room)
         except NoRoom:
-            return None
+            return 0, None
         return self._granted.pop(), room[:size]

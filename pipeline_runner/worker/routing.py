@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pipeline_runner.queues.codec import encode
 from pipeline_runner.queues.messages import Output
+from pipeline_runner.queues.slots import LARGE_BYTES
 from pipeline_runner.worker.values import Tagged
 
 if TYPE_CHECKING:
@@ -25,26 +27,26 @@ def unsendable(error: BaseException) -> str:
     return "unroutable" if isinstance(error, NoEdgeFitsError) else "unpicklable"
 
 
-@dataclass(slots=True)
-class Bodies:
+class Bodies(msgspec.Struct):
     """Encoded outputs, ready to send, and the mean size of an item in bytes."""
 
-    outputs: list[Output] = field(default_factory=list)
-    data: list[bytes | memoryview] = field(default_factory=list)
+    outputs: list[Output] = []
+    data: list[bytes | memoryview] = []
 
     def add(self, edges: tuple[str, ...], items: list[Any], places: Places | None = None) -> None:
         """Encode ``items`` for ``edges``, into a place if there is one for them.
 
         Raises what pickling one of them raises.
         """
-        at, body = 0, None if places is None else places.write(items)
-        if body is None:
-            data: bytes | memoryview = encode(items)
-        else:
-            at, data = body
+        at, n = 0, len(items)
+        data: bytes | memoryview | None = None
+        if places is not None and places.item_bytes * n >= LARGE_BYTES:
+            at, data = places.write(items)
+        if data is None:
+            data = encode(items)
         if places is not None:
-            places.learn(len(data), len(items))
-        self.outputs.append(Output(edges, len(items), len(data), at))
+            places.item_bytes = len(data) / n
+        self.outputs.append(Output(edges, n, len(data), at))
         self.data.append(data)
 
     def extend(self, other: Bodies) -> None:
@@ -63,13 +65,9 @@ class Router:
 
     def __init__(self, outs: Sequence[Out]) -> None:
         self._outs = tuple(outs)
+        self.is_sink = not outs  # no edge out: values are dropped
         self._all = tuple(out.edge for out in outs)
         self._tagged = any(out.tags for out in outs)
-
-    @property
-    def is_sink(self) -> bool:
-        """Whether there is no edge out: values are dropped."""
-        return not self._outs
 
     def encode(self, values: list[Any], places: Places | None = None) -> Bodies:
         """Return ``values`` as bodies, large ones in ``places``; those have to be settled then.
