@@ -139,10 +139,10 @@ class Site:
         path.write_text(f"{key or self.key}\n")
         path.chmod(0o600)
 
-    def up(self, *arguments: str, cores: str = "") -> Run:
+    def up(self, *arguments: str, cores: str = "", **environment: str) -> Run:
         """Start a head; ``cores`` are those its host has, as taskset names them."""
         self.give_key(self.head)
-        program = self.head.command(*_on(cores), RUNNER)
+        program = self.head.command(*_on(cores), RUNNER, **environment)
         self.runs.append(self.project.start("--no-import", *arguments, program=program))
         until(self._is_up, "the head answers")
         return self.run
