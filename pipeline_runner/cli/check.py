@@ -37,6 +37,8 @@ def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github
     elif form == "github":
         click.echo(report.github(problems), nl=bool(problems))
     elif problems:
+        if judged.errors:  # first things first
+            problems = tuple(problem for problem in problems if problem.severity != "note")
         # The problems are what was asked for, so here they are data and go to stdout.
         click.echo(frames(problems, judged.text, manner.colour))
     if judged.errors:

@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
 
 
+# What keeps a file from being TOML; of tomli's own, a ValueError.
+_UNREADABLE = (ValueError, OSError, LookupError, TypeError, RecursionError)
+
+
 def existing(file: Path) -> Path:
     """Return ``file`` if it can be one. Raises UsageError, with what to do, if it is not there."""
     if file.is_file():
         return file
     if file.is_dir():
         raise UsageError(f"{file} is a folder", hint=f"name the file: {file / 'pipeline.toml'}")
-    near = sorted(path.name for path in file.parent.glob("*.toml") if path.name != "pyproject.toml")
+    found = [path for path in file.parent.glob("*.toml") if path.is_file()]
+    near = sorted(path.name for path in found if path.name != "pyproject.toml")
     if near:
         raise UsageError(f"there is no {file}", hint=f"this folder has {', '.join(near[:5])}")
     raise UsageError(f"there is no {file}", hint="`runner init hello` makes a project that runs")
@@ -49,7 +54,7 @@ def stage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
     file = ctx.params.get("named_file") or ctx.params.get("bare_file") or Path("pipeline.toml")
     try:
         stages = list(tomli.loads(file.read_text(encoding="utf-8"))["stages"])
-    except (tomli.TOMLDecodeError, OSError, UnicodeDecodeError, LookupError, TypeError):
+    except _UNREADABLE:
         return []
     return [stage for stage in stages if stage.startswith(incomplete)]
 
@@ -64,7 +69,7 @@ def state_dir(file: Path) -> Path:
     try:
         document = tomli.loads(existing(file).read_text(encoding="utf-8"))
         name, state = _name_and_state(document)
-    except (tomli.TOMLDecodeError, OSError, UnicodeDecodeError, LookupError, TypeError):
+    except _UNREADABLE:
         return _by_running_head(file) or load(file).state_dir
     return file.resolve().parent / state / name
 

@@ -127,7 +127,9 @@ def _wrong_type(wanted: str, value: Any, path: KeyPath) -> Fault:
     elif wanted != "text" and isinstance(value, str) and _reads_as(wanted, value):
         hint = f"it needs no quotes: write {value}"
     where = f"`{path[-1]}`" if isinstance(path[-1], str) else "an element of this list"
-    return Fault("wrong-type", f"{where} wants {wanted}, not {_kind(value)}", path, hint)
+    is_fraction = wanted == "a whole number" and isinstance(value, float)
+    found = "a fraction" if is_fraction else _kind(value)
+    return Fault("wrong-type", f"{where} wants {wanted}, not {found}", path, hint)
 
 
 def _reads_as(wanted: str, text: str) -> bool:

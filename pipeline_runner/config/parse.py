@@ -15,13 +15,12 @@ from pipeline_runner.config.pipeline import Pipeline, from_file
 from pipeline_runner.config.secrets import check_secrets
 from pipeline_runner.config.syntax import syntax_problem
 from pipeline_runner.config.validate import validate
-from pipeline_runner.errors import InvalidPipeline, UsageError
+from pipeline_runner.errors import InvalidPipeline, Problem, Span, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline_runner.config.locate import KeyPath
-    from pipeline_runner.errors import Problem
 
 
 def parse(
@@ -33,9 +32,18 @@ def parse(
     The problems are in file order. With an error among them there is no pipeline.
     """
     try:
-        raw = tomli.loads(text)
+        return _parse(text, file, environ)
     except tomli.TOMLDecodeError as error:
         return None, (syntax_problem(error, text, file),)
+    except RecursionError:
+        message, hint = "values lie too deep in each other", "nothing here needs lists in lists"
+        return None, (Problem("toml-syntax", message, Span(file, 1, 1, 1, 1), hint),)
+
+
+def _parse(
+    text: str, file: str, environ: Mapping[str, str]
+) -> tuple[Pipeline | None, tuple[Problem, ...]]:
+    raw = tomli.loads(text)
     data, faults, changed = substitute(raw, environ)
     faults += check_secrets(raw)
     draft, refused = validate(data, frozenset(fault.path for fault in faults))

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline_runner.config.units import Duration, Rate, Size  # noqa: TC001  (pydantic)
 from pipeline_runner.config.values import (  # noqa: TC001  (pydantic reads them at run time)
     Factor,
-    Natural,
     PerHost,
     Positive,
     Weight,
+    Workers,
 )
 
 
@@ -48,8 +48,8 @@ class Batch(Model):
 class Autoscale(Model):
     """A total of workers between `min` and `max` that follows the backlog."""
 
-    min: Natural = Field(default=1, description="Never fewer workers in all.")
-    max: Positive = Field(description="Never more workers in all.")
+    min: Workers = Field(default=1, description="Never fewer workers in all.")
+    max: Workers = Field(ge=1, description="Never more workers in all.")
     target: Duration = Field(
         default=20.0, description="The backlog should clear in about this time."
     )
@@ -68,7 +68,7 @@ class Affinity(Model):
 class Settings(Model):
     """The settings a stage and `[defaults]` share."""
 
-    processes: Natural | None = Field(
+    processes: Workers | None = Field(
         default=None,
         description=(
             "Worker processes in all, over the eligible hosts. "

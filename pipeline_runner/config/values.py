@@ -15,6 +15,8 @@ from pydantic_core import PydanticCustomError
 from pipeline_runner.config.expressions import ExpressionError, parse_count
 from pipeline_runner.config.quantities import SIZE_PATTERN, QuantityError, parse_size
 
+MOST_WORKERS = 10_000  # of a stage: more is a slip of the finger
+
 
 class Substituted(str):
     """Text in which the environment's values stand for their ``${VAR}``."""
@@ -54,13 +56,14 @@ def _flag(value: Any) -> Any:
 def _count(value: Any) -> int | str:
     value = _whole(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            raise fault("a number of workers is 0 or more")
+        if not 0 <= value <= MOST_WORKERS:
+            raise fault(f"a number of workers is 0 to {MOST_WORKERS}")
         return value
     if not isinstance(value, str):
         raise fault('a number of workers is a whole number or text such as "cores-1"')
     try:
-        parse_count(value)
+        if (parse_count(value).n or 0) > MOST_WORKERS:
+            raise fault(f"a number of workers is 0 to {MOST_WORKERS}")
     except ExpressionError as error:
         if value.isdecimal():
             raise fault("a number needs no quotes", f"write {value}") from None
@@ -104,10 +107,12 @@ def _is_table(value: Any) -> str:
 
 COUNT_PATTERN = r"^\s*(cores|gpus)\s*([-+*/]\s*[0-9]+\s*)?$"
 CAPACITY_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 1}, text_of(SIZE_PATTERN)]}
-COUNT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, text_of(COUNT_PATTERN)]}
+_WORKERS = {"type": "integer", "minimum": 0, "maximum": MOST_WORKERS}
+COUNT_SCHEMA = {"anyOf": [_WORKERS, text_of(COUNT_PATTERN)]}
 WEB_SCHEMA = {"anyOf": [{"type": "string"}, {"const": False}]}
 
 Natural = Annotated[int, Field(ge=0, strict=True), BeforeValidator(_whole)]
+Workers = Annotated[int, Field(ge=0, le=MOST_WORKERS, strict=True), BeforeValidator(_whole)]
 Positive = Annotated[int, Field(ge=1, strict=True), BeforeValidator(_whole)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True), BeforeValidator(_whole)]
 Weight = Annotated[int, Field(ge=-100, le=100, strict=True), BeforeValidator(_whole)]

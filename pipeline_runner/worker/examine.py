@@ -202,6 +202,8 @@ def _shown(file: str, root: Path) -> str:
 
 def _near_modules(module: str) -> tuple[str, ...]:
     """Return modules beside the one that is absent whose names are close to it."""
+    if module.endswith(".py") and _exists(module[:-3]):
+        return (module[:-3],)  # a file's name, where a module's belongs
     known = ""
     for step in module.split("."):
         full = f"{known}.{step}" if known else step
@@ -209,7 +211,7 @@ def _near_modules(module: str) -> tuple[str, ...]:
             known = full
             continue
         package: ModuleType | None = sys.modules.get(known) if known else None
-        folders = getattr(package, "__path__", None) if known else sys.path[:1]
+        folders = getattr(package, "__path__", []) if known else sys.path[:1]
         names = [f"{known}.{m.name}" if known else m.name for m in pkgutil.iter_modules(folders)]
         rest = module[len(full) :]
         return tuple(f"{name}{rest}" for name in difflib.get_close_matches(full, names, n=_CLOSE))

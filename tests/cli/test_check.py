@@ -61,6 +61,16 @@ def test_github_gets_workflow_commands(runner: Callable[..., Any], project: Path
     assert "::error " in runner("check", "--format", "github", "--no-import").out
 
 
+def test_notes_wait_until_there_is_no_error(runner: Callable[..., Any], project: Path) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace('durability = "memory"\n', ""))
+    assert "note[replay]" in runner("check").out
+    file.write_text(file.read_text().replace("functions:square", "functions:sqare"))
+    ended = runner("check")
+    assert ended.out.endswith("1 error\n")
+    assert "note" not in ended.out
+
+
 def test_quiet_says_nothing_about_a_good_file(runner: Callable[..., Any], project: Path) -> None:
     ended = runner("check", "-q")
     assert (ended.code, ended.out, ended.err) == (0, "", "")

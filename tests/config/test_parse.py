@@ -170,6 +170,13 @@ def test_no_shape_of_data_breaks_the_checks(data: dict[str, object]) -> None:
     assert all(problem.code != "toml-syntax" for problem in problems)
 
 
+@pytest.mark.parametrize("deep", ["[" * 5000 + "]" * 5000, "{a = " * 5000 + "1" + "}" * 5000])
+def test_values_too_deep_to_be_read_are_a_fault_of_the_file(deep: str) -> None:
+    pipeline, [problem] = parse(f"a = {deep}\n", file="f", environ={})
+    assert pipeline is None
+    assert (problem.code, problem.message) == ("toml-syntax", "values lie too deep in each other")
+
+
 def test_loading_resolves_the_file_and_its_root(tmp_path: Path) -> None:
     real = tmp_path / "real"
     real.mkdir()

@@ -167,6 +167,13 @@ def test_an_absent_module_comes_with_those_beside_it(project: Path) -> None:
     assert inner.fault.near == ("app.images",)
 
 
+def test_a_file_s_name_in_place_of_a_module_s_is_understood(project: Path) -> None:
+    [result] = probed(project, "app.images.py:f")
+    assert result.fault is not None
+    assert result.fault.kind == "absent"
+    assert result.fault.near == ("app.images",)
+
+
 @pytest.mark.parametrize(
     ("code", "message", "line"),
     [
