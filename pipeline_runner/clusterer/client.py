@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import sys
-from multiprocessing import AuthenticationError
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.clusterer.wraps import check, work
-from pipeline_runner.errors import NoHead, Refused, RunnerError, UsageError
-from pipeline_runner.queues.manager import QueueManager
+from pipeline_runner.clusterer.crew import Crew, Job, connect, interruptible
+from pipeline_runner.clusterer.wraps import check
+from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pipeline_runner.clusterer.wraps import Queue
-
     Function = Callable[..., Any]
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class BaseClient:
@@ -42,37 +34,33 @@ class BaseClient:
         Ctrl-C kills them. Raises UsageError for what does not fit together, NoHead or Refused if
         the server cannot be used.
         """
-        plan = _plan(funcs, args, num_process)
-        _connect(self._address, self._authkey, [name for _f, names, _n in plan for name in names])
-        processes = [
-            multiprocessing.Process(
-                target=_run,
-                args=(function, names, self._address, self._authkey),
-                name=_name(function),
-            )
-            for function, names, count in plan
-            for _ in range(count)
-        ]
-        before = signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            # A child that is signalled before it can answer would die with a traceback.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-            for process in processes:
-                process.start()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            for process in processes:
-                process.join()
-        except KeyboardInterrupt:
-            _end(processes)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            signal.signal(signal.SIGTERM, before)
+        wanted = together(funcs, args, num_process)
+        names = [name for job, _count in wanted for name in job.queues]
+        crew: Crew | None = None
+        with interruptible():
+            try:
+                address = self._where()
+                connect(address, self._authkey, names)
+                crew = Crew(address, self._authkey)
+                crew.want(wanted)
+                crew.join()
+            except KeyboardInterrupt:
+                if crew is not None:
+                    crew.end()
+
+    def _where(self) -> tuple[str, int]:
+        return self._address
 
 
-def _plan(funcs: Any, args: Any, num_process: Any) -> list[tuple[Function, tuple[str, ...], int]]:
+def together(funcs: Any, args: Any, num_process: Any) -> list[tuple[Job, Any]]:
+    """Return each function with its queues, and its number; each may be one or a list.
+
+    Raises UsageError for what does not fit together.
+    """
     if callable(funcs):
         funcs, args = [funcs], [args]
-    counts = [num_process] * len(funcs) if isinstance(num_process, int) else num_process
+    is_one = isinstance(num_process, (int, str, dict))
+    counts = [num_process] * len(funcs) if is_one else num_process
     if not len(funcs) == len(args) == len(counts):
         raise UsageError(
             f"{len(funcs)} functions, {len(args)} lists of queues and {len(counts)} numbers",
@@ -81,65 +69,6 @@ def _plan(funcs: Any, args: Any, num_process: Any) -> list[tuple[Function, tuple
     for function, names in zip(funcs, args, strict=True):
         check(function, names)
     return [
-        (function, tuple(names), count)
+        (Job(function, tuple(names)), count)
         for function, names, count in zip(funcs, args, counts, strict=True)
     ]
-
-
-def _connect(address: tuple[str, int], authkey: bytes, names: Sequence[str]) -> list[Queue]:
-    manager = QueueManager(address=address, authkey=authkey)
-    where = f"{address[0]}:{address[1]}"
-    try:
-        manager.connect()
-        # ``queue`` is what QueueManager registered.
-        return [cast("Queue", manager.queue(name)) for name in names]  # type: ignore[attr-defined]
-    except AuthenticationError as error:
-        raise Refused(f"the server at {where} has another key", hint="see `authkey`") from error
-    except (OSError, EOFError) as error:
-        raise NoHead(f"no server answers at {where}", hint="start it first") from error
-    except ValueError as error:
-        raise UsageError(str(error), hint="name it in the server's configure()") from error
-
-
-def _run(
-    function: Function, names: Sequence[str], address: tuple[str, int], authkey: bytes
-) -> None:
-    """Work in a process of its own, until it is told to stop, or its parent or the server ends."""
-    asked: list[int] = []
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells the parent too: it decides
-    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    parent = multiprocessing.parent_process()
-
-    def stopping() -> bool:
-        return bool(asked) or (parent is not None and not parent.is_alive())
-
-    try:
-        work(function, _connect(address, authkey, names), stopping)
-    except (EOFError, ConnectionError):
-        if not stopping():
-            sys.stderr.write(f"{_name(function)}: the server is gone\n")
-            sys.exit(1)
-    except RunnerError as error:
-        sys.stderr.write(f"{_name(function)}: {error.message}\n")
-        sys.exit(1)
-
-
-def _end(processes: Sequence[multiprocessing.Process]) -> None:
-    started = [process for process in processes if process.pid is not None]
-    try:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.join()
-    except KeyboardInterrupt:
-        for process in started:
-            process.kill()
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _name(function: Function) -> str:
-    return getattr(function, "__name__", repr(function))

@@ -9,9 +9,12 @@ from pipeline_runner.errors import UsageError
 from pipeline_runner.queues.manager import CAPACITY, QueueManager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import asyncio
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Self
+
+    Beside = Callable[[asyncio.AbstractEventLoop], Callable[[], object]]
 
 
 class BaseServer:
@@ -42,8 +45,15 @@ class BaseServer:
             server = manager.get_server()
         except OSError as error:
             raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        assert isinstance(server.address, tuple)
+        port = int(server.address[1])
         names = ", ".join(self._queues)
         sys.stderr.write(
             f"serving {names} on {host}:{port}, NOT ENCRYPTED: only for a network you trust\n"
         )
+        server.beside.extend(self._beside(port))
         server.serve_forever()
+
+    def _beside(self, port: int) -> Iterable[Beside]:  # noqa: ARG002  (for those that say it)
+        """Return what else lives while the queues are served on ``port``."""
+        return ()

@@ -83,6 +83,8 @@ class Server(managers.Server):
         self._edges: list[EdgeSpec] = [make() for make, *_ in registry.values() if make]
         self._socket = _bound(address)
         self.address = self._socket.getsockname()
+        # What else lives as long as it serves: begun on its loop, each returns how to end it.
+        self.beside: list[Callable[[asyncio.AbstractEventLoop], Callable[[], object]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: asyncio.Event | None = None
         self._queues: Queues | None = None
@@ -112,10 +114,11 @@ class Server(managers.Server):
                     loop.add_signal_handler(number, asked.set)
         self._queues = queues = Queues(self._edges, self.authkey, warn=_warn)
         queues.door.listen(self._socket)
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(queues.door.close)
+            for begin in self.beside:
+                stack.callback(begin(loop))
             await asked.wait()
-        finally:
-            queues.door.close()
 
 
 class QueueManager(managers.BaseManager):

@@ -7,19 +7,16 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.kit import MARK, marked, until
+from tests.clusterer.programs import EXAMPLE, Started, numbers
+from tests.e2e.kit import marked, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "clusterer"
+    from pathlib import Path
 
 SERVER = """\
 # Initialize Server
@@ -110,47 +107,6 @@ def started(folder: Path, request: pytest.FixtureRequest) -> Iterator[Started]:
         until(lambda: not marked(processes.mark), "no process is left", within_s=5)
     finally:
         processes.end()
-
-
-class Started:
-    """The programs that a test started, each writing to a file of its own."""
-
-    def __init__(self, folder: Path, mark: str) -> None:
-        self.folder = folder
-        self.mark = f"{mark}-{os.getpid()}"
-        self.popens: list[subprocess.Popen[bytes]] = []
-
-    def python(self, name: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.out").open("wb") as out:
-            popen = subprocess.Popen(
-                [sys.executable, "-u", f"{name}.py"],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env={**os.environ, MARK: self.mark},
-                start_new_session=True,
-            )
-        self.popens.append(popen)
-        return popen
-
-    def out(self, name: str) -> str:
-        return (self.folder / f"{name}.out").read_text()
-
-    def server(self) -> subprocess.Popen[bytes]:
-        popen = self.python("server")
-        until(lambda: "serving" in self.out("server"), "the server serves")
-        return popen
-
-    def end(self) -> None:
-        for pid in marked(self.mark):
-            os.kill(pid, signal.SIGKILL)
-        for popen in self.popens:
-            popen.wait()
-
-
-def numbers(out: str, word: str) -> list[int]:
-    return [int(found) for found in re.findall(rf"^{word} (-?\d+)$", out, re.MULTILINE)]
 
 
 def test_numbers_flow_through_the_four_functions_and_ctrl_c_ends_both_quietly(
