@@ -186,8 +186,9 @@ def _edges(
             continue
         if old is not None:
             yield _removed(old, queued.get(name, 0))
-        unit = " items" if edge.capacity_items is not None else ""
-        yield Presence("+", "edge", name, f"holds {edge.capacity}{unit}")
+        items = edge.capacity_items
+        room = f"{edge.capacity}" if items is None else f"{items:,} items"
+        yield Presence("+", "edge", name, f"room for {room}")
     for name, edge in olds.items():
         if name not in news:
             yield _removed(edge, queued.get(name, 0))

@@ -53,15 +53,15 @@ def test_against_nothing_everything_starts() -> None:
         Workers("list", "desk", 0, 1, start=1, grace_s=30),
         Workers("resize", "gpu01", 0, 4, start=4, grace_s=30),
         Workers("upload", "pi4", 0, 2, start=2, grace_s=30),
-        Presence("+", "edge", "list->resize", "holds 10000 items"),
-        Presence("+", "edge", "resize->upload", "holds 10000 items"),
+        Presence("+", "edge", "list->resize", "room for 10,000 items"),
+        Presence("+", "edge", "resize->upload", "room for 10,000 items"),
     )
     assert render(changes) == [
         "+ list            desk   0 -> 1  start 1",
         "+ resize          gpu01  0 -> 4  start 4",
         "+ upload          pi4    0 -> 2  start 2",
-        "+ list->resize                   holds 10000 items",
-        "+ resize->upload                 holds 10000 items",
+        "+ list->resize                   room for 10,000 items",
+        "+ resize->upload                 room for 10,000 items",
     ]
 
 
@@ -145,7 +145,7 @@ def test_a_new_stage_without_workers_is_said_all_the_same() -> None:
     )
     assert changes == [
         Presence("+", "stage", "later", "no worker"),
-        Presence("+", "edge", "upload->later", "holds 10000 items"),
+        Presence("+", "edge", "upload->later", "room for 10,000 items"),
     ]
 
 
