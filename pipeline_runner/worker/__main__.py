@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, NoReturn
 from pipeline_runner.errors import NoHead
 from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker.batches import BatchLoop
-from pipeline_runner.worker.call import load
+from pipeline_runner.worker.call import describe, load
 from pipeline_runner.worker.items import ItemLoop
 from pipeline_runner.worker.job import Job
 from pipeline_runner.worker.limits import Limits
 from pipeline_runner.worker.link import Link
 from pipeline_runner.worker.page import Page
 from pipeline_runner.worker.source import SourceLoop
+from pipeline_runner.worker.whereabouts import cure, plainly, stand_in
 
 if TYPE_CHECKING:
     from pipeline_runner.worker.call import Target
@@ -58,6 +59,8 @@ def main() -> int:
     sys.dont_write_bytecode = True  # the project's folder is the user's, and stays as it is
     os.chdir(job.root)
     sys.path.insert(0, job.root)
+    if job.release:
+        stand_in(job.root)
     sys.argv[:] = [job.run]
     try:
         link = Link.open(job, page)
@@ -94,8 +97,10 @@ def _work(job: Job, page: Page, link: Link) -> int:
     )
     try:
         target = load(job.run)
-    except BaseException:  # noqa: BLE001  (an import may raise anything, SystemExit too)
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001  (an import may raise anything, SystemExit too)
+        sys.stderr.write(plainly(traceback.format_exc()))
+        if cure(error):
+            sys.stderr.write(f"{describe(error)}\n")  # the last line is the one that is shown
         return EXIT_NO_START
     loops.append(_loop(job, target, link, page, limits))
     page.ready()

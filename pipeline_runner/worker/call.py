@@ -12,6 +12,8 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline_runner.worker.whereabouts import cure, plainly
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -84,14 +86,16 @@ def describe(error: BaseException) -> str:
     except Exception:  # noqa: BLE001  (user classes raise what they like, here too)
         lines = ["(its text cannot be shown)"]
     name = type(error).__name__
-    return f"{name}: {lines[0][:500]}" if lines else name
+    said = f"{name}: {lines[0][:500]}" if lines else name
+    hint = cure(error)
+    return f"{said} ({hint})" if hint else said
 
 
 def format_traceback(error: BaseException) -> str:
     """Return the traceback from the user's first frame on, at most 64 KiB of it."""
     try:
         trimmed = _without_ours(error.__traceback__)
-        text = "".join(traceback.format_exception(type(error), error, trimmed))
+        text = plainly("".join(traceback.format_exception(type(error), error, trimmed)))
     except Exception:  # noqa: BLE001
         text = describe(error)
     return text if len(text) <= 65536 else text[:32768] + "\n...\n" + text[-32768:]
