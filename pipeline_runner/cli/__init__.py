@@ -24,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
             "hint: it runs under WSL2: https://learn.microsoft.com/windows/wsl/install\n"
         )
         return 2
-    from pipeline_runner.cli.app import run
+    try:
+        from pipeline_runner.cli.app import run
+    except KeyboardInterrupt:  # Ctrl-C as soon as that
+        return 130
 
     return run(arguments)

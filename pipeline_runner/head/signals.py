@@ -45,6 +45,10 @@ class Signals:
             yield
             return
         before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+            # The terminal was closed: nobody watches any more, and the run goes on. Not ignored,
+            # because what is ignored here would be so in every process that is started from here.
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         try:
             yield
         finally:

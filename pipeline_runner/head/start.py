@@ -81,7 +81,7 @@ class Start:
         letters = {letter.letter for letter in self.journal.durable.letters}
         deadletters.keep_only(self.pipeline.state_dir, self.journal.run, letters)
         deadletters.sweep(self.pipeline.state_dir)
-        items = "1 item" if queued == 1 else f"{queued:,} items"
+        items = "nothing is" if not queued else "1 item" if queued == 1 else f"{queued:,} items"
         yield Notice(
             now, "info", f"goes on where it stopped: {items} queued", "--fresh begins anew"
         )

@@ -35,6 +35,25 @@ def test_what_a_verb_does_is_said_in_one_line_of_a_terminal(runner: Callable[...
         assert [line for line in lines if line.endswith("...")] == []
 
 
+CTRL_C = """\
+import sys
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Impatient())
+from pipeline_runner.cli import main
+sys.exit(main(["ps"]))
+"""
+
+
+def test_ctrl_c_before_anything_was_begun_is_no_traceback() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CTRL_C], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_no_arguments_show_the_help_and_are_a_usage_error(runner: Callable[..., Any]) -> None:
     ended = runner()
     assert ended.code == 2

@@ -122,6 +122,16 @@ def test_a_second_signal_stops_at_once(project: Project, number: signal.Signals,
     assert not run.processes()
 
 
+def test_a_terminal_that_is_closed_ends_no_run(project: Project) -> None:
+    run = under_load(project)
+    run.signal(signal.SIGHUP)
+    before = run.stage("keep")["in"]
+    until(lambda: run.stage("keep").get("in", 0) > before + 300, "it goes on")
+    assert run.look()["state"] == "running"
+    run.signal(signal.SIGTERM)
+    assert run.wait(within_s=30).code == 0
+
+
 def test_signals_within_a_second_are_one(project: Project) -> None:
     run = under_load(project)
     for _ in range(5):
