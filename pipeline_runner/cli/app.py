@@ -22,6 +22,7 @@ VERBS = {
     "init": "init",
     "check": "check",
     "plan": "plan",
+    "files": "files",
     "up": "up",
     "join": "join",
     "down": "down",

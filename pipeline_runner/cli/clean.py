@@ -6,17 +6,17 @@ import json
 import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline_runner.cli import place, say
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.manners import DEFAULT_FILE, Manner, verb
 from pipeline_runner.errors import AlreadyRunning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class _Left:
     path: Path
     what: str
     size_bytes: int
+    output: Path | None = None  # of a cache: where things go that user code wrote into it
 
 
 @verb("clean", facts=True)
@@ -31,14 +32,18 @@ class _Left:
 def clean(manner: Manner, yes: bool) -> None:
     """Delete what earlier runs left behind.
 
-    Old dead letters, logs and finished journals. Says first what and how much. Never touches a
-    run that lives, or can be gone on with.
+    Old dead letters, logs, finished journals, and copies of the project's files. Says first what
+    and how much. Never touches a run that lives, or can be gone on with.
     """
     from pipeline_runner.queues.journal.recovery import NAME
 
-    state = place.state_dir(manner.file)
+    root = manner.file.resolve().parent
+    if manner.file == DEFAULT_FILE and not manner.file.exists():
+        state = Path(".runner")  # a machine that only joined: it has caches alone
+    else:
+        state = place.state_dir(manner.file)
     with _free(state) as is_free:
-        left = _left(state, is_free=is_free)
+        left = _left(state, root, is_free=is_free)
     if manner.json:
         click.echo(json.dumps([_facts(each, state) for each in left], indent=2))
         if not yes:
@@ -46,15 +51,16 @@ def clean(manner: Manner, yes: bool) -> None:
     elif not manner.quiet:
         _show(left, stays=state.is_dir() and (not is_free or (state / NAME).exists()))
     if left:
-        _delete(state, left, yes=yes, quiet=manner.quiet or manner.json)
+        _delete(state, root, left, yes=yes, quiet=manner.quiet or manner.json)
 
 
-def _left(state: Path, *, is_free: bool) -> list[_Left]:
+def _left(state: Path, root: Path, *, is_free: bool) -> list[_Left]:
     """Return what can go; with ``is_free`` no head has the folder."""
     from pipeline_runner.observe.quantity import plural
     from pipeline_runner.queues import deadletters
     from pipeline_runner.queues.journal.finished import FINISHED
     from pipeline_runner.queues.journal.recovery import NAME
+    from pipeline_runner.sync.survey import size_of
 
     found = [
         (path, "dead letters of an earlier run")
@@ -66,10 +72,28 @@ def _left(state: Path, *, is_free: bool) -> list[_Left]:
         letters = plural(len(deadletters.read(state)), "dead letter")
         text = f"the journal of a finished run: without it its {letters} cannot be retried"
         found.append((state / FINISHED, text))
-    return [_Left(path, what, _size(path)) for path, what in found if path.exists()]
+    left = [_Left(path, what, size_of(path)) for path, what in found if path.exists()]
+    return left + [cache for cache in _caches(state, root, is_free=is_free) if cache.path.exists()]
 
 
-def _delete(state: Path, left: list[_Left], *, yes: bool, quiet: bool) -> None:
+def _caches(state: Path, root: Path, *, is_free: bool) -> Iterator[_Left]:
+    """Yield the copies of the project that nobody works in: they are made again when needed."""
+    from pipeline_runner.head.releases import FOLDER
+    from pipeline_runner.sync.clearing import is_used, joined
+    from pipeline_runner.sync.places import output_of
+    from pipeline_runner.sync.survey import size_of
+
+    own = state / FOLDER
+    if is_free and own.is_dir() and not is_used(own):
+        what = "copies of the project that workers ran in"
+        yield _Left(own, what, size_of(own), root)
+    for cache, pipeline in joined().items():
+        if (pipeline == state.name or not state.is_dir()) and not is_used(cache):
+            what = f"copies of {pipeline}, from when this machine joined it"
+            yield _Left(cache, what, size_of(cache), output_of(pipeline))
+
+
+def _delete(state: Path, root: Path, left: list[_Left], *, yes: bool, quiet: bool) -> None:
     from pipeline_runner.cli.sure import sure
     from pipeline_runner.observe.quantity import size
 
@@ -77,16 +101,27 @@ def _delete(state: Path, left: list[_Left], *, yes: bool, quiet: bool) -> None:
     sure(f"Delete {total}?", f"{total} would be gone for good", yes=yes)
     with _free(state) as is_free:
         # A run may have begun while the question stood.
-        still = {each.path for each in _left(state, is_free=is_free)}
+        still = {each.path for each in _left(state, root, is_free=is_free)}
         for each in left:
             if each.path not in still:
                 continue
-            if each.path.is_dir():
+            if each.output is not None:
+                _clear(each.path, each.output)
+            elif each.path.is_dir():
                 shutil.rmtree(each.path)
             else:
                 each.path.unlink()
     if not quiet:
         say.fine(f"{total} deleted")
+
+
+def _clear(cache: Path, output: Path) -> None:
+    from pipeline_runner.sync.clearing import clear
+    from pipeline_runner.sync.strays import told
+
+    moved = clear(cache, output)
+    if moved:
+        say.note(told(moved, output)[0])
 
 
 @contextmanager
@@ -117,10 +152,6 @@ def _show(left: list[_Left], *, stays: bool) -> None:
 
 
 def _facts(left: _Left, state: Path) -> dict[str, object]:
-    name = str(left.path.relative_to(state))
+    inside = left.path.is_relative_to(state)
+    name = str(left.path.relative_to(state) if inside else left.path)
     return {"name": name, "what": left.what, "size_bytes": left.size_bytes}
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if not file.is_dir())

@@ -51,11 +51,13 @@ def judge(file: Path, *, tries_imports: bool) -> Judged:
     """
     from pipeline_runner.config.faults import in_file_order
     from pipeline_runner.config.parse import parse, read
+    from pipeline_runner.sync.checks import check_files
 
     text = read(existing(file))
     pipeline, problems = parse(text, file=str(file), environ=os.environ)
     if pipeline is not None:
         pipeline = pipeline.at(file.resolve())
+        problems = in_file_order((*problems, *check_files(pipeline, text, str(file))))
         if tries_imports:
             problems = in_file_order((*problems, *_import_problems(pipeline, text, str(file))))
     return Judged(pipeline, text, problems)

@@ -106,13 +106,13 @@ class Sync(Model):
 
     include: tuple[str, ...] = Field(
         default=(),
-        description="Only these; everything that is not ignored unless given.",
+        description="Only these, whatever .gitignore says; all that is not ignored unless given.",
         examples=[["src/**", "models/*.onnx"]],
     )
     ignore: tuple[str, ...] = Field(
         default=(), description="Never these, in .gitignore's syntax.", examples=[["data/"]]
     )
-    max_file: Size = Field(default=2 * 1024**3, description="A larger file is left out, and named.")
+    max_file: Size = Field(default=2 * 1024**3, description="A larger file is an error.")
 
 
 class Reload(Model):

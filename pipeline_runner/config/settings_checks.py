@@ -19,16 +19,12 @@ ENGINES = ("embedded",)
 _RUN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-_ONE_MACHINE = "this version runs on one machine"
 _ONLY_PLAIN = "only stock clients come over the network, with `plain`"
 _AT_NEXT_UP = "a change takes effect at the next `runner up`"
 NOT_YET: dict[tuple[str, ...], str] = {
     ("stages", "autoscale"): "the stage keeps its `min`",
     ("stages", "was"): _AT_NEXT_UP,
     ("edges", "on_remove"): _AT_NEXT_UP,
-    ("sync", "include"): _ONE_MACHINE,
-    ("sync", "ignore"): _ONE_MACHINE,
-    ("sync", "max_file"): _ONE_MACHINE,
     ("reload", "code"): _AT_NEXT_UP,
     ("reload", "max_parallel"): _AT_NEXT_UP,
     ("reload", "min_healthy"): _AT_NEXT_UP,

@@ -164,7 +164,7 @@ def rules(
         roots=tuple(_root(text) for text in wanted),
         ignore=Patterns("`ignore` of [sync]", unwanted) if unwanted else None,
         deny=(
-            Patterns("never:", SECRET, fold=True),
+            Patterns("a secret:", SECRET, fold=True),
             *([Patterns("the runner's own", own)] if own else []),
         ),
         never=Patterns("the default", NEVER),

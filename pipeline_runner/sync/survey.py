@@ -64,7 +64,7 @@ def survey(pipeline: Pipeline) -> Survey:
         elif stat.S_ISLNK(mode):
             why = link_fault(found.path, os.readlink(found.name, dir_fd=found.folder_fd))
             if why:
-                seen.left.append(Left(found.path, f"it {why}", ruled=False))
+                seen.left.append(Left(found.path, f"it is a link that {why}", ruled=False))
             else:
                 seen.links += 1
     return seen

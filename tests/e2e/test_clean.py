@@ -22,7 +22,7 @@ def test_clean_says_sizes_and_asks_before_it_deletes(project: Project) -> None:
     write(project, 4, late=False)
     for _ in range(2):
         assert project.up("--no-import").code == 1
-    left = ["dead-1", "logs", "journal.finished"]
+    left = ["dead-1", "logs", "journal.finished", "files"]
     assert names(project) == left
     ended = project.runner("clean")
     assert ended.returncode == 2
