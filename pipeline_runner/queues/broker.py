@@ -97,6 +97,7 @@ class Broker:
         else:
             self.closed(worker.session)
         worker.session = books.new_session()
+        worker.shares = hello.facts.get("shares", True)
         books.sessions[worker.session] = worker
         stage = books.stages[worker.stage]
         cursor = stage.source(worker.index).cursor if stage.spec.is_source else Cursor()

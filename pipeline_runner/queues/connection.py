@@ -67,6 +67,7 @@ class Connection:
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
         self._fd = -1  # to go along with what is sent next
+        self._lent: object = None  # what lent data are views of
         loop.add_reader(sock, self._read_sealed if remote else self.read)
 
     @property
@@ -75,11 +76,21 @@ class Connection:
         return len(self._out)
 
     def queue(
-        self, message: Message, data: bytes | memoryview | None = None, *, fd: int = -1
+        self,
+        message: Message,
+        data: bytes | memoryview | None = None,
+        *,
+        fd: int = -1,
+        lent: bool = False,
     ) -> None:
-        """Add a frame to what the next :meth:`flush` sends; ``fd`` goes along with it."""
+        """Add a frame to what the next :meth:`flush` sends; ``fd`` goes along with it.
+
+        Of ``data`` that is ``lent``, a view, what that flush does not send is copied.
+        """
         if fd >= 0:
             self._fd = fd
+        if lent and isinstance(data, memoryview):
+            self._lent = data.obj
         self._out.append(encode_frame(message, 0 if data is None else len(data)))
         if data:
             self._out.append(data)
@@ -99,6 +110,8 @@ class Connection:
             self._fd = -1
             self._drop(sent)
             room -= sent
+        if self._lent is not None:
+            self._give_back()
         if bool(self._out) != self._writing and not self.closed:
             self._writing = not self._writing
             if self._writing:
@@ -108,6 +121,15 @@ class Connection:
 
     def _ancillary(self) -> list[tuple[int, int, bytes]]:
         return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, self._fd.to_bytes(4, sys.byteorder))]
+
+    def _give_back(self) -> None:
+        """Copy what is left of what was lent: its owner may write there from now on."""
+        lent, self._lent = self._lent, None
+        for i, part in enumerate(self._out):
+            if isinstance(part, memoryview) and part.obj is lent:
+                self._out[i] = bytes(part)
+        if self.remote:
+            self.sock.own()  # type: ignore[union-attr]
 
     def _drop(self, sent: int) -> None:
         while sent:

@@ -55,7 +55,8 @@ class WorkerRecord(msgspec.Struct, eq=False):
     parked_until: float | None = None
     told_end: bool = False
     met_suspect: bool = False  # it may hold one
-    emits_large: bool = False  # its last outputs were worth a place in shared memory
+    shares: bool = True  # it has the memory that the head shares
+    emits_large: bool = False  # its last outputs were worth a place in it
     unanswered: int = 0  # its settles that are not durable yet
 
     def holds_nothing(self) -> bool:

@@ -33,13 +33,13 @@ class Outbox:
         if isinstance(message, Session):
             self._greet(connection, message)
             return
-        data = send.data
+        data, lent = send.data, False
         if isinstance(message, Granted) and (message.at or message.place):
             if connection.shares:
                 data = None if message.at else data
-            else:
-                message, data = replace(message, at=0, place=0), data and bytes(data)
-        connection.queue(message, data)
+            else:  # the memory is lent until its lease ends, whoever reads how slowly
+                message, lent = replace(message, at=0, place=0), bool(message.at)
+        connection.queue(message, data, lent=lent)
         if isinstance(message, Settled) and message.ok and message.cursor is None:
             self._acknowledge_later(connection)
         else:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec.structs import replace
+
 from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.arena import Arena
 from pipeline_runner.queues.connection import Connection
@@ -194,12 +196,14 @@ class QueueServer:
             raise ProtocolError(f"protocol {hello.protocol}; this head speaks {PROTOCOL}")
         if hello.role == "worker":
             self._workers.check(hello)
+            if connection.remote:
+                hello = replace(hello, facts={**hello.facts, "shares": False})
         self._listener.forget(connection)
         connection.known = True
         connection.role = hello.role
         connection.host = hello.host
         connection.peer = hello.worker or hello.host
-        connection.shares = hello.facts.get("shares", True) and not connection.remote
+        connection.shares = hello.facts.get("shares", True)
         if hello.role == "worker":
             self._workers.join(connection, hello)
         else:

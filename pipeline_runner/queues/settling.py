@@ -51,7 +51,7 @@ class Settling:
             self._take(books.leases[token], spans, settle, pending)
         for output, part in zip(settle.outputs, data, strict=True):
             held = self._placed(worker, output) if output.at else part
-            worker.emits_large = output.size >= LARGE_BYTES
+            worker.emits_large = worker.shares and output.size >= LARGE_BYTES
             body = Body(books.next_body, output.n, held, worker.release, output.at)
             books.next_body += 1
             step.produced.append((output.edges, body))
