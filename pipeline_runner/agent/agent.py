@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.facts import facts, machine
-from pipeline_runner.agent.files import Files
+from pipeline_runner.agent.files import Files, synced
 from pipeline_runner.agent.link import HeadLink
 from pipeline_runner.agent.orphans import end_orphans
 from pipeline_runner.agent.parting import Parting, next_step
@@ -18,7 +18,6 @@ from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
 from pipeline_runner.cluster.identity import save
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError
-from pipeline_runner.observe.quantity import plural, size
 from pipeline_runner.queues.messages import (
     PROTOCOL,
     Desired,
@@ -240,9 +239,8 @@ class Agent:
     def _files_ready(self, ready: Ready) -> None:
         """Tell the head, and begin what had to wait for them."""
         self._send(ready)
-        if ready.received_bytes:
-            text = f"{plural(ready.files, 'file')}, {size(ready.size_bytes)}"
-            self._say("sync", f"{text}, {size(ready.received_bytes)} of it came now")
+        if synced(ready):
+            self._say("sync", synced(ready))
         if self._desired is not None:
             self._work_in(self._desired)
 

@@ -161,7 +161,6 @@ class Fetcher:
         if not data or expected + len(data) > message.total or message.total > manifest.MOST_BYTES:
             raise BadManifest("it is larger than any project's")
         order.data += data
-        order.received += len(data)
         if len(order.data) < message.total:
             self._send(WantManifest(order.release, len(order.data)))
             return

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pipeline_runner.agent.fetching import Fetcher
+from pipeline_runner.observe.quantity import plural, size
 from pipeline_runner.sync.store import Store
 from pipeline_runner.sync.strays import told
 
@@ -107,6 +108,16 @@ class Files:
     def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
+
+
+def synced(ready: Ready) -> str:
+    """Return what came, in words; nothing if all of it was here already."""
+    if not ready.received_bytes:
+        return ""
+    whole = f"{plural(ready.files, 'file')}, {size(ready.size_bytes)}"
+    if ready.received_bytes > 0.9 * ready.size_bytes:
+        return whole
+    return f"{whole}, {size(ready.received_bytes)} of it new"
 
 
 def _raise(error: BaseException) -> None:
