@@ -7,8 +7,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline_runner.agent.agent import Agent, Terms
+from pipeline_runner.agent.agent import Agent
 from pipeline_runner.agent.seeking import AtSocket
+from pipeline_runner.agent.terms import Terms
 from pipeline_runner.errors import NoHead
 from pipeline_runner.queues.doors import Door
 

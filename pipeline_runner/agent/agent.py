@@ -6,18 +6,17 @@ import asyncio
 import os
 import secrets
 import signal
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.facts import facts, machine
 from pipeline_runner.agent.files import Files, synced
 from pipeline_runner.agent.link import HeadLink
+from pipeline_runner.agent.newkey import keep
 from pipeline_runner.agent.orphans import end_orphans
 from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
-from pipeline_runner.cluster.identity import save
-from pipeline_runner.errors import ExitCode, NoHead, RunnerError
+from pipeline_runner.errors import ExitCode, NoHead
 from pipeline_runner.queues.messages import (
     PROTOCOL,
     Desired,
@@ -31,11 +30,13 @@ from pipeline_runner.queues.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.agent.process import Process
     from pipeline_runner.agent.seeking import Seeker, Way
+    from pipeline_runner.agent.terms import Terms
+    from pipeline_runner.errors import RunnerError
+    from pipeline_runner.plan.reconcile import Slot
     from pipeline_runner.queues.messages import Message, Ready
 
 BEAT_S = 2.0
@@ -43,24 +44,6 @@ CHECK_S = 0.1
 AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
 _SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 _ENDS = {"finished": "finished", "stopped": "been stopped"}
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a host takes part in a run.
-
-    ``local`` is the head's own host: its agent ends with the head. Any other holds its workers
-    for as long as the head is away, and then waits for the next run, unless ``once``. The project's
-    files are kept in ``store``, and its workers write to ``output``.
-    """
-
-    host: str
-    store: Path
-    output: Path
-    local: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    max_procs: int | None = None
-    once: bool = False
 
 
 def _silent(_label: str, _text: str) -> None:
@@ -108,6 +91,7 @@ class Agent:
         await self._over.wait()
         for task in tasks:
             task.cancel()
+        self._supervisor.starts = False
         self._supervisor.kill_all()
         while self._supervisor.processes:
             self._supervisor.reap(loop.time())
@@ -131,9 +115,9 @@ class Agent:
             self._loop.remove_reader(reader.fd)
         self._reporter.died(process, running, cause, expected=expected)
 
-    def failing(self, process: Process, deaths: int, retry_s: float) -> None:
+    def failing(self, slot: Slot, reason: str, deaths: int, retry_s: float) -> None:
         """Tell why a worker cannot start."""
-        self._reporter.failing(process, deaths, retry_s)
+        self._reporter.failing(slot, reason, deaths, retry_s)
 
     def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
         """Tell what a worker wrote."""
@@ -206,23 +190,16 @@ class Agent:
     def _rekey(self, key: bytes) -> None:
         """Keep a new key: the former will not let us or our workers in again."""
         new = self._link.rekey(key)
-        if new is None:
-            return
-        identity, door = new
-        self._supervisor.use_door(door)
-        try:
-            save(identity, aside=False)
-        except RunnerError as error:
-            self._say("key", f"there is a new key, and it is lost when this ends: {error.message}")
-        else:
-            self._say("key", "the head has a new key, which is kept here from now on")
-        if os.environ.get("RUNNER_KEY"):
-            self._say("key", "RUNNER_KEY here is the former: take it out before the next start")
+        if new is not None:
+            identity, door = new
+            self._supervisor.use_door(door)
+            keep(identity, self._say)
 
     def _want(self, desired: Desired) -> None:
         supervisor = self._supervisor
         if (self._run, self._reporter.host) != (desired.run, desired.host):
             # What workers of another run hold is worth nothing, nor is another host's name.
+            supervisor.want_nothing()
             supervisor.kill_all()
             self._run = desired.run
             self._reporter.host = supervisor.host = desired.host

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pipeline_runner.agent.process import Process
+    from pipeline_runner.plan.reconcile import Slot
     from pipeline_runner.queues.messages import Message
 
 FLUSH_LINES_S = 0.05
@@ -32,19 +33,20 @@ class Reporter:
 
     def started(self, process: Process) -> None:
         """A worker runs: watch what it writes."""
-        self._report("WorkerStarted", process)
+        self._report("WorkerStarted", process.slot, {"pid": process.pid})
 
     def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
         """Tell at once: the dead worker's items are waiting."""
         death = Died(process.id, running, cause, process.overdue_index)
         if not self._send(death):
             self._untold.append(death)
-        self._report("WorkerExited", process, cause=cause, expected=expected)
+        more = {"pid": process.pid, "cause": cause, "expected": expected}
+        self._report("WorkerExited", process.slot, more)
 
-    def failing(self, process: Process, deaths: int, retry_s: float) -> None:
+    def failing(self, slot: Slot, reason: str, deaths: int, retry_s: float) -> None:
         """Tell why a worker cannot start."""
-        reason = process.last_words
-        self._report("WorkerFailing", process, deaths=deaths, retry_s=retry_s, reason=reason)
+        more = {"deaths": deaths, "retry_s": retry_s, "reason": reason}
+        self._report("WorkerFailing", slot, more)
 
     def printed(self, process: Process, stream: str, lines: Sequence[str]) -> None:
         """Collect lines for a moment: a talkative stage must not cost a message a line."""
@@ -80,19 +82,10 @@ class Reporter:
         if lines:
             self._send(Lines(tuple(lines)))
 
-    def _report(self, kind: str, process: Process, **more: Any) -> None:
+    def _report(self, kind: str, slot: Slot, more: dict[str, Any]) -> None:
         self._flush_lines()
-        fields = {
-            "ts": time.time(),
-            "host": self.host,
-            "stage": process.slot.stage,
-            "index": process.slot.index,
-            "pid": process.pid,
-            **more,
-        }
-        if kind == "WorkerFailing":
-            del fields["pid"]
-        self._send(Report(kind, fields))
+        about = {"ts": time.time(), "host": self.host, "stage": slot.stage, "index": slot.index}
+        self._send(Report(kind, about | more))
 
 
 def _state(process: Process) -> str:

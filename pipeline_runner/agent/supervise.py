@@ -32,8 +32,8 @@ class Watcher(Protocol):
     def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
         """A worker is gone; what it held last is on its page."""
 
-    def failing(self, process: Process, deaths: int, retry_s: float) -> None:
-        """A worker died before it could take work."""
+    def failing(self, slot: Slot, reason: str, deaths: int, retry_s: float) -> None:
+        """A worker could not be started, or died before it could take work."""
 
     def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
         """A worker wrote lines."""
@@ -161,9 +161,19 @@ class Supervisor:
 
     def _start(self, slot: Slot, fingerprint: str, now: float) -> None:
         spec = self._specs[slot.stage]
-        process = start(slot, fingerprint, spec, self.host, self._place, now, hold_s=self._hold_s)
+        place, hold_s = self._place, self._hold_s
+        try:
+            process = start(slot, fingerprint, spec, self.host, place, now, hold_s=hold_s)
+        except OSError as error:  # no process, no descriptor, no memory to spare
+            self._fails(slot, f"no process can be started: {error.strerror}", now)
+            return
         self.processes[process.pid] = process
         self._watcher.started(process)
+
+    def _fails(self, slot: Slot, reason: str, now: float) -> None:
+        backoff = self._backoff.setdefault(slot, Backoff())
+        retry_s = backoff.died(now)
+        self._watcher.failing(slot, reason, backoff.deaths, retry_s)
 
     def _bury(self, process: Process, now: float) -> None:
         process.kill()  # what it forked and left behind
@@ -182,10 +192,7 @@ class Supervisor:
         if ready or expected:
             self._backoff.pop(process.slot, None)
         if not ready and not expected and process.slot in self._desired:
-            backoff = self._backoff.setdefault(process.slot, Backoff())
-            retry_s = backoff.died(now)
-            process.last_words = process.last_words or process.cause()
-            self._watcher.failing(process, backoff.deaths, retry_s)
+            self._fails(process.slot, process.last_words or process.cause(), now)
         for stream in (process.popen.stdout, process.popen.stderr):
             if stream is not None:
                 stream.close()

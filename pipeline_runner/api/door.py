@@ -177,7 +177,7 @@ class Pipeline:
         return await in_thread(work, stop)
 
     def _serve(self, screen: Screen, fresh: bool) -> Result:
-        from pipeline_runner.head.head import UpOptions, run
+        from pipeline_runner.head.run import UpOptions, run
         from pipeline_runner.queues import deadletters
 
         try:

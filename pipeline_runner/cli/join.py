@@ -16,8 +16,8 @@ from pipeline_runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.agent.agent import Terms
     from pipeline_runner.agent.joining import Meeting
+    from pipeline_runner.agent.terms import Terms
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LONGEST_NAME = 64
@@ -49,7 +49,7 @@ def join(
     joins for the first time needs the pipeline's key: `runner token | ssh HOST runner join -`.
     Ctrl-C finishes what the workers here hold, and leaves; again stops now.
     """
-    from pipeline_runner.agent.agent import Terms
+    from pipeline_runner.agent.terms import Terms
 
     say = _silent if manner.quiet else _say
     terms = partial(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.config.pipeline import Pipeline
-    from pipeline_runner.head.head import UpOptions
+    from pipeline_runner.head.run import UpOptions
 
 
 @verb("up", file="argument", facts=True)
@@ -66,7 +66,7 @@ def up(
         from pipeline_runner.cli.detach import detach as start_detached
 
         return start_detached(pipeline, manner, local=local, no_work=no_work, fresh=fresh)
-    from pipeline_runner.head.head import UpOptions
+    from pipeline_runner.head.run import UpOptions
 
     try:
         return _run(pipeline, manner, ui, UpOptions(fresh=fresh, work=not no_work, local=local))
@@ -105,7 +105,7 @@ def _watch(
 def _run(pipeline: Pipeline, manner: Manner, ui: Ui, options: UpOptions) -> int:
     from pipeline_runner.cli.terminal import screen as choose
     from pipeline_runner.config.checks import durability_note
-    from pipeline_runner.head.head import run
+    from pipeline_runner.head.run import run
 
     if not manner.quiet and ui != "none":
         say.note(durability_note(pipeline))

@@ -24,8 +24,9 @@ def explain(pipeline: Pipeline, hosts: Hosts, stage: str) -> dict[str, Any]:
         raise RunnerError(f"{pipeline.name} has no stage {stage!r}", hint=f"its stages: {known}")
     if hosts.plan is None:
         raise RunnerError("no host is here yet", hint="ask again in a moment")
-    here = [member.host for member in hosts.members.values()]
-    explanation = why(pipeline, here, hosts.plan, stage)
+    planned = [host for host in hosts.planned if host.name in hosts.plan.counts]
+    out = {name: "; ".join(member.unfit) for name, member in hosts.members.items() if member.unfit}
+    explanation = why(pipeline, planned, hosts.plan, stage, out=out)
     return {"explanation": explanation.as_json(), "text": explanation.lines()}
 
 

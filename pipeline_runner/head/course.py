@@ -89,14 +89,19 @@ class Course:
         every = specs(self._pipeline, self.release, dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
-        run = self._server.broker.books.run
+        run, stages = self._server.broker.books.run, self._server.broker.books.stages
+        over = {stage for stage in self._ended if stages[stage].finished}
         for name, member in self._hosts.members.items():
             if member.connection is None:
                 continue
             mine = {} if self._stop.workers else dict(self._hosts.slots.get(name, {}))
             if self._stop.draining_until is not None:
                 mine = {s: i for s, i in mine.items() if s not in self._pipeline.sources}
-            mine = {s: i for s, i in mine.items() if s not in without}
+            mine = {
+                s: i
+                for s, i in mine.items()
+                if s not in without and (s not in over or self._hosts.running(s, host=name))
+            }
             grace_s = 0.0 if self._stop.code is not None else self._grace_s
             holds_s = 0.0 if self._stop.workers else hold_s(self._pipeline)
             ended, version = tuple(self._ended), self.release.name
@@ -174,8 +179,11 @@ class Course:
             running=bool(self._hosts.running()),
         )
         desired = self._hosts.desired()
-        hosts = [member.report for member in self._hosts.members.values()]
-        return self._view.snapshot(self._loop.time(), state=state, desired=desired, hosts=hosts)
+        hosts = self._hosts.reports()
+        release = "" if self.release is None else self.release.name
+        return self._view.snapshot(
+            self._loop.time(), state=state, desired=desired, hosts=hosts, release=release
+        )
 
     def exit_code(self, lost: int) -> ExitCode:
         """Return what the shell sees when ``lost`` items had to be left behind."""

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cluster.membership import SILENT_S
-from pipeline_runner.errors import RunnerError
-from pipeline_runner.head.address import Address
 from pipeline_runner.head.amendments import Amendments
 from pipeline_runner.head.course import Course
 from pipeline_runner.head.hosts import Hosts
 from pipeline_runner.head.local_agent import LocalAgent
 from pipeline_runner.head.logs import LogFiles
 from pipeline_runner.head.network import Network
+from pipeline_runner.head.options import RunResult
 from pipeline_runner.head.presence import Presence
 from pipeline_runner.head.questions import Questions
 from pipeline_runner.head.releases import FOLDER, Releases
 from pipeline_runner.head.reports import Reports
-from pipeline_runner.head.signals import Signals
-from pipeline_runner.head.start import Start, begin
 from pipeline_runner.head.stock_door import open_door
 from pipeline_runner.head.stop import SIGNALS, Stop
 from pipeline_runner.head.telling import Teller
@@ -39,66 +35,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_runner.config.pipeline import Pipeline
-    from pipeline_runner.errors import ExitCode
+    from pipeline_runner.errors import RunnerError
+    from pipeline_runner.head.address import Address
+    from pipeline_runner.head.options import UpOptions
+    from pipeline_runner.head.signals import Signals
+    from pipeline_runner.head.start import Start
     from pipeline_runner.observe.screen import Screen
-    from pipeline_runner.observe.snapshot import Snapshot
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.effects import Effect
     from pipeline_runner.queues.messages import Hello
     from pipeline_runner.queues.transaction import Letter
 
 LOOK_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class UpOptions:
-    """How to run. ``fresh`` forgets what an earlier run left; without ``work`` no worker runs.
-
-    ``local`` keeps to this machine: no other one can join. ``text`` is that of a pipeline made in
-    code, which has no file.
-    """
-
-    fresh: bool = False
-    work: bool = True
-    local: bool = True
-    text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How it ended; ``lost`` items were queued or in work when it had to stop."""
-
-    exit_code: ExitCode
-    snapshot: Snapshot
-    lost: int
-
-
-def run(pipeline: Pipeline, screen: Screen, options: UpOptions) -> RunResult:
-    """Run ``pipeline`` until its end or a signal, telling ``screen``.
-
-    In the main thread, that is: in another one no signal reaches it, and only `down` stops it.
-    Raises AlreadyRunning if another head has its state folder.
-    """
-    address = Address(pipeline.state_dir, pipeline.name)
-    address.take()
-    signals = Signals()
-    with signals.taken():
-        try:
-            start = begin(pipeline, fresh=options.fresh)
-            return asyncio.run(_run(pipeline, screen, options, address, start, signals))
-        finally:
-            address.leave()
-
-
-async def _run(
-    pipeline: Pipeline,
-    screen: Screen,
-    options: UpOptions,
-    address: Address,
-    start: Start,
-    signals: Signals,
-) -> RunResult:
-    return await Head(pipeline, screen, options, address, start, signals).run()
 
 
 class Head:
@@ -169,7 +117,17 @@ class Head:
             self._teller,
         )
         self._ages = Ages()
-        self._network = None if options.local else self._on_network()
+        self._network: Network | None = None
+        if not options.local:
+            self._network = Network(
+                pipeline,
+                self._server,
+                self._course,
+                self._presence,
+                self._releases,
+                self._teller,
+                self._refuse,
+            )
         text = pipeline.file.read_text(encoding="utf-8") if options.text is None else options.text
         self._questions = Questions(
             pipeline,
@@ -193,7 +151,7 @@ class Head:
         self._signals.listen(self._loop, self._on_signal)
         self._server.listen(self._address.socket)
         if self._network is not None:
-            self._open_network(self._network)
+            self._network.open()
         port = self._network.port if self._network is not None else 0
         folder = self._address.socket.parent
         open_door(self._server, self._pipeline, folder, self.warn, network_port=port)
@@ -233,34 +191,6 @@ class Head:
             self._teller.say(stays_queued(remaining))
         self._screen.close(final, lost)
         return RunResult(code, final, lost)
-
-    def _on_network(self) -> Network:
-        self._course.wait_for("the network")
-
-        def alone() -> None:
-            self._course.go_on("the network")
-
-        def release() -> str:
-            return "" if self._releases.current is None else self._releases.current.name[:8]
-
-        return Network(
-            self._pipeline,
-            self._server,
-            self.warn,
-            alone,
-            self._refuse,
-            self._presence.tell,
-            release,
-        )
-
-    def _open_network(self, network: Network) -> None:
-        try:
-            network.open()
-        except RunnerError as error:
-            self._refuse(error)
-            return
-        text = f"other machines join with `runner join` (this head is at port {network.port})"
-        self._teller.say(text, "the first time: runner token | ssh MACHINE runner join -")
 
     def _refuse(self, error: RunnerError) -> None:
         """End before anything was begun."""

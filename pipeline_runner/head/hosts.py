@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.observe.snapshot import HostState
     from pipeline_runner.plan.assign import Plan
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.messages import Beat
@@ -24,12 +25,28 @@ Slots = dict[str, dict[str, tuple[int, ...]]]
 
 @dataclass(slots=True)
 class Member:
-    """A host. Without a ``connection`` its agent is cut off; ``unfit`` says why it gets no work."""
+    """A host. Without a ``connection`` its agent is cut off; ``unfit`` says why it gets no work.
+
+    One that is ``syncing`` gets none yet: its files are on their way.
+    """
 
     host: Host
     report: HostReport
     connection: Connection | None
     unfit: tuple[str, ...] = ()
+    syncing: bool = False
+    draining: bool = False
+
+    @property
+    def state(self) -> HostState:
+        """What a person is told of it."""
+        if self.draining:
+            return "draining"
+        if self.connection is None:
+            return "away"
+        if self.unfit:
+            return "syncing" if self.syncing else "unfit"
+        return "up"
 
 
 class Hosts:
@@ -53,22 +70,20 @@ class Hosts:
     def join(
         self, connection: Connection, host: Host, now: float, *, unfit: tuple[str, ...] = ()
     ) -> None:
-        """Take in a host and plan anew."""
+        """Take in a host and plan anew. One that is ``unfit`` has no files yet."""
         report = HostReport(host.name, head=host.head, seen=now, memory_total=host.memory)
-        self.members[host.name] = Member(host, report, connection, unfit)
+        self.members[host.name] = Member(host, report, connection, unfit, syncing=bool(unfit))
         self.replan()
 
     def back(self, connection: Connection, host: Host) -> Connection | None:
         """Have a host that returns go on as it was; returns its older connection, if it has one."""
         member = self.members[host.name]
         older, member.connection, member.host = member.connection, connection, host
-        member.report.state = "up"
         return older
 
     def away(self, name: str) -> None:
         """Keep a host that cannot be told anything for the moment."""
-        member = self.members[name]
-        member.connection, member.report.state = None, "away"
+        self.members[name].connection = None
 
     def leave(self, name: str) -> None:
         """Forget a host and plan anew."""
@@ -78,9 +93,21 @@ class Hosts:
     def judge(self, name: str, unfit: tuple[str, ...]) -> None:
         """Give a host no work for these reasons, or with none give it some; and plan anew."""
         member = self.members[name]
+        member.syncing = False
         if member.unfit != unfit:
             member.unfit = unfit
             self.replan()
+
+    def drain(self, name: str) -> None:
+        """Give a host nothing more, and plan anew."""
+        self.members[name].draining = True
+        self.judge(name, ("it is draining",))
+
+    def reports(self) -> list[HostReport]:
+        """Return what every host told last, and how it stands."""
+        for member in self.members.values():
+            member.report.state = member.state
+        return [member.report for member in self.members.values()]
 
     def beat(self, name: str, beat: Beat, now: float) -> None:
         """Take in what an agent reports of itself."""
@@ -144,7 +171,7 @@ class Hosts:
         """
         for name, facts in data["hosts"].items():
             host = Host(**facts)
-            report = HostReport(name, host.head, now, host.memory, state="away")
+            report = HostReport(name, host.head, now, host.memory)
             self.members[name] = Member(host, report, None)
         known = self._pipeline.stages
         self.slots = {

@@ -12,7 +12,7 @@ from pipeline_runner.cluster.beacon import Beacon
 from pipeline_runner.cluster.discovery import twin
 from pipeline_runner.cluster.identity import load_or_make
 from pipeline_runner.cluster.packets import Offer, words
-from pipeline_runner.errors import AlreadyRunning
+from pipeline_runner.errors import AlreadyRunning, RunnerError
 from pipeline_runner.head.door import NetworkDoor
 from pipeline_runner.head.keys import Keys
 from pipeline_runner.queues.messages import NewKey
@@ -20,41 +20,43 @@ from pipeline_runner.queues.messages import NewKey
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.cluster.discovery import Found
     from pipeline_runner.cluster.identity import Identity
     from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.head.course import Course
+    from pipeline_runner.head.presence import Presence
+    from pipeline_runner.head.releases import Releases
+    from pipeline_runner.head.telling import Teller
     from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.messages import Message
     from pipeline_runner.queues.server import QueueServer
 
+_ALONE = "whether no other head has our name"
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
 class Network:
     """Lets other machines find and reach this head, from :meth:`open` to :meth:`close`.
 
-    ``release`` gives the name of the files that hosts get, and ``tell`` sends every joined host a
-    message and returns how many those are. ``alone`` is called in the loop once it is known that
-    no other head has this name and key, ``refused`` with the error if one has.
+    Nothing is begun before it is known that no other head has this name and key; ``refused`` gets
+    the error if one has.
     """
 
     def __init__(
         self,
         pipeline: Pipeline,
         server: QueueServer,
-        warn: Callable[[str, str], None],
-        alone: Callable[[], None],
-        refused: Callable[[AlreadyRunning], None],
-        tell: Callable[[Message], int],
-        release: Callable[[], str] = lambda: "",
+        course: Course,
+        presence: Presence,
+        releases: Releases,
+        teller: Teller,
+        refused: Callable[[RunnerError], None],
     ) -> None:
         self._pipeline = pipeline
         self._server = server
-        self._warn = warn
-        self._alone = alone
+        self._course = course
+        self._presence = presence
+        self._releases = releases
+        self._teller = teller
         self._refused = refused
-        self._release = release
-        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._head_id = secrets.token_hex(8)
         self._beacon: Beacon | None = None
@@ -62,9 +64,19 @@ class Network:
         self.port = 0
         self.secrets: tuple[bytes, ...] = ()  # what no file that travels may hold
         self.keys: Keys | None = None  # once it is open
+        course.wait_for(_ALONE)
 
     def open(self) -> None:
-        """Listen, answer whoever looks for us, and look for another head. Raises UsageError."""
+        """Listen, answer whoever looks for us, and look for another head."""
+        try:
+            self._open()
+        except RunnerError as error:
+            self._refused(error)
+            return
+        text = f"other machines join with `runner join` (this head is at port {self.port})"
+        self._teller.say(text, "the first time: runner token | ssh MACHINE runner join -")
+
+    def _open(self) -> None:
         pipeline = self._pipeline
         settings = pipeline.server
         identity = load_or_make(pipeline.name, loopback=settings.bind.startswith(_LOOPBACK))
@@ -74,6 +86,7 @@ class Network:
         digest = bytes.fromhex(door.certificate.fingerprint)
 
         def offer() -> Offer:
+            release = self._releases.current
             return Offer(
                 head_id=self._head_id,
                 name=pipeline.name,
@@ -82,33 +95,30 @@ class Network:
                 version=__version__,
                 machine=words(socket.gethostname()),
                 revision=1,
-                release=words(self._release()),
+                release="" if release is None else release.name[:8],
             )
 
-        self._beacon = Beacon(self._loop, identity, offer, self._warn, bind=settings.bind)
+        self._beacon = Beacon(self._loop, identity, offer, self._teller.warn, bind=settings.bind)
         self._beacon.open()
         self.keys = Keys(door, settings.bind, self._beacon, self._loop, self._hand_out)
 
-        def look() -> Found | None:
-            return twin(identity, self._head_id)
+        self._search = self._loop.create_task(self._look_for_another(identity))
 
-        async def search() -> None:
-            try:
-                other = await self._loop.run_in_executor(None, look)
-            except OSError:  # without a network to ask on, nobody else is there either
-                other = None
-            if other is None:
-                self._alone()
-                return
-            where = f"{other.machine or other.host} ({other.host}:{other.port})"
-            self._refused(
-                AlreadyRunning(
-                    f"{pipeline.name} runs already on {where}, with the same key",
-                    hint="help it: runner join; or stop it there: runner down",
-                )
+    async def _look_for_another(self, identity: Identity) -> None:
+        try:
+            other = await self._loop.run_in_executor(None, twin, identity, self._head_id)
+        except OSError:  # without a network to ask on, nobody else is there either
+            other = None
+        if other is None:
+            self._course.go_on(_ALONE)
+            return
+        where = f"{other.machine or other.host} ({other.host}:{other.port})"
+        self._refused(
+            AlreadyRunning(
+                f"{other.name} runs already on {where}, with the same key",
+                hint="help it: runner join; or stop it there: runner down",
             )
-
-        self._search = self._loop.create_task(search())
+        )
 
     def greet(self, connection: Connection) -> None:
         """Tell a host that has just joined what it may not know: a key that is new."""
@@ -116,7 +126,7 @@ class Network:
             self._server.send(connection, NewKey(news.key))
 
     def _hand_out(self, identity: Identity) -> int:
-        return self._tell(NewKey(identity.key))
+        return self._presence.tell(NewKey(identity.key))
 
     def close(self) -> None:
         """Be found no more; does nothing where it was never open."""

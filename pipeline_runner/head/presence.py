@@ -79,7 +79,7 @@ class Presence:
         """An agent is here: plan with its host, and tell it what to run."""
         facts, now = dict(hello.facts), self._loop.time()
         agent, machine = str(facts.pop("agent", "")), str(facts.pop("machine", ""))
-        is_local = bool(facts.pop("local", False))
+        is_local = bool(facts.pop("local", False)) and not connection.remote
         try:
             host = Host(name=hello.host, head=is_local, **facts)
         except TypeError:
@@ -132,15 +132,18 @@ class Presence:
                 self._agent.start()
         self._replanned()
 
-    def ready(self, name: str, problems: tuple[str, ...], notes: tuple[str, ...]) -> None:
-        """A host has the project's files, and can work unless it has ``problems``."""
+    def ready(
+        self, name: str, release: str, problems: tuple[str, ...], notes: tuple[str, ...]
+    ) -> None:
+        """A host has the files of ``release``, and can work unless it has ``problems``."""
         member = self._hosts.members[name]
+        member.report.release = release
         for problem in problems:
             if problem not in member.unfit:
                 self._teller.warn(f"{name} gets no work: {problem}")
         for note in notes:
             self._teller.say(f"{name}: {note}")
-        if member.unfit != problems and not self._membership[name].draining:
+        if (member.syncing or member.unfit != problems) and not member.draining:
             self._hosts.judge(name, problems)
             self._replanned()
 
@@ -150,8 +153,7 @@ class Presence:
             known = ", ".join(self._hosts.members)
             raise RunnerError(f"there is no host {name}", hint=f"hosts: {known or 'none yet'}")
         if self._membership.drain(name):
-            self._hosts.judge(name, ("it is draining",))
-            self._hosts.members[name].report.state = "draining"
+            self._hosts.drain(name)
             self._replanned()
 
     def worker_done(self, worker: str) -> None:
@@ -207,8 +209,6 @@ class Presence:
             older = self._hosts.back(connection, host)
             if older is not None:
                 older.close()
-            if self._membership[host.name].draining:
-                self._hosts.members[host.name].report.state = "draining"
             return
         if arrival.coming == "replaces" and not host.head:
             self._server.lost(host.name)

@@ -76,7 +76,8 @@ class Reports:
                 self._releases.answer(connection, message)
             case Ready():
                 problems = self._releases.check(message)
-                self._presence.ready(connection.peer, problems, self._releases.notes(message))
+                notes = self._releases.notes(message)
+                self._presence.ready(connection.peer, message.release, problems, notes)
             case Leaving():
                 self._presence.drain(connection.peer)
             case _:

@@ -67,6 +67,7 @@ class View:
         state: RunState,
         desired: Mapping[str, int],
         hosts: Sequence[HostReport],
+        release: str = "",
         note: str = "",
     ) -> Snapshot:
         """Return the run as it is at ``now``, monotonic seconds."""
@@ -80,7 +81,7 @@ class View:
             name=self._pipeline.name,
             state=state,
             revision=1,
-            release="",
+            release=release,
             durability=self._pipeline.durability,
             up_s=now - self._started,
             stages=tuple(

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _NO_TOTALS: dict[str, int] = {}
+_NOBODY: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,12 @@ def why(
     stage: str,
     *,
     totals: Mapping[str, int] = _NO_TOTALS,
+    out: Mapping[str, str] = _NOBODY,
 ) -> Explanation:
     """Return how each of ``hosts`` stands to each rule of ``stage`` under ``plan``.
 
-    ``plan`` is what :func:`assign` gave for the same pipeline, hosts and totals. Raises KeyError
-    for an unknown stage.
+    ``plan`` is what :func:`assign` gave for the same pipeline, hosts and totals. ``out`` are hosts
+    that it leaves out, and why. Raises KeyError for an unknown stage.
     """
     demand = demands(pipeline, enrol(pipeline.hosts, hosts), totals)[stage]
     pending = plan.pending.get(stage, 0)
@@ -95,6 +97,8 @@ def why(
         fits = all(rule.held for rule in rules)
         verdict = _verdict(runs, fits=fits, capped=bool(caps))
         entries.append(HostRules(host, runs, rules + caps, verdict))
+    entries += [HostRules(host, 0, (), f"gets no work: {reason}") for host, reason in out.items()]
+    entries.sort(key=lambda entry: entry.host)
     return Explanation(
         stage, plan.total(stage) + pending, plan.total(stage), pending, tuple(entries)
     )

@@ -56,10 +56,10 @@ class Head:
 @pytest.fixture
 def head(monkeypatch: pytest.MonkeyPatch) -> Head:
     found = Head()
-    module = types.ModuleType("pipeline_runner.head.head")
+    module = types.ModuleType("pipeline_runner.head.run")
     module.run = found.run  # type: ignore[attr-defined]
     module.UpOptions = Options  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipeline_runner.head.head", module)
+    monkeypatch.setitem(sys.modules, "pipeline_runner.head.run", module)
     return found
 
 

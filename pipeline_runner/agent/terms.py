@@ -1,0 +1,28 @@
+"""How a host takes part in a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a host takes part in a run.
+
+    ``local`` is the head's own host: its agent ends with the head. Any other holds its workers
+    for as long as the head is away, and then waits for the next run, unless ``once``. The project's
+    files are kept in ``store``, and its workers write to ``output``.
+    """
+
+    host: str
+    store: Path
+    output: Path
+    local: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    max_procs: int | None = None
+    once: bool = False
