@@ -65,7 +65,7 @@ class Ours:
             errors = this.folder / "stderr"
             with (this.folder / "stdout").open("wb") as out, errors.open("wb") as err:
                 up = subprocess.Popen(
-                    [*command(), "up", str(file), "--json", "--ui", "none"],
+                    [*command(), "up", str(file), "--local", "--json", "--ui", "none"],
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,

@@ -161,6 +161,24 @@ class Blobs(Total):
         super().__call__(number)
 
 
+class AllInOne(Total):
+    """The stages between and the sink as one, of ints."""
+
+    def __call__(self, x: int) -> None:
+        super().__call__(subtract_1(square(x)))
+
+
+class AllOfBlobs(Total):
+    """The same of blobs; every byte is compared with what was sent."""
+
+    def __call__(self, blob: bytes | bytearray) -> None:  # type: ignore[override]
+        number, i = HEADER.unpack_from(blob)
+        size = int(os.environ["BENCH_SIZE"])
+        if len(blob) != size or not blob.endswith(_filler(i, size - HEADER.size)):
+            raise ValueError(f"blob {i} came changed")
+        super().__call__(subtract_1(square(number)))
+
+
 class Nap:
     """A stage that waits as on a network does; notes that its process is ready."""
 
