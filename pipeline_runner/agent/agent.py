@@ -16,6 +16,7 @@ from pipeline_runner.agent.orphans import end_orphans
 from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
+from pipeline_runner.agent.telling import told
 from pipeline_runner.errors import ExitCode, NoHead
 from pipeline_runner.queues.messages import (
     PROTOCOL,
@@ -29,7 +30,7 @@ from pipeline_runner.queues.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.agent.process import Process
@@ -47,7 +48,7 @@ _ENDS = {"finished": "finished", "stopped": "been stopped"}
 
 
 def _silent(_label: str, _text: str) -> None:
-    """Say nothing: the head's own agent has nobody to talk to."""
+    """Say nothing: the head's own agent has no terminal."""
 
 
 class Agent:
@@ -132,7 +133,7 @@ class Agent:
         if self._gone_at is not None:
             self._say("found", f"the head again, at {way.door}")
         self._supervisor.use_door(way.door)
-        told = facts() | {
+        about = facts() | {
             "agent": self._id,
             "machine": machine(),
             "local": terms.local,
@@ -142,7 +143,7 @@ class Agent:
         processes = self._supervisor.processes.values()
         workers = tuple(process.id for process in processes if process.was_ready)
         host, ended = self._reporter.host, self._supervisor.ended
-        self._send(Hello("agent", host, "", "", 0, os.getpid(), PROTOCOL, told, workers, ended))
+        self._send(Hello("agent", host, "", "", 0, os.getpid(), PROTOCOL, about, workers, ended))
         self._dismissed, self._known_dead = "", False
         self._reporter.catch_up()
         self._tell()
@@ -159,7 +160,7 @@ class Agent:
             case Dismiss():
                 self._dismissed = message.why
                 if message.why == "drained":
-                    self._say("drained", "the head has released this host")
+                    self._say("left", "the head has released this host")
                     self._link.drop()
             case NewKey():
                 self._rekey(message.key)
@@ -227,17 +228,17 @@ class Agent:
         if root is None and any(desired.slots.values()):
             return
         supervisor = self._supervisor
-        self._say_work(desired.slots)
+        self._say_work(desired)
         supervisor.want(desired, root)
         if self._leaving_at is not None:
             supervisor.want_nothing(desired.grace_s)
         supervisor.reconcile(self._loop.time())
 
-    def _say_work(self, slots: Mapping[str, Sequence[int]]) -> None:
-        work = ", ".join(f"{stage} x{len(mine)}" for stage, mine in sorted(slots.items()) if mine)
-        if work != self._work and self._leaving_at is None:
+    def _say_work(self, desired: Desired) -> None:
+        work = told(desired)
+        if work is not None and work != self._work and self._leaving_at is None:
             self._work = work
-            self._say("work", work or "none for this host now; `runner why STAGE` says why")
+            self._say("work", work)
 
     def _part(self) -> None:
         if self._gone_at is None:

@@ -241,6 +241,7 @@ class Desired(Message, frozen=True, tag=15):
     hold_s: float = 0.0  # how long to wait for a head when this one is gone
     host: str = ""  # what this host is called from now on
     run: str = ""  # workers of another run have nothing to go on with
+    unfit: tuple[str, ...] | None = ()  # why this host gets no work; None: that is not known yet
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
