@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import threading
@@ -41,7 +42,7 @@ class Tap:
         self._heard = heard
         self._heard.settimeout(0.1)
         self._heard.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
-        self._open = True
+        self._until = math.inf
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -64,7 +65,7 @@ class Tap:
 
     def close(self) -> None:
         """Stop, once what was on the wire by now has been read."""
-        self._open = False
+        self._until = time.monotonic()
         self._thread.join()
         self._heard.close()
 
@@ -73,10 +74,13 @@ class Tap:
             try:
                 frame, about, _flags, _address = self._heard.recvmsg(65_536, 64)
             except TimeoutError:
-                if self._open:
-                    continue
+                if self._until < math.inf:
+                    return
+                continue
+            at_s = _when(about)
+            if at_s > self._until:
                 return
-            packet = read(frame, _when(about))
+            packet = read(frame, at_s)
             if packet is not None:
                 self.packets.append(packet)
 
