@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOCKETS = ("head.sock", "queues.sock")  # ours, and that of stock managers, in one folder
+_LOCK = "lock"
 _LONGEST_SOCKET_PATH = 107  # bytes; the kernel's sockaddr_un has no room for more
 
 
@@ -49,7 +50,7 @@ class Address:
         try:
             for folder in (self._state.parent, self._state):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(self._state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UsageError(
                 f"cannot use {self._state}: {error.strerror}",
@@ -77,6 +78,19 @@ class Address:
         is_ours = found.st_uid == os.getuid() and found.st_mode == 0o040700
         return folder if is_ours and folder != self._state else None
 
+    def is_lost(self) -> bool:
+        """Whether the state folder is not there any more: deleted, moved, or replaced."""
+        if self._lock is None:
+            return False
+        try:
+            found = (self._state / _LOCK).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # that is another fault
+            return False
+        ours = os.fstat(self._lock)
+        return (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino)
+
     def announce(self) -> None:
         """Write ``head.json`` in one step: whoever finds it can connect."""
         facts = {
@@ -94,8 +108,9 @@ class Address:
         """Take everything back; does nothing where nothing was taken."""
         if self._lock is None:
             return
-        (self._state / "head.json").unlink(missing_ok=True)
-        self.socket.unlink(missing_ok=True)
+        if not self.is_lost():  # else another head may be there by now
+            (self._state / "head.json").unlink(missing_ok=True)
+            self.socket.unlink(missing_ok=True)
         if self._elsewhere is not None:
             shutil.rmtree(self._elsewhere, ignore_errors=True)
         self.unlock()

@@ -193,7 +193,7 @@ class Head:
         return RunResult(code, final, lost)
 
     def _refuse(self, error: RunnerError) -> None:
-        """End before anything was begun."""
+        """End at once: there is nothing to begin with, or to go on with."""
         self._stop.broken = error
         self._course.left.set()
 
@@ -269,7 +269,9 @@ class Head:
     def _crashed(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
         """End on a fault of our own: a head that goes on without one of its hands hangs the run."""
         if self._stop.broken is None:
-            self._stop.broken = self._start.crashed(told.get("exception"), told["message"])
+            lost = self._start.lost() if self._address.is_lost() else None
+            error, message = told.get("exception"), told["message"]
+            self._stop.broken = lost or self._start.crashed(error, message)
         self._course.left.set()
 
     def _look(self) -> None:
@@ -280,6 +282,8 @@ class Head:
             self._screen.snapshot(self._course.snapshot())
             self._ages.mark(self._server.broker.books.next_body, now)
             self._logs.flush()
+            if self._address.is_lost():
+                self._refuse(self._start.lost())
         self._presence.look(now)
         self._course.step()
 

@@ -102,17 +102,26 @@ class Start:
             hint="nothing acknowledged is lost: once the disk is sound, `runner up` goes on",
         )
 
+    def lost(self) -> RunnerError:
+        """Return what ends a run whose state folder is not there any more."""
+        return RunnerError(
+            f"{self.pipeline.state_dir} was deleted or moved while the run used it",
+            hint="what was queued is gone with it; if it was moved, `runner up` goes on there",
+        )
+
     def crashed(self, error: BaseException | None, message: str) -> RunnerError:
         """Return what ends a run in which we ourselves made a mistake; the log gets the whole."""
         log = self.pipeline.state_dir / "logs" / "head.log"
-        with log.open("a", encoding="utf-8") as file:
-            traceback.print_exception(error, file=file) if error else file.write(message)
-        kept = "nothing acknowledged is lost: `runner up` goes on"
+        hint = f"the traceback is in {log}"
+        try:
+            with log.open("a", encoding="utf-8") as file:
+                traceback.print_exception(error, file=file) if error else file.write(message)
+        except OSError as fault:
+            hint = f"the traceback could not be written to {log}: {fault.strerror}"
+        if self.journal is not None:
+            hint += "; nothing acknowledged is lost: `runner up` goes on"
         what = f"{type(error).__name__}: {error}" if error else message
-        return RunnerError(
-            f"the head failed, and not for anything of yours: {what}",
-            hint=f"the traceback is in {log}" + ("" if self.journal is None else f"; {kept}"),
-        )
+        return RunnerError(f"the head failed, and not for anything of yours: {what}", hint=hint)
 
     def forget(self) -> None:
         """Leave nothing of a run that is over to go on with, but dead letters to retry."""

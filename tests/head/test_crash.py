@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING
 
-from tests.e2e.kit import chain, stage
+import pytest
+
+from tests.e2e.kit import chain, stage, until
 
 if TYPE_CHECKING:
     from tests.e2e.kit import Project
@@ -13,6 +17,14 @@ if TYPE_CHECKING:
 FUNCTIONS = """\
 def numbers():
     yield from range(20_000)
+"""
+ENDLESS = """\
+import time
+
+def endless():
+    while True:
+        yield 1
+        time.sleep(0.01)
 """
 # The broker fails at one of its steps, as no test has foreseen.
 CRASHES = """\
@@ -44,3 +56,41 @@ def test_a_head_that_fails_says_so_ends_and_loses_nothing(project: Project) -> N
     ended = project.start().wait()
     assert ended.code == 0, ended.err
     assert sorted(project.kept()) == list(range(20_000))
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["deleted", "moved"])
+@pytest.mark.parametrize("durability", ["memory", "fsync"])
+def test_a_head_whose_state_folder_is_taken_away_says_so_and_ends(
+    project: Project, durability: str, moved: bool
+) -> None:
+    document = stage("numbers", "functions:endless") + stage("keep", "kept:keep")
+    project.write(ENDLESS, document + chain("numbers", "keep"))
+    file = project.root / "pipeline.toml"
+    file.write_text(file.read_text().replace('"memory"', f'"{durability}"'))
+    run = project.start()
+    until(project.kept, "items come out")
+    if moved:
+        project.state.rename(project.root / "elsewhere")
+    else:
+        shutil.rmtree(project.state)
+    ended = run.wait(within_s=10)
+    assert ended.code == 1
+    assert f"{project.state} was deleted or moved while the run used it" in ended.err
+    assert "Traceback" not in ended.err
+    until(lambda: not run.processes(), "every process is gone", within_s=10)
+
+
+def test_a_head_that_lost_its_folder_leaves_the_next_one_alone(project: Project) -> None:
+    document = stage("numbers", "functions:endless") + stage("keep", "kept:keep")
+    project.write(ENDLESS, document + chain("numbers", "keep"))
+    first = project.start()
+    until(project.kept, "items come out")
+    first.signal(signal.SIGSTOP)
+    shutil.rmtree(project.state)
+    second = project.start()
+    until(second.look, "the next head answers")
+    first.signal(signal.SIGCONT)
+    assert first.wait(within_s=10).code == 1
+    until(lambda: second.look().get("state") == "running", "the next head runs on")
+    second.signal(signal.SIGTERM)
+    assert second.wait().code == 0
