@@ -10,7 +10,6 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from pipeline_runner.config.quantities import (
     DURATION_PATTERN,
@@ -25,6 +24,7 @@ from pipeline_runner.config.quantities import (
     parse_rate,
     parse_size,
 )
+from pipeline_runner.config.values import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,20 +38,12 @@ def _reader(parse: Callable[[str], N], noun: str, example: str) -> Callable[[Any
     def read(value: Any) -> N:
         if not isinstance(value, str):
             bare = isinstance(value, (int, float)) and not isinstance(value, bool)
-            raise PydanticCustomError(
-                "bad-value",
-                "{message}",
-                {
-                    "message": f"{noun} needs its unit" if bare else f"{noun} is text",
-                    "hint": f'write it as text with a unit, such as "{example}"',
-                },
-            )
+            message = f"{noun} needs its unit" if bare else f"{noun} is text"
+            raise fault(message, f'write it as text with a unit, such as "{example}"')
         try:
             return parse(value)
         except QuantityError as error:
-            raise PydanticCustomError(
-                "bad-value", "{message}", {"message": str(error), "hint": error.hint}
-            ) from None
+            raise fault(str(error), error.hint) from None
 
     return read
 
