@@ -161,7 +161,7 @@ def rules(
     own = [f"/{as_pattern(path)}" for path in denied]
     return Rules(
         include=Patterns("`include` of [sync]", map(_anchored, wanted)) if wanted else None,
-        roots=tuple(_root(text) for text in wanted),
+        roots=tuple(_root(text) for text in wanted if not text.startswith("!")),
         ignore=Patterns("`ignore` of [sync]", unwanted) if unwanted else None,
         deny=(
             Patterns("a secret:", SECRET, fold=True),
@@ -178,7 +178,10 @@ def as_pattern(path: str) -> str:
 
 def _anchored(text: str) -> str:
     """Return an include so that it begins at the project, as a person reads a path."""
-    return text if text.startswith(("/", "**")) or "/" not in text.rstrip("/") else f"/{text}"
+    sign, body = ("!", text[1:]) if text.startswith("!") else ("", text)
+    if body.startswith(("/", "**")) or "/" not in body.rstrip("/"):
+        return text
+    return f"{sign}/{body}"
 
 
 def _root(text: str) -> str:

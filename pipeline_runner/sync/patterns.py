@@ -111,7 +111,8 @@ def translate(glob: str, *, across: bool = False) -> str:
             alone = (at == 0 or glob[at - 1] == "/") and glob[end : end + 1] in ("", "/")
             if end - at > 1 and alone and not across:
                 if glob[end : end + 1] == "/":
-                    out.append("(?:.*/)?")
+                    if out[-1:] != ["(?:.*/)?"]:  # a second one says nothing, and takes for ever
+                        out.append("(?:.*/)?")
                     end += 1
                 else:
                     out.append(".*")

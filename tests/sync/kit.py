@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.agent.fetching import Fetcher
@@ -23,6 +21,7 @@ from pipeline_runner.sync.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from pipeline_runner.queues.messages import Message
     from pipeline_runner.sync.ignore import Rules
@@ -58,7 +57,7 @@ def _tree(root: Path, below: str) -> Iterator[tuple[str, str | bytes]]:
     for path in sorted(root.iterdir()):
         name = below + path.name
         if path.is_symlink():
-            yield name, os.readlink(path)
+            yield name, str(path.readlink())
         elif path.is_dir():
             inner = list(_tree(path, f"{name}/"))
             yield from inner or [(name, "")]
