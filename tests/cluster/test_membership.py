@@ -113,7 +113,11 @@ def test_a_head_that_was_stopped_itself_takes_nobody_for_lost() -> None:
     assert looked_at(membership, 71.0) == ["pi"]
 
 
-@given(st.lists(st.floats(0.01, STALLED_S), max_size=80), st.floats(0.0, 5.0))
+# Not to the last bit: a sum of steps is rounded, and would look like a head that stalled.
+STEPS = st.floats(0.01, STALLED_S - 0.01)
+
+
+@given(st.lists(STEPS, max_size=80), st.floats(0.0, 5.0))
 def test_who_speaks_at_least_every_few_seconds_is_never_lost(
     steps: list[float], every_s: float
 ) -> None:
@@ -162,7 +166,7 @@ class Coming(RuleBasedStateMachine):
         self.membership.hear(name, self.now)
         self.heard[name] = self.now
 
-    @rule(step=st.floats(0.01, STALLED_S))
+    @rule(step=STEPS)
     def pass_time(self, step: float) -> None:
         self.now += step
         for name in self.membership.silent(self.now):
