@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.lines import LineReader
 from pipeline_runner.agent.orphans import MARK
+from pipeline_runner.worker.apart import apart
 from pipeline_runner.worker.limits import resident_size
 from pipeline_runner.worker.lives import life
 from pipeline_runner.worker.page import READY, Page
@@ -152,7 +153,7 @@ def start(
             cwd=job["root"],
             env=environment,
             pass_fds=(page.fd,),
-            **_apart(),
+            **apart(),
         )
     except OSError:
         page.close()
@@ -172,15 +173,3 @@ def start(
     )
     process.readers = [LineReader(popen.stdout.fileno()), LineReader(popen.stderr.fileno())]
     return process
-
-
-def _apart() -> dict[str, Any]:
-    """Return how to keep a worker from a terminal: Ctrl-C there is the head's to interpret.
-
-    Where the agent's own session has none, a group of its own in that session is enough. Linux
-    shares a busy processor out among sessions first, and items that go from one session to the
-    next have to wait for that each time.
-    """
-    if sys.version_info >= (3, 11) and os.getsid(0) == os.getpid():
-        return {"process_group": 0}
-    return {"start_new_session": True}

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline_runner.head import survivors
+from pipeline_runner.worker.apart import apart
 from pipeline_runner.worker.lives import born
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class LocalAgent:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                **apart(),
             )
 
     def sweep(self, pids: Iterable[int]) -> None:
