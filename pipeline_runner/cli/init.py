@@ -27,7 +27,7 @@ def init(manner: Manner, folder: Path) -> None:
     there = [name for name in files if (folder / name).exists() and name not in kept]
     if there:
         raise UsageError(
-            f"{' and '.join(there)} already in {_shown(folder)}: nothing was written",
+            f"{_shown(folder)} has {', '.join(there)} already: nothing was written",
             hint="choose another folder: runner init hello",
         )
     folder.mkdir(parents=True, exist_ok=True)

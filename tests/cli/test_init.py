@@ -44,7 +44,7 @@ def test_init_never_overwrites_and_says_what_is_there(
     (folder / "functions.py").write_text("mine\n")
     ended = runner("init")
     assert ended.code == 2
-    assert "functions.py already in this folder: nothing was written" in ended.err
+    assert "this folder has functions.py already: nothing was written" in ended.err
     assert [path.name for path in folder.iterdir()] == ["functions.py"]
     assert (folder / "functions.py").read_text() == "mine\n"
 

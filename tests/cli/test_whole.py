@@ -55,7 +55,7 @@ def hello(tmp_path: Path) -> Path:
 def test_a_new_project_runs_to_its_end_and_shows_its_picture(hello: Path) -> None:
     functions = hello / "functions.py"
     functions.write_text(
-        functions.read_text().replace("WIDTH, HEIGHT = 72, 32", "WIDTH, HEIGHT = 18, 8")
+        functions.read_text().replace("WIDTH, HEIGHT = 64, 28", "WIDTH, HEIGHT = 18, 8")
     )
     ended = typed(hello, "up", "--json")
     assert ended.returncode == 0, ended.stderr
