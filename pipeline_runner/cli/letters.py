@@ -141,9 +141,8 @@ def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _
         outcome.refused |= dead.refused
 
         def step(opened: Opened) -> Transaction:
-            there = {letter.letter for letter in opened.durable.letters}
             for number, run in dead.runs.items():
-                if run == opened.run and number in there:
+                if run == opened.run and number in opened.durable.dead:
                     outcome.closed.append(number)
                 else:
                     outcome.refused[number] = "it is not of the run that can be gone on with"
@@ -180,7 +179,7 @@ def _amend(state: Path, step: Any, outcome: _Outcome) -> None:
 
     opened = finished.amend(state, step)
     outcome.notes += opened.damage
-    left = {letter.letter for letter in opened.durable.letters}
+    left = opened.durable.dead.keys() - set(outcome.closed)
     deadletters.keep_only(state, opened.run, left)
     deadletters.sweep(state)
 

@@ -158,10 +158,9 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
 
     def step(opened: Any) -> Transaction:
         nonlocal purged
-        there = {body: each for (name, body), each in opened.durable.ranges.items() if name == edge}
-        purged = sum(r.hi - r.lo for ranges in there.values() for r in ranges)
-        spans = {body: tuple(sorted((r.lo, r.hi) for r in each)) for body, each in there.items()}
-        return Transaction(consumed=[(edge, body, each) for body, each in spans.items()])
+        there = [(edge, body, spans) for body, spans in opened.durable.spans(edge)]
+        purged = sum(hi - lo for _edge, _body, spans in there for lo, hi in spans)
+        return Transaction(consumed=there)
 
     with held(state, state.name):
         finished.amend(state, step)

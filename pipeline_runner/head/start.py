@@ -18,7 +18,6 @@ from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.journal import finished
 from pipeline_runner.queues.journal.recovery import forget, open_journal
-from pipeline_runner.queues.transaction import Durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +50,6 @@ class Start:
             durable=self.journal.durable,
             closed_until=closed_until,
         )
-        broker.books.shelve = self.journal.shelf.put
         broker.books.memory_bytes = self.pipeline.server.memory
         for stage, count in self.journal.shares.items():
             if stage in topology.stages:
@@ -78,7 +76,7 @@ class Start:
             return
         for damage in self.journal.damage:
             yield Notice(now, "error", damage)
-        letters = {letter.letter for letter in self.journal.durable.letters}
+        letters = self.journal.durable.dead.keys()
         deadletters.keep_only(self.pipeline.state_dir, self.journal.run, letters)
         deadletters.sweep(self.pipeline.state_dir)
         items = "nothing is" if not queued else "1 item" if queued == 1 else f"{queued:,} items"
@@ -86,14 +84,12 @@ class Start:
             now, "info", f"goes on where it stopped: {items} queued", "--fresh begins anew"
         )
         edges = {edge.name for edge in self.pipeline.edges}
-        parked: dict[str, int] = {}
-        for (edge, _body), ranges in self.journal.durable.ranges.items():
-            if edge not in edges:
-                parked[edge] = parked.get(edge, 0) + sum(r.hi - r.lo for r in ranges)
-        for edge, count in parked.items():
-            text = f"{count:,} items of the edge {edge} are kept, and the file has no such edge"
+        for edge, backlog in self.journal.durable.backlogs().items():
+            if edge in edges:
+                continue
+            kept = f"{backlog.items:,} items of the edge {edge} are kept"
+            text = f"{kept}, and the file has no such edge"
             yield Notice(now, "warning", text, "name it so again to go on with them")
-        self.journal.durable = Durable()  # the broker has it all by now
 
     def broken(self, error: Exception) -> RunnerError:
         """Return what ends a run whose disk failed."""
@@ -155,6 +151,5 @@ def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
         pipeline.state_dir,
         fresh=fresh,
         relaxed=pipeline.durability == "relaxed",
-        memory_bytes=pipeline.server.memory,
     )
     return Start(pipeline, opened)

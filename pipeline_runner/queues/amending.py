@@ -6,10 +6,12 @@ again meanwhile, so however often it is asked for, its item comes back once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Amended, Commit, Pending
 from pipeline_runner.queues.ranges import Range, size, union
+from pipeline_runner.queues.tail import Tail
 from pipeline_runner.queues.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -17,18 +19,21 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.ranges import Spans
-    from pipeline_runner.queues.transaction import Durable, Letter, Revival
+    from pipeline_runner.queues.stages import EdgeState
+    from pipeline_runner.queues.tail import Past
+    from pipeline_runner.queues.transaction import Letter, Revival
+
+_PIECE = 4096  # bodies that one step takes off an edge
 
 
 class Amending:
     """Knows the dead letters of a run, and takes them and queued items out of it."""
 
-    def __init__(self, books: Books, durable: Durable | None) -> None:
+    def __init__(self, books: Books, durable: Past | None) -> None:
         self._books = books
-        self._letters: dict[int, str] = {}  # number -> stage
+        self._letters = dict(durable.dead) if durable is not None else {}  # number -> stage
         self._closing: dict[int, str] = {}  # on their way
-        self._purging: dict[int, list[Range]] = {}  # by request
-        self.lettered(durable.letters if durable is not None else ())
+        self._purging: dict[int, _Purge] = {}  # by request
 
     def lettered(self, letters: Iterable[Letter]) -> None:
         """Note durable letters."""
@@ -42,6 +47,8 @@ class Amending:
             for number in taken:
                 self._closing[number] = self._letters.pop(number)
             revived = [revival for n in taken if (revival := letters[n]) is not None]
+            for revival in revived:  # once it is durable, a piece read ahead would have it too
+                self._books.window.fetch(self._books.edges[revival.edge], revival.body.id)
             step = Transaction(revived=revived, closed=list(taken))
             self._books.effects.append(Commit(Pending(step, request=request)))
         return taken
@@ -49,24 +56,39 @@ class Amending:
     def purge(self, request: int, edge: str) -> int:
         """Start to empty an edge; return how many items were on it that nobody holds."""
         state = self._books.edges[edge]
-        taken = state.queue.clear()
+        items = state.queue.queued
+        if items:
+            taken, tail = state.queue.clear(), state.queue.tail
+            state.queue.tail = Tail()
+            purge = self._purging[request] = _Purge(state, tail)
+            self._purge(request, purge, taken)
+        return items
+
+    def _purge(self, request: int, purge: _Purge, taken: list[Range]) -> None:
+        """Take ``taken`` off an edge, and then the rest of what it held."""
+        purge.taken = taken
         by_body: dict[int, Spans] = {}
         for item in taken:
-            self._books.took(state, item)
+            self._books.took(purge.edge, item)
             by_body[item.body] = union(by_body.get(item.body, ()), ((item.lo, item.hi),))
-        if taken:
-            step = Transaction(consumed=[(edge, body, spans) for body, spans in by_body.items()])
-            self._purging[request] = taken
-            self._books.effects.append(Commit(Pending(step, request=request)))
-        return sum(item.hi - item.lo for item in taken)
+        name = purge.edge.spec.name
+        step = Transaction(consumed=[(name, body, spans) for body, spans in by_body.items()])
+        self._books.effects.append(Commit(Pending(step, request=request)))
 
     def committed(self, pending: Pending) -> None:
         """Let a durable change be seen."""
         books, step = self._books, pending.step
-        self._purging.pop(pending.request, None)
         reopened: dict[str, None] = {}
         for edge, body, spans in step.consumed:
             books.gone(edge, body, size(spans))
+        purge = self._purging.get(pending.request)
+        if purge is not None and purge.tail:
+            numbers = purge.tail.first(_PIECE)
+            taken = books.window.take(purge.edge, numbers)
+            purge.tail.drop(len(numbers), sum(item.hi - item.lo for item in taken))
+            self._purge(pending.request, purge, taken)
+            return
+        self._purging.pop(pending.request, None)
         for revival in step.revived:
             one = Range(revival.body.id, revival.index, revival.index + 1)
             books.publish_again(revival.edge, revival.body, one)
@@ -83,11 +105,14 @@ class Amending:
     def refused(self, pending: Pending) -> None:
         """Undo a change that could not be made durable."""
         books, step = self._books, pending.step
-        for item in self._purging.pop(pending.request, ()):
-            edge = books.edges[step.consumed[0][0]]
-            body = books.bodies[item.body]
-            edge.queue.push(item)
-            edge.bytes += body.size * (item.hi - item.lo) / body.n
+        purge = self._purging.pop(pending.request, None)
+        if purge is not None:
+            edge = purge.edge
+            for item in purge.taken:
+                body = books.bodies[item.body]
+                edge.queue.push(item)
+                edge.bytes += body.size * (item.hi - item.lo) / body.n
+            edge.queue.tail.join(purge.tail)
             books.dirty[edge.spec.target] = None
         for number in step.closed:
             self._letters[number] = self._closing.pop(number)
@@ -104,3 +129,12 @@ class Amending:
                 reopened[state.spec.name] = None
                 ahead += [self._books.edges[edge].spec.target for edge in state.spec.outputs]
         return reopened
+
+
+@dataclass(slots=True)
+class _Purge:
+    """An edge that is being emptied: what the step on its way takes, and what is to follow."""
+
+    edge: EdgeState
+    tail: Tail
+    taken: list[Range] = field(default_factory=list)

@@ -35,6 +35,7 @@ class Blame:
         """Add to ``step`` what one more failed attempt of one index means."""
         stage = self._books.stages[worker.stage]
         stage.failed += 1
+        step.failed.append((worker.stage, False))
         if not lease.edge:
             self._charge_source(step, lease, failure, worker)
             return
@@ -51,6 +52,7 @@ class Blame:
         elif spec.on_failure == "drop":
             step.consumed.append((lease.edge, lease.body, ((one.lo, one.hi),)))
             stage.dropped += 1
+            step.failed[-1] = (worker.stage, True)
         else:
             step.letters.append(self._letter(lease, failure, worker, attempts))
 

@@ -15,25 +15,28 @@ from pipeline_runner.queues.ranges import Range, size, subtract
 from pipeline_runner.queues.sizing import RateLimit
 from pipeline_runner.queues.sources import SourceState
 from pipeline_runner.queues.stages import EdgeState, StageState, wire
+from pipeline_runner.queues.tail import Tail
 from pipeline_runner.queues.transaction import Shelved
+from pipeline_runner.queues.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.slots import Slots
+    from pipeline_runner.queues.tail import Past
+    from pipeline_runner.queues.tally import Tally
     from pipeline_runner.queues.topology import Topology
-    from pipeline_runner.queues.transaction import Body, Durable
+    from pipeline_runner.queues.transaction import Body
 
 _EPOCH_SHIFT = 40  # tokens of an epoch never run into the next one's
+_BESIDE_BYTES = 400  # what a body in memory takes beside its own bytes, with a range of it
 
 
 class Books:
     """Stages, edges, bodies, workers and leases, and what is still to be told to the shell."""
 
     def __init__(
-        self, topology: Topology, *, run: str, epoch: int, durable: Durable | None
+        self, topology: Topology, *, run: str, epoch: int, durable: Past | None, window: int
     ) -> None:
         self.topology = topology
         self.run = run
@@ -48,9 +51,9 @@ class Books:
         self.sessions: dict[int, WorkerRecord] = {}
         self.leases: dict[int, Lease] = {}
         self.bodies: dict[int, Body | Shelved] = {}
-        self.shelve: Callable[[Body], Shelved] | None = None  # for bodies that do not fit
-        self.memory_bytes = 0  # so much of bodies fits
+        self.memory_bytes = 1 << 62  # so much of bodies fits
         self.held_bytes = 0
+        self.window = Window(self, durable, window)
         self.slots: Slots | None = None  # of the memory shared with this host's workers
         self._references: dict[int, int] = {}
         self.effects: list[Effect] = []
@@ -65,32 +68,38 @@ class Books:
         if durable is not None:
             self._restore(durable)
 
-    def _restore(self, durable: Durable) -> None:
-        for (edge, number), ranges in durable.ranges.items():
-            if edge not in self.edges:
+    def _restore(self, durable: Past) -> None:
+        for name, backlog in durable.backlogs().items():
+            if name not in self.edges:
                 continue  # the file has it no more: kept where it is
-            body = durable.bodies[number]
-            items = sum(r.hi - r.lo for r in ranges)
-            if number not in self.bodies:
-                self._hold(body)
-            self._references[number] = self._references.get(number, 0) + items
-            state = self.edges[edge]
-            state.remaining += items
-            state.measure(body.size, body.n)
-            state.published += items
-            state.bytes += body.size * items / max(body.n, 1)
-            for r in ranges:
-                state.queue.push(Range(r.body, r.lo, r.hi, r.attempts, r.suspect))
+            edge = self.edges[name]
+            edge.remaining = backlog.items
+            edge.bytes = backlog.size_bytes
+            edge.measure(int(backlog.size_bytes), backlog.items)
+            edge.published = backlog.items  # at least
+            edge.queue.tail = Tail(backlog.numbers, backlog.items)
+            self.window.read_ahead(edge)
         for (stage, index), cursor in durable.cursors.items():
-            if stage not in self.stages:
-                continue
-            self.stages[stage].sources[index] = SourceState(cursor, cursor.seq, cursor.finished)
-        self.next_body = durable.next_body
-        for letter in durable.letters:
-            if letter.stage in self.stages:
-                self.stages[letter.stage].dead += 1
-        # Not their count: a letter whose commit failed leaves a gap.
-        self.next_letter = max((letter.letter for letter in durable.letters), default=0) + 1
+            if stage in self.stages:
+                source = SourceState(cursor, cursor.seq, cursor.finished)
+                self.stages[stage].sources[index] = source
+        for name in durable.dead.values():
+            if name in self.stages:
+                self.stages[name].dead += 1
+        self._count(durable.tally)
+        self.next_body, self.next_letter = durable.next_body, durable.next_letter
+
+    def _count(self, tally: Tally) -> None:
+        for name, through in tally.edges.items():
+            edge = self.edges.get(name)
+            if edge is not None:
+                edge.published, edge.settled = through.published, through.settled
+                edge.source.emitted += through.emitted
+                edge.target.consumed += through.consumed
+        for name, faults in tally.stages.items():
+            stage = self.stages.get(name)
+            if stage is not None:
+                stage.failed, stage.dropped = faults.failed, faults.dropped
 
     def alarm(self, due: float) -> None:
         """Ask the shell to call ``tick`` at ``due``, or earlier."""
@@ -126,6 +135,8 @@ class Books:
         """Record that ``item`` left a queue: there is room for more."""
         body = self.bodies[item.body]
         edge.bytes -= body.size * (item.hi - item.lo) / body.n
+        if edge.queue.tail:
+            self.window.read_ahead(edge)
         for stage in edge.feeders:
             if stage.waits_for_room:
                 stage.waits_for_room = False
@@ -188,33 +199,48 @@ class Books:
     def publish(self, edges: tuple[str, ...], body: Body) -> None:
         """Make a committed body's items claimable on each of ``edges``."""
         size_bytes, n = body.size, body.n
-        if self.shelve is not None and self.held_bytes + size_bytes > self.memory_bytes:
-            self._hold(self.shelve(body))
-            self.free(body)
-        else:
-            self.bodies[body.id] = body
-            self.held_bytes += size_bytes
-        self._references[body.id] = n * len(edges)
+        in_memory = 0
         for name in edges:
             edge = self.edges[name]
-            edge.queue.push(Range(body.id, 0, n))
+            if self.window.is_past(edge, body):
+                edge.queue.tail.add(body.id, n)
+            else:
+                edge.queue.push(Range(body.id, 0, n))
+                in_memory += n
             edge.remaining += n
             edge.measure(size_bytes, n)
             edge.published += n
             edge.bytes += size_bytes
             self.dirty[edge.spec.target] = None
+        if not in_memory:
+            self.free(body)
+        elif self.window.past is None or self.fits(body):
+            self.hold(body, in_memory)
+        else:
+            self.hold(self.window.past.put(body), in_memory)
+            self.free(body)
 
-    def _hold(self, body: Body | Shelved) -> None:
-        self.bodies[body.id] = body
-        if not isinstance(body, Shelved):
-            self.held_bytes += body.size
+    @property
+    def room_bytes(self) -> int:
+        """The memory that is left for bodies; below 0 where it does not suffice."""
+        return self.memory_bytes - self.held_bytes
+
+    def fits(self, body: Body) -> bool:
+        """Whether there is memory for one more body."""
+        return body.size + _BESIDE_BYTES <= self.room_bytes
+
+    def hold(self, body: Body | Shelved, items: int) -> None:
+        """Keep a body for ``items`` more of it that came into memory."""
+        held = self._references.get(body.id)
+        if held is None:
+            self.bodies[body.id] = body
+            self.held_bytes += _cost(body)
+        self._references[body.id] = (held or 0) + items
 
     def publish_again(self, edge: str, body: Body, item: Range) -> None:
         """Queue an item that had left its edge as a dead letter; its body may be here still."""
-        if body.id not in self.bodies:
-            self._hold(body)
+        self.hold(body, item.hi - item.lo)
         held = self.bodies[body.id]
-        self._references[body.id] = self._references.get(body.id, 0) + item.hi - item.lo
         state = self.edges[edge]
         state.queue.push(item)
         state.remaining += item.hi - item.lo
@@ -232,8 +258,8 @@ class Books:
         else:
             del self._references[body]
             spent = self.bodies.pop(body)
+            self.held_bytes -= _cost(spent)
             if not isinstance(spent, Shelved):
-                self.held_bytes -= spent.size
                 self.free(spent)
         if not state.remaining and self.ending:
             self.maybe_finished = True
@@ -253,3 +279,7 @@ class Books:
         if lease.edge:
             self.stages[lease.worker.stage].leased -= items
         self.discard_if_empty(lease)
+
+
+def _cost(body: Body | Shelved) -> int:
+    return _BESIDE_BYTES if isinstance(body, Shelved) else body.size + _BESIDE_BYTES

@@ -21,6 +21,7 @@ from pipeline_runner.queues.messages import Adopted, Cursor, Session
 from pipeline_runner.queues.ranges import Range, intersect, union
 from pipeline_runner.queues.settling import Settling
 from pipeline_runner.queues.transaction import Body
+from pipeline_runner.queues.window import RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -37,14 +38,18 @@ if TYPE_CHECKING:
         Stage,
     )
     from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.tail import Past
     from pipeline_runner.queues.topology import Topology
-    from pipeline_runner.queues.transaction import Durable, Revival
+    from pipeline_runner.queues.transaction import Revival
 
     _Rest = tuple[Callable[[Any, float], None], Any, float]
 
 
 class Broker:
-    """One run of one pipeline. ``durable`` is what an earlier epoch left; see ``Books``."""
+    """One run of one pipeline. ``durable`` is what an earlier epoch left, and where more is kept.
+
+    Of each edge about ``window`` ranges are in memory, the rest is read from there in time.
+    """
 
     def __init__(
         self,
@@ -52,10 +57,11 @@ class Broker:
         *,
         run: str,
         epoch: int = 1,
-        durable: Durable | None = None,
+        durable: Past | None = None,
         closed_until: float | None = None,
+        window: int = RANGES,
     ) -> None:
-        self.books = Books(topology, run=run, epoch=epoch, durable=durable)
+        self.books = Books(topology, run=run, epoch=epoch, durable=durable, window=window)
         self._held = ""  # why stages with outputs are
         self._blame = Blame(self.books)
         self._granting = Granting(self.books)
@@ -300,8 +306,9 @@ class Broker:
 
     def _adopt(self, worker: WorkerRecord, held: Held) -> tuple[int, Spans]:
         edge = self.books.edges.get(held.edge)
-        if edge is None or edge.spec.target != worker.stage or held.body not in self.books.bodies:
+        if edge is None or edge.spec.target != worker.stage:
             return 0, ()
+        self.books.window.fetch(edge, held.body)
         spans = edge.queue.adopt(held.body, held.spans, held.attempts, suspect=held.suspect)
         if not spans:
             return 0, ()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.ages import Ages
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.ranges import Range
+    from pipeline_runner.queues.transaction import Body, Shelved
 
 _FIRST = 1000  # ranges of an edge among which its oldest is
 MOST_BYTES = 32 * 1024**2  # of bodies of one look; the first goes whatever its size
@@ -73,13 +74,17 @@ def first(books: Books, edge: str, most: int) -> tuple[list[Seen], dict[int, byt
     bodies: dict[int, bytes] = {}
     size = 0
     seen: list[Seen] = []
-    for item in islice(_items(books.run, edge, books.edges[edge].queue), most):
-        if item.body not in bodies:
-            size += books.bodies[item.body].size
+    for body, item in _ranges(books, edge, most):
+        if body.id not in bodies:
+            size += body.size
             if bodies and size > MOST_BYTES:
                 break
-            bodies[item.body] = bytes(books.bodies[item.body].data)
-        seen.append(item)
+            bodies[body.id] = bytes(body.data)
+        for place in range(item.lo, min(item.hi, item.lo + most - len(seen))):
+            name = item_id(books.run, edge, item.body, place)
+            seen.append(Seen(name, item.body, place, item.attempts, item.suspect))
+        if len(seen) >= most:
+            break
     return seen, bodies
 
 
@@ -89,8 +94,12 @@ def _oldest_s(queue: Iterable[Range], ages: Ages, now: float) -> float | None:
     return ages.age_s(min(bodies), now) if bodies else None
 
 
-def _items(run: str, edge: str, ranges: Iterable[Range]) -> Iterator[Seen]:
-    for item in ranges:
-        for place in range(item.lo, item.hi):
-            name = item_id(run, edge, item.body, place)
-            yield Seen(name, item.body, place, item.attempts, item.suspect)
+def _ranges(books: Books, edge: str, most: int) -> Iterator[tuple[Body | Shelved, Range]]:
+    queue = books.edges[edge].queue
+    for item in queue:
+        yield books.bodies[item.body], item
+    past = books.window.past
+    if past is not None:
+        for body, ranges in past.read(edge, queue.tail.first(most), 0):
+            for item in ranges:
+                yield body, item

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline_runner.queues.tail import Tail
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -79,7 +81,8 @@ class Range(msgspec.Struct, gc=False):
     """Items lo..hi-1 of a body, waiting on an edge.
 
     ``attempts`` counts charged failures. A ``suspect`` was in a lease whose process died with
-    several items unsettled: it runs alone, so that only a guilty item is ever charged.
+    several items unsettled: it runs alone, so that only a guilty item is ever charged. A retry
+    rests until ``not_before``, on the shell's clock.
     """
 
     body: int
@@ -87,12 +90,16 @@ class Range(msgspec.Struct, gc=False):
     hi: int
     attempts: int = 0
     suspect: bool = False
+    not_before: float = 0.0
 
 
 class EdgeQueue:
-    """The ranges of one edge that nobody holds: ready, suspect, or waiting for their retry."""
+    """The ranges of one edge that nobody holds: ready, suspect, or waiting for their retry.
 
-    __slots__ = ("_order", "ready", "ready_items", "suspects", "waiting", "waiting_items")
+    Those of the ``tail`` come after all that are ready, and are not in memory yet.
+    """
+
+    __slots__ = ("_order", "ready", "ready_items", "suspects", "tail", "waiting", "waiting_items")
 
     def __init__(self) -> None:
         self.ready: deque[Range] = deque()
@@ -100,12 +107,13 @@ class EdgeQueue:
         self.waiting: list[tuple[float, int, Range]] = []  # a heap by due time
         self.ready_items = 0  # in ready and suspects
         self.waiting_items = 0
+        self.tail = Tail()
         self._order = 0
 
     @property
     def queued(self) -> int:
         """Items here, whether they can be claimed now or later."""
-        return self.ready_items + self.waiting_items
+        return self.ready_items + self.waiting_items + self.tail.items
 
     def push(self, item: Range, *, front: bool = False) -> None:
         """Queue ``item`` last, or first if it was here before."""
@@ -173,7 +181,7 @@ class EdgeQueue:
         return taken
 
     def clear(self) -> list[Range]:
-        """Take everything, whenever it is due."""
+        """Take everything that is in memory, whenever it is due."""
         taken = list(self)
         for lane in (self.ready, self.suspects, self.waiting):
             lane.clear()

@@ -49,7 +49,7 @@ class EdgeState:
     def room(self) -> int:
         """Items that still fit, estimated from the mean size where the bound is in bytes."""
         spec, queue = self.spec, self.queue
-        queued = queue.ready_items + queue.waiting_items
+        queued = queue.ready_items + queue.waiting_items + queue.tail.items
         # Ten thousand large items are more than a machine has: their number does not bound them.
         capacity_bytes = EDGE_BYTES if spec.capacity_bytes is None else spec.capacity_bytes
         fits = int((capacity_bytes - self.bytes) / self.item_bytes)

@@ -1,8 +1,4 @@
-"""A settle as one transaction, and the durable state that transactions build.
-
-``Durable`` is what a restart starts from. The in-memory model of it here is what the simulator
-crashes and recovers, and what a journal on disk has to equal.
-"""
+"""A settle as one transaction, and what its parts are made of."""
 
 from __future__ import annotations
 
@@ -11,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline_runner.queues.ranges import Range, subtract
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pipeline_runner.queues.messages import Cursor
-    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.ranges import Range, Spans
 
 
 def item_id(run: str, edge: str, body: int, index: int) -> str:
@@ -112,6 +106,7 @@ class Transaction(msgspec.Struct):
     builds_on: int = 0  # the sequence number that the source's durable cursor has to have by then
     revived: list[Revival] = []
     closed: list[int] = []  # letters that are none any more
+    failed: list[tuple[str, bool]] = []  # the stage of each failed attempt; was its item dropped?
 
 
 class Sequences:
@@ -144,66 +139,3 @@ class Sequences:
     def rolled_back(self) -> None:
         """Record that it is not."""
         self._ahead.clear()
-
-
-class Durable:
-    """Bodies, the ranges of each edge, cursors and counters, as transactions left them."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[int, Body | Shelved] = {}
-        self.ranges: dict[tuple[str, int], list[Range]] = {}  # by edge and body
-        self.cursors: dict[tuple[str, int], Cursor] = {}
-        self.letters: list[Letter] = []
-        self.next_body = 1
-
-    def apply(self, step: Transaction) -> None:
-        """Apply one transaction whole."""
-        for edge, number, spans in step.consumed:
-            self._remove(edge, number, spans)
-        for requeue in step.requeued:
-            item = requeue.range
-            self._remove(requeue.edge, item.body, ((item.lo, item.hi),))
-            self.ranges.setdefault((requeue.edge, item.body), []).append(
-                Range(item.body, item.lo, item.hi, item.attempts, item.suspect)
-            )
-        for letter in step.letters:
-            if letter.edge:
-                self._remove(letter.edge, letter.body, ((letter.index, letter.index + 1),))
-            self.letters.append(letter)
-        for edges, body in step.produced:
-            self.next_body = max(self.next_body, body.id + 1)
-            self.bodies[body.id] = body
-            for name in edges:
-                self.ranges[name, body.id] = [Range(body.id, 0, body.n)]
-        if step.source is not None:
-            stage, index, cursor = step.source
-            self.cursors[stage, index] = cursor
-        for revival in step.revived:
-            number, index = revival.body.id, revival.index
-            self.bodies.setdefault(number, revival.body)
-            self.ranges.setdefault((revival.edge, number), []).append(
-                Range(number, index, index + 1)
-            )
-        if step.closed:
-            closed = set(step.closed)
-            self.letters = [letter for letter in self.letters if letter.letter not in closed]
-        self._forget_spent_bodies(step)
-
-    def _remove(self, edge: str, body: int, spans: Spans) -> None:
-        left: list[Range] = []
-        for item in self.ranges.get((edge, body), ()):
-            left.extend(
-                Range(body, lo, hi, item.attempts, item.suspect)
-                for lo, hi in subtract(((item.lo, item.hi),), spans)
-            )
-        if left:
-            self.ranges[edge, body] = left
-        else:
-            self.ranges.pop((edge, body), None)
-
-    def _forget_spent_bodies(self, step: Transaction) -> None:
-        touched = {body for _edge, body, _spans in step.consumed}
-        touched.update(letter.body for letter in step.letters)
-        for body in touched:
-            if not any(key[1] == body for key in self.ranges):
-                self.bodies.pop(body, None)

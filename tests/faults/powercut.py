@@ -15,11 +15,11 @@ from pipeline_runner.queues.effects import Pending
 from pipeline_runner.queues.journal import store as stores
 from pipeline_runner.queues.journal.recovery import open_journal
 from pipeline_runner.queues.journal.store import Journal
-from pipeline_runner.queues.transaction import Durable
 from tests.faults.forgetful import Disk, under_sqlite
 from tests.faults.outcome import Outcome
 from tests.journal.clerk import Clerk
-from tests.journal.steps import facts, random_step
+from tests.journal.steps import contents, facts, random_step
+from tests.queues.durable import Durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ def _lives(root: Path, chance: random.Random, *, lies: bool) -> tuple[int, int]:
         except RunnerError as error:
             raise Lost(error.message) from error
         opened.sql.close()
-        found = facts(opened.durable)
+        found = facts(contents(opened))
         # A commit that was torn before its answer looks like one that was damaged after it, and
         # is told: it will be done again. Nothing else may be wrong.
         if not all(damage.startswith(TORN) for damage in opened.damage):
@@ -88,7 +88,7 @@ def _lives(root: Path, chance: random.Random, *, lies: bool) -> tuple[int, int]:
             raise Lost(f"{least} steps were acknowledged, and found is {what}")
         acknowledged += least
         unanswered += max(allowed) - least
-        before = opened.durable
+        before = contents(opened)
     return acknowledged, unanswered
 
 

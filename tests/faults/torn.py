@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline_runner.queues.journal.recovery import open_journal
 from tests.faults.outcome import Outcome
-from tests.journal.steps import facts
+from tests.journal.steps import contents, facts
 from tests.journal.test_recovery import copied, filled, intact
 
 COMMITS = 60
@@ -31,7 +31,7 @@ def cut_short(places: int) -> Outcome:
                 log.truncate(cut)
             opened = open_journal(crashed)
             opened.sql.close()
-            found = facts(opened.durable)
+            found = facts(contents(opened))
             outcome.require(found in states, f"cut at byte {cut}: no state there ever was")
             outcome.require(not opened.damage, f"cut at byte {cut}: {opened.damage}")
             if found in states:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.messages import Cursor
 from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.transaction import Body, Durable, Letter, Requeue, Transaction
+from pipeline_runner.queues.tally import Through
+from pipeline_runner.queues.transaction import Body, Letter, Requeue, Transaction
+from tests.queues.durable import Durable
 
 if TYPE_CHECKING:
     import random
@@ -61,6 +65,7 @@ def random_step(chance: random.Random, durable: Durable, number: int) -> Transac
     if kind == "retry":
         changed = Range(item.body, cut, cut + 1, item.attempts + 1, chance.random() < 0.5)
         step.requeued.append(Requeue(edge, changed, 1.0))
+        step.failed.append(("b", False))
     elif kind == "letter":
         step.letters.append(letter(number, edge, item.body, cut, item.attempts + 1))
     else:
@@ -76,6 +81,27 @@ def body(chance: random.Random, number: int) -> Body:
     return Body(number, n, chance.randbytes(chance.choice((5, 50, 5000))), "rel")
 
 
+def contents(opened: Opened) -> Durable:
+    """Read all of a journal, and let go of it."""
+    kept, durable = opened.durable, Durable()
+    durable.cursors, durable.tally = dict(kept.cursors), kept.tally
+    durable.next_body, durable.next_letter = kept.next_body, kept.next_letter
+    for edge, backlog in kept.backlogs().items():
+        items = 0
+        for one, ranges in kept.read(edge, backlog.numbers, 1 << 62):
+            assert isinstance(one, Body)
+            durable.bodies[one.id] = one
+            durable.ranges[edge, one.id] = ranges
+            items += sum(r.hi - r.lo for r in ranges)
+        assert items == backlog.items
+    kept.close()
+    with closing(sqlite3.connect(opened.path)) as sql:
+        query = "SELECT number, edge, body, place, attempts FROM letter ORDER BY number"
+        durable.letters = [letter(*row) for row in sql.execute(query)]
+    assert kept.dead == durable.dead
+    return durable
+
+
 def facts(durable: Durable) -> tuple[object, ...]:
     """Return all that a durable state says, for comparison."""
     ranges = {
@@ -86,7 +112,9 @@ def facts(durable: Durable) -> tuple[object, ...]:
         (one.letter, one.stage, one.edge, one.body, one.index, one.attempts)
         for one in durable.letters
     ]
-    return durable.bodies, ranges, durable.cursors, letters, durable.next_body
+    tally = {name: edge for name, edge in durable.tally.edges.items() if edge != Through()}
+    numbers = durable.next_body, durable.next_letter
+    return durable.bodies, ranges, durable.cursors, letters, numbers, tally, durable.tally.stages
 
 
 def commit(opened: Opened, *steps: Transaction) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline_runner.queues.journal import finished
 from pipeline_runner.queues.journal.recovery import open_journal
-from pipeline_runner.queues.transaction import Body, Durable, Revival, Transaction
-from tests.journal.steps import commit, facts, letter, random_step
+from pipeline_runner.queues.transaction import Body, Revival, Transaction
+from tests.journal.steps import commit, contents, facts, letter, random_step
+from tests.queues.durable import Durable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_journal_recovers_what_retries_and_drops_built(tmp_path: Path, seed: i
     assert closed > 3
     again = open_journal(tmp_path)
     again.sql.close()
-    assert facts(again.durable) == facts(durable)
+    assert facts(contents(again)) == facts(durable)
     assert again.damage == []
 
 
@@ -75,9 +76,9 @@ def test_it_is_one_again_once_something_is_queued(over: Path) -> None:
     assert finished.found(over) == over / "journal"
     opened = open_journal(over)
     opened.sql.close()
-    ((key, ranges),) = opened.durable.ranges.items()
+    ((key, ranges),) = contents(opened).ranges.items()
     assert (key, ranges[0].lo, ranges[0].hi, ranges[0].attempts) == (("a->b", 1), 1, 2, 0)
-    assert opened.durable.letters == []
+    assert contents(opened).letters == []
 
 
 def test_it_stays_finished_when_letters_are_only_dropped(over: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline_runner.queues.journal import store as stores
 from pipeline_runner.queues.journal.recovery import open_journal
 from pipeline_runner.queues.transaction import Body, Transaction
 from tests.journal.clerk import Clerk, journal, memory, pending
-from tests.journal.steps import facts, letter, random_steps
+from tests.journal.steps import contents, facts, letter, random_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -99,7 +99,7 @@ def test_what_was_answered_is_found_again(tmp_path: Path, kind: str) -> None:
         await clerk.until(lambda: not store._busy and store._shares is None)
         close(store)
         again = open_journal(tmp_path)
-        assert facts(again.durable) == facts(expected)
+        assert facts(contents(again)) == facts(expected)
         assert again.shares == {"a": 3}
         again.sql.close()
 
@@ -186,7 +186,7 @@ def test_a_full_disk_refuses_outputs_once_and_goes_on_when_there_is_room(
         assert clerk.answers[4][1] is True
         store.close()
         again = open_journal(tmp_path)
-        assert list(again.durable.bodies) == [4]
+        assert list(contents(again).bodies) == [4]
         again.sql.close()
 
     run(story)
@@ -235,7 +235,7 @@ def test_after_a_disk_error_nothing_is_answered(tmp_path: Path, statement: str) 
         store.close()
         assert (tmp_path / "journal.suspect").exists()
         again = open_journal(tmp_path)
-        assert list(again.durable.bodies) == [1]
+        assert list(contents(again).bodies) == [1]
         assert not (tmp_path / "journal.suspect").exists()
         again.sql.close()
 
@@ -257,7 +257,7 @@ def test_a_checkpoint_that_fails_ends_it_too_but_keeps_what_was_committed(
         sql.fault = None
         store.close()
         again = open_journal(tmp_path)
-        assert list(again.durable.bodies) == [1]
+        assert list(contents(again).bodies) == [1]
         again.sql.close()
 
     run(story)
@@ -306,7 +306,7 @@ def test_a_disk_that_really_is_full_loses_nothing_and_resumes(
         assert clerk.answers[-1][1] is True
         store.close()
         again = open_journal(small_disk)
-        assert list(again.durable.bodies) == list(range(1, number + 1))
+        assert list(contents(again).bodies) == list(range(1, number + 1))
         again.sql.close()
 
     run(story)

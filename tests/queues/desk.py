@@ -27,7 +27,8 @@ from pipeline_runner.queues.messages import (
     Stage,
 )
 from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.transaction import Body, Durable, Sequences
+from pipeline_runner.queues.transaction import Body, Sequences
+from tests.queues.durable import Durable
 from tests.queues.shapes import graph
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Desk:
         self.effects: list[Effect] = []
         self.seats: dict[int, Seat] = {}
         self.broker = Broker(
-            self.topology, run=run, epoch=epoch, durable=durable, closed_until=closed_until
+            self.topology, run=run, epoch=epoch, durable=self.disk, closed_until=closed_until
         )
 
     def worker(self, name: str, stage: str, index: int = 0, host: str = "north") -> Seat:
@@ -106,7 +107,7 @@ class Desk:
         pending = self.waiting.popleft()
         if ok and self._sequences.take(pending.step):
             self._sequences.committed()
-            self.disk.apply(pending.step)
+            self.disk.apply(pending.step, self.now)
             self.broker.committed(pending, self.now)
         else:
             self._sequences.rolled_back()

@@ -253,6 +253,7 @@ class Oracle:
         """Everything is through: each hop saw each item once, or has a letter for it."""
         world = self._world
         shape = world.shape
+        world.count["piece read ahead"] += world.disk.durable.pieces
         for stage, index in shape.totals:
             cursor = world.disk.durable.cursors.get((stage, index))
             given_up = (stage, index) in self.given_up

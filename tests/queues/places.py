@@ -36,7 +36,8 @@ def check_places(books: Books, disk: Disk) -> None:
     for name, edge in books.edges.items():
         if edge.remaining != totals[name]:
             raise Broken(f"{name} says {edge.remaining} remain, and {totals[name]} do")
-    if books.bodies.keys() != disk.durable.bodies.keys():
+    known = books.bodies.keys() | {n for edge in books.edges.values() for n in edge.queue.tail}
+    if known != disk.durable.bodies.keys():
         raise Broken("the bodies of the broker are not those of the disk")
 
 
@@ -54,6 +55,12 @@ def _places(books: Books, disk: Disk) -> dict[Place, int]:
         for r in edge.queue:
             put((name, r.body, r.attempts, r.suspect), r.lo, r.hi)
             queued += r.hi - r.lo
+        for number in edge.queue.tail:
+            for r in disk.durable.ranges[name, number]:
+                put((name, number, r.attempts, r.suspect), r.lo, r.hi)
+                queued += r.hi - r.lo
+        if edge.queue.tail and not edge.queue.ready:
+            raise Broken(f"{name} has nothing ready before {list(edge.queue.tail)}")
         if queued != edge.queue.queued:
             raise Broken(f"{name} says {edge.queue.queued} are queued, and {queued} are")
     held = [(lease, lease.live) for lease in books.leases.values()]

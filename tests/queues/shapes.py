@@ -61,6 +61,8 @@ class Shape:
     ways: dict[str, Way]
     totals: dict[tuple[str, int], int]
     trouble: int = 8  # one item in so many is flaky, raises or kills; 0 for none
+    window: int = 1  # ranges of an edge in memory
+    memory_bytes: int = 1 << 62
     _emitted: dict[tuple[str, str], list[Routed]] = field(default_factory=dict)
 
     def dice(self, *words: str) -> int:
@@ -133,4 +135,13 @@ def random_shape(seed: int) -> Shape:
         for stage in sources
         for index in range(rng.choice((1, 1, 2)))
     }
-    return Shape(name, seed, topology, ways, totals, rng.choice((0, 5, 8)))
+    return Shape(
+        name,
+        seed,
+        topology,
+        ways,
+        totals,
+        rng.choice((0, 5, 8)),
+        rng.choice((1, 1, 2, 5, 10_000)),
+        rng.choice((0, 1_500, 1 << 62)),
+    )

@@ -39,6 +39,7 @@ ALWAYS_SEEN = (
     "item to be retried",
     "letter",
     "old session closed with frames unread",
+    "piece read ahead",
     "poison",
     "return",
     "settle in part",
@@ -47,6 +48,7 @@ ALWAYS_SEEN = (
     "source failed",
     "source value lost",
     "staged",
+    "step of a source refused with the one before it",
     "suspect alone",
     "zombie woke",
 )

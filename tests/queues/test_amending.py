@@ -5,8 +5,9 @@ from __future__ import annotations
 from pipeline_runner.queues.effects import Amended
 from pipeline_runner.queues.messages import Done, End, Granted
 from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.transaction import Body, Durable, Revival
+from pipeline_runner.queues.transaction import Body, Revival
 from tests.queues.desk import Desk, failure, stocked
+from tests.queues.durable import Durable
 from tests.queues.shapes import graph
 
 EDGE = "s->a"

@@ -6,8 +6,8 @@ import pytest
 
 from pipeline_runner.queues.effects import Finished
 from pipeline_runner.queues.messages import Done, End, Granted
-from pipeline_runner.queues.transaction import Durable
 from tests.queues.desk import Desk, failure, held, stocked
+from tests.queues.durable import Durable
 from tests.queues.shapes import graph
 
 

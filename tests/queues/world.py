@@ -23,7 +23,8 @@ from pipeline_runner.queues.messages import (
     Settle,
     Stage,
 )
-from pipeline_runner.queues.transaction import Durable, Sequences
+from pipeline_runner.queues.transaction import Sequences
+from tests.queues.durable import Durable
 from tests.queues.model_source import ModelSource
 from tests.queues.model_worker import Connection, ModelWorker
 from tests.queues.oracle import Oracle
@@ -183,9 +184,11 @@ class World:
             self.shape.topology,
             run=RUN,
             epoch=self.epoch,
-            durable=self.disk.durable if self.epoch > 1 else None,
+            durable=self.disk.durable,
             closed_until=self.now + WINDOW_S if self.epoch > 1 else None,
+            window=self.shape.window,
         )
+        self.broker.books.memory_bytes = self.shape.memory_bytes
         for stage in self.shape.topology.stages.values():
             if stage.is_source:
                 self.broker.processes(stage.name, self.shares(stage.name))
@@ -220,7 +223,7 @@ class World:
         if ok:
             self.disk.sequences.committed()
             self.oracle.applied(pending)
-            self.disk.durable.apply(pending.step)
+            self.disk.durable.apply(pending.step, self.now)
         else:
             self.disk.sequences.rolled_back()
         self.disk.untold.append((pending, ok))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.journal.recovery import NAME, open_journal
+from pipeline_runner.queues.journal.files import NAME
+from pipeline_runner.queues.journal.recovery import open_journal
 from pipeline_runner.queues.journal.schema import connect
 
 if TYPE_CHECKING:
@@ -59,10 +60,9 @@ def amend(state: Path, change: Callable[[Opened], Transaction]) -> Opened:
         opened.writer.write(step)
         opened.writer.seal()
         opened.sql.execute("COMMIT")
-        opened.durable.apply(step)
+        (holds,) = opened.sql.execute("SELECT EXISTS (SELECT 1 FROM range)").fetchone()
     finally:
-        opened.shelf.close()
-        opened.sql.close()
-    if was_finished and not opened.durable.ranges:
+        opened.close()
+    if was_finished and not holds:
         keep(state)
     return opened

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def backlogs(state: Path) -> list[Backlog] | None:
     """Return the edges that hold something; None if there is no journal. Raises RunnerError."""
     query = """
-        SELECT edge, sum(hi - lo), sum(length(data) * (hi - lo) / max(n, 1))
-        FROM range JOIN body ON body.id = range.body GROUP BY edge ORDER BY edge"""
+        SELECT name, sum(hi - lo), sum(length(data) * (hi - lo) / max(n, 1))
+        FROM range CROSS JOIN body ON body.id = range.body JOIN edge ON edge.id = range.edge
+        GROUP BY name ORDER BY name"""
     for sql in _opened(state):
         rows = sql.execute(query).fetchall()
         return [Backlog(edge, items, 0, 0, size or 0) for edge, items, size in rows]
@@ -33,8 +34,8 @@ def first(state: Path, edge: str, most: int) -> tuple[list[Seen], dict[int, byte
     Raises RunnerError.
     """
     ranges = """
-        SELECT body, lo, hi, attempts, suspect FROM range
-        WHERE edge = ? ORDER BY body, lo LIMIT ?"""
+        SELECT body, lo, hi, attempts, suspect FROM range JOIN edge ON edge.id = range.edge
+        WHERE name = ? ORDER BY body, lo LIMIT ?"""
     for sql in _opened(state):
         (run,) = sql.execute("SELECT run FROM state").fetchone()
         bodies: dict[int, bytes] = {}

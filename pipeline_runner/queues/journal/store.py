@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import queue
-import shutil
 import sqlite3
 import threading
 from collections import deque
@@ -18,7 +17,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline_runner.queues.journal.recovery import mark_suspect
+from pipeline_runner.queues.journal.files import mark_suspect
+from pipeline_runner.queues.journal.room import fits, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,6 @@ CHECKPOINT_BYTES = 16 * 1024**2  # of bodies since the last one
 RELAXED_S = 1.0
 AGAIN_S = 1.0  # a full disk stays full for a while
 _MOST_STEPS = 512  # of one transaction: the loop has to turn
-_ROOM_BYTES = 256 * 1024  # kept free for what frees more
 
 
 class Clerk(Protocol):
@@ -63,7 +62,7 @@ class Journal:
     def __init__(self, opened: Opened, clerk: Clerk, *, relaxed: bool) -> None:
         self._sql = opened.sql
         self._writer = opened.writer
-        self._shelf = opened.shelf
+        self._opened = opened
         self._path = opened.path
         self._clerk = clerk
         self._relaxed = relaxed
@@ -114,7 +113,7 @@ class Journal:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
         with suppress(sqlite3.Error):
-            self._shelf.close()
+            self._opened.durable.close()
             self._sql.close()
 
     def _start_soon(self) -> None:
@@ -162,23 +161,7 @@ class Journal:
         self._do(lambda: self._commit(letters, saves=saves))
 
     def _fits(self, size_bytes: int) -> bool:
-        """Whether there is room for outputs and for all that is not in the database yet.
-
-        A disk that is full to its last byte would leave no room to move the log, and then not
-        even what is done with could be deleted.
-        """
-        folder = self._path.parent
-        free = shutil.disk_usage(folder).free
-        if free > 4 * (self._unsaved_bytes + size_bytes + _ROOM_BYTES):
-            return True
-        (page,) = self._sql.execute("PRAGMA page_size").fetchone()
-        (pages,) = self._sql.execute("PRAGMA page_count").fetchone()
-        (unused,) = self._sql.execute("PRAGMA freelist_count").fetchone()
-        log = self._path.with_name(self._path.name + "-wal").stat().st_size
-        grown = max(0, pages * page - self._path.stat().st_size)
-        database = grown + max(0, size_bytes - unused * page)
-        grows = database + max(0, self._unsaved_bytes + size_bytes - log)
-        return bool(free >= grows + _ROOM_BYTES)
+        return fits(self._sql, self._path, self._unsaved_bytes, size_bytes)
 
     def _next_group(self) -> tuple[Pending, ...]:
         group: list[Pending] = []
@@ -300,13 +283,6 @@ class Journal:
         self._dead = True
         mark_suspect(self._path)
         self._clerk.disk_failed(error)
-
-
-def is_full(error: Exception) -> bool:
-    """Whether ``error`` says that the disk has no room left, or the user may not use more."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "is full" in str(error)
 
 
 def _needs_room(pending: Pending) -> bool:

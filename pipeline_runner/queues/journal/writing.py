@@ -1,41 +1,46 @@
-"""One transaction of the protocol as statements: what ``Durable.apply`` does, done to a file."""
+"""One transaction of the protocol as statements: what its parts say, done to a file."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.journal.schema import body_sum, row_sum
+import msgspec
+
+from pipeline_runner.queues.journal.schema import body_sum, range_sum, row_sum
 from pipeline_runner.queues.ranges import Range, size, subtract
 from pipeline_runner.queues.transaction import Sequences
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from pipeline_runner.queues.journal.checking import Found
     from pipeline_runner.queues.messages import Cursor
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.transaction import Body, Letter, Transaction
 
+_encode = msgspec.msgpack.Encoder().encode
+_Rest = tuple[int, int]  # until when, Unix time, and how long in all; milliseconds
+_NO_REST: _Rest = (0, 0)
+
 
 class Writer:
-    """Writes steps between :meth:`begin` and a COMMIT. ``items`` counts what all ranges hold."""
+    """Writes steps between :meth:`begin` and a COMMIT, on top of what was ``found``."""
 
     def __init__(
-        self,
-        sql: sqlite3.Connection,
-        *,
-        run: str,
-        epoch: int,
-        next_body: int,
-        items: int,
-        cursors: Mapping[tuple[str, int], Cursor],
+        self, sql: sqlite3.Connection, found: Found, clock: Callable[[], float] = time.time
     ) -> None:
         self._sql = sql
-        self._sequences = Sequences(cursors)
-        self._run = run
-        self._epoch = epoch
-        self._next_body = self._durable_next_body = next_body
-        self._items = self._durable_items = items
+        self._clock = clock
+        self._run = found.run
+        self._epoch = found.epoch
+        self._counters = self._durable_counters = (found.next_body, found.next_letter, found.items)
+        self._tally = found.tally
+        self._sequences = Sequences(found.cursors)
+        self._edges = dict(found.edges)  # name -> number
+        self._written: list[Transaction] = []  # since the last commit
+        self._named: list[str] = []  # edges, since then
 
     def begin(self) -> None:
         """Open a transaction. Raises sqlite3.Error, as all of these do."""
@@ -43,50 +48,60 @@ class Writer:
 
     def seal(self) -> None:
         """Write the sums that make the transaction whole; COMMIT is next."""
-        row = (self._run, self._epoch, self._next_body, self._items)
+        row = (self._run, self._epoch, *self._counters, _encode(self._tally))
         self._sql.execute(
-            "UPDATE state SET run = ?, epoch = ?, next_body = ?, items = ?, crc = ?",
+            "UPDATE state SET run = ?, epoch = ?, next_body = ?, next_letter = ?, items = ?, "
+            "tally = ?, crc = ?",
             (*row, row_sum(*row)),
         )
 
     def committed(self) -> None:
         """Record that what was sealed is durable."""
         self._sequences.committed()
-        self._durable_next_body, self._durable_items = self._next_body, self._items
+        self._durable_counters = self._counters
+        self._written.clear()
+        self._named.clear()
 
     def rolled_back(self) -> None:
         """Record that it is not."""
         self._sequences.rolled_back()
-        self._next_body, self._items = self._durable_next_body, self._durable_items
+        self._counters = self._durable_counters
+        for step in self._written:
+            self._tally.add(step, -1)
+        self._written.clear()
+        for name in self._named:
+            del self._edges[name]
+        self._named.clear()
 
     def write(self, step: Transaction) -> bool:
         """Write one step; False, and nothing is written, if what it builds on is not there."""
         if not self._sequences.take(step):
             return False
+        self._written.append(step)
+        self._tally.add(step)
         for edge, number, spans in step.consumed:
             self._remove(edge, number, spans)
         for requeue in step.requeued:
             item = requeue.range
             self._remove(requeue.edge, item.body, ((item.lo, item.hi),))
-            self._insert(requeue.edge, (item,))
+            self._insert(requeue.edge, (item,), self._until(requeue.wait_s))
         for letter in step.letters:
             if letter.edge:
                 self._remove(letter.edge, letter.body, ((letter.index, letter.index + 1),))
-            self.letter(letter)
+            self._letter(letter)
         for edges, body in step.produced:
-            self.body(body)
+            self._body(body, "INSERT INTO")
             for name in edges:
                 self._insert(name, (Range(body.id, 0, body.n),))
         if step.source is not None:
-            self.cursor(*step.source)
-        for body in {revival.body.id: revival.body for revival in step.revived}.values():
-            self.body(body)
-        for revival in step.revived:
+            self._cursor(*step.source)
+        for revival in step.revived:  # its body may still be here, for other items of it
+            self._body(revival.body, "INSERT OR IGNORE INTO")
             one = Range(revival.body.id, revival.index, revival.index + 1)
             self._insert(revival.edge, (one,))
-        self._sql.executemany(
-            "DELETE FROM letter WHERE number = ?", [(number,) for number in step.closed]
-        )
+        if step.closed:
+            numbers = [(number,) for number in step.closed]
+            self._sql.executemany("DELETE FROM letter WHERE number = ?", numbers)
         touched = {number for _edge, number, _spans in step.consumed}
         touched.update(letter.body for letter in step.letters)
         self._sql.executemany(
@@ -95,27 +110,31 @@ class Writer:
         )
         return True
 
-    def body(self, body: Body) -> None:
-        """Write a body."""
-        self._next_body = max(self._next_body, body.id + 1)
-        self._sql.execute(
-            "INSERT OR REPLACE INTO body VALUES (?, ?, ?, ?, ?)",
-            (body.id, body.n, body.release, body_sum(body), body.data),
+    def shares(self, counts: Mapping[str, int]) -> None:
+        """Write over how many processes each source is spread: all have to finish."""
+        self._sql.execute("DELETE FROM share")
+        self._sql.executemany(
+            "INSERT INTO share VALUES (?, ?, ?)",
+            [(stage, count, row_sum(stage, count)) for stage, count in counts.items()],
         )
 
-    def ranges(self, edge: str, items: Iterable[Range]) -> None:
-        """Write ranges of one edge."""
-        self._insert(edge, items)
+    def _body(self, body: Body, insert: str) -> None:
+        self._count(next_body=body.id + 1)
+        total = body_sum(body.id, body.n, body.release, body.data)
+        self._sql.execute(
+            f"{insert} body VALUES (?, ?, ?, ?, ?)",
+            (body.id, body.n, body.release, total, body.data),
+        )
 
-    def cursor(self, stage: str, share: int, cursor: Cursor) -> None:
-        """Write how far one process of a source is."""
+    def _cursor(self, stage: str, share: int, cursor: Cursor) -> None:
         row = (stage, share, cursor.seq, cursor.count, cursor.mark, int(cursor.finished))
         self._sql.execute(
             "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, row_sum(*row))
         )
 
-    def letter(self, letter: Letter) -> None:
+    def _letter(self, letter: Letter) -> None:
         """Write that an item became a dead letter; the letter itself is a file."""
+        self._count(next_letter=letter.letter + 1)
         row = (
             letter.letter,
             letter.stage,
@@ -128,40 +147,55 @@ class Writer:
             "INSERT OR REPLACE INTO letter VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, row_sum(*row))
         )
 
-    def shares(self, counts: Mapping[str, int]) -> None:
-        """Write over how many processes each source is spread: all have to finish."""
-        self._sql.execute("DELETE FROM share")
-        self._sql.executemany(
-            "INSERT INTO share VALUES (?, ?, ?)",
-            [(stage, count, row_sum(stage, count)) for stage, count in counts.items()],
-        )
+    def _count(self, *, next_body: int = 0, next_letter: int = 0, items: int = 0) -> None:
+        body, letter, before = self._counters
+        self._counters = max(body, next_body), max(letter, next_letter), before + items
 
-    def _insert(self, edge: str, items: Iterable[Range]) -> None:
-        rows = []
+    def _until(self, wait_s: float) -> _Rest:
+        if not wait_s:
+            return _NO_REST
+        return int((self._clock() + wait_s) * 1000), int(wait_s * 1000)
+
+    def _edge(self, name: str) -> int:
+        number = self._edges.get(name)
+        if number is None:
+            number = self._edges[name] = max(self._edges.values(), default=0) + 1
+            self._named.append(name)
+            row = (number, name)
+            self._sql.execute("INSERT INTO edge VALUES (?, ?, ?)", (*row, row_sum(*row)))
+        return number
+
+    def _insert(self, edge: str, items: Iterable[Range], rest: _Rest = _NO_REST) -> None:
+        number = self._edge(edge)
         for item in items:
-            row = (item.body, edge, item.lo, item.hi, item.attempts, int(item.suspect))
-            rows.append((*row, row_sum(*row)))
-            self._items += item.hi - item.lo
-        self._sql.executemany("INSERT INTO range VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            suspect = int(item.suspect)
+            row = (item.body, number, item.lo, item.hi, item.attempts, suspect, *rest)
+            self._sql.execute(
+                "INSERT INTO range VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, range_sum(*row))
+            )
+            self._count(items=item.hi - item.lo)
 
     def _remove(self, edge: str, body: int, spans: Spans) -> None:
+        number = self._edge(edge)
         if len(spans) == 1:  # mostly a range goes whole, as it came
             gone = self._sql.execute(
                 "DELETE FROM range WHERE body = ? AND edge = ? AND lo = ? AND hi = ?",
-                (body, edge, *spans[0]),
+                (body, number, *spans[0]),
             )
             if gone.rowcount:
-                self._items -= size(spans)
+                self._count(items=-size(spans))
                 return
         here = self._sql.execute(
-            "SELECT lo, hi, attempts, suspect FROM range WHERE body = ? AND edge = ?", (body, edge)
+            "SELECT lo, hi, attempts, suspect, due, rest FROM range WHERE body = ? AND edge = ?",
+            (body, number),
         ).fetchall()
-        for lo, hi, attempts, suspect in here:
+        for lo, hi, attempts, suspect, *rest in here:
             left = subtract(((lo, hi),), spans)
             if left == ((lo, hi),):
                 continue
             self._sql.execute(
-                "DELETE FROM range WHERE body = ? AND edge = ? AND lo = ?", (body, edge, lo)
+                "DELETE FROM range WHERE body = ? AND edge = ? AND lo = ?", (body, number, lo)
             )
-            self._items -= hi - lo
-            self._insert(edge, [Range(body, a, b, attempts, bool(suspect)) for a, b in left])
+            self._count(items=lo - hi)
+            ranges = [Range(body, a, b, attempts, bool(suspect)) for a, b in left]
+            self._insert(edge, ranges, (rest[0], rest[1]))

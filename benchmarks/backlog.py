@@ -1,0 +1,200 @@
+"""Print what a long backlog costs a head: memory, the pace of claims, and the time to a restart.
+
+A journal is filled as a head fills it, ``runner up`` goes on from there, and its sink notes when
+the first items came: ten million integers in large bodies, and a million bodies of one item each.
+The pace is compared with the same over a backlog that is nearly empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil  # type: ignore[import-untyped, unused-ignore]
+
+from benchmarks.measure import TrialError
+from benchmarks.ours import command
+from pipeline_runner.queues.journal.recovery import open_journal
+from pipeline_runner.queues.transaction import Body, Transaction
+
+MOST_MIB, MOST_S, LEAST_PACE = 300, 5.0, 0.8  # the bars
+DEADLINE_S = 60.0
+FUNCTIONS = """\
+import os
+import time
+
+_out = os.open("marks", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+_left = _total = {items}
+
+
+def source():
+    yield from ()
+
+
+def sink(item):
+    global _left
+    if _left in (_total, 1):
+        os.write(_out, b"%d\\n" % time.monotonic_ns())
+    _left -= 1
+"""
+PIPELINE = """\
+[pipeline]
+name = "backlog"
+durability = "fsync"
+
+[stages.source]
+run = "functions:source"
+
+[stages.sink]
+run = "functions:sink"
+
+[[edges]]
+from = "source"
+to = "sink"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A backlog: so many bodies of so many items; ``measured`` are the items whose pace counts."""
+
+    name: str
+    bodies: int
+    each: int
+    measured: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a head that goes on with a backlog takes."""
+
+    restart_s: float  # from the start of the command to the first item at the sink
+    items_per_s: float
+    rss_mib: float  # the most until then
+
+    def line(self, pace: float) -> str:
+        """Return it for a person, with its pace beside that of a short backlog."""
+        return (
+            f"head {self.rss_mib:.0f} MiB, first item after {self.restart_s:.2f} s, "
+            f"{self.items_per_s:,.0f} items/s: {pace:.2f} of an empty one's"
+        )
+
+
+ROWS = (
+    Row("10,000,000 integers in bodies of 8,192", 1_221, 8_192, 2_000_000),
+    Row("1,000,000 bodies of one item", 1_000_000, 1, 20_000),
+)
+
+
+def fill(state: Path, bodies: int, each: int) -> None:
+    """Leave a journal with a backlog in the folder ``state``."""
+    state.mkdir(mode=0o700, parents=True)
+    opened = open_journal(state)
+    opened.writer.begin()
+    for number in range(1, bodies + 1):
+        data = pickle.dumps(list(range(each)), protocol=5)
+        opened.writer.write(Transaction(produced=[(("source->sink",), Body(number, each, data))]))
+    opened.writer.seal()
+    opened.sql.execute("COMMIT")
+    opened.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    opened.close()
+
+
+def go_on(row: Row, bodies: int) -> Seen:
+    """Restart over ``bodies`` of ``row``, and stop once the measured items are through."""
+    with tempfile.TemporaryDirectory(prefix="bench-backlog-") as name:
+        root = Path(name)
+        (root / "functions.py").write_text(FUNCTIONS.format(items=row.measured))
+        (root / "pipeline.toml").write_text(PIPELINE)
+        fill(root / ".runner" / "backlog", bodies, row.each)
+        began = time.monotonic_ns()
+        up = subprocess.Popen(
+            [*command(), "up", "pipeline.toml", "--json", "--ui", "none", "--no-import"],
+            cwd=root,
+            env={**os.environ, "RUNNER_LOCAL": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            first, last = _marks(root / "marks", up)
+            rss_mib = _highest_mib(up.pid)
+        finally:
+            _end(up)
+    return Seen((first - began) / 1e9, (row.measured - 1) / ((last - first) / 1e9), rss_mib)
+
+
+def compare(row: Row, pairs: int) -> tuple[Seen, float]:
+    """Return the median of the long backlog, and its pace as a share of the short one's."""
+    short = -(-row.measured // row.each) + 100
+    seen: list[Seen] = []
+    ratios: list[float] = []
+    for _ in range(pairs):
+        empty = go_on(row, short)
+        seen.append(go_on(row, row.bodies))
+        ratios.append(seen[-1].items_per_s / empty.items_per_s)
+    one = Seen(
+        median(each.restart_s for each in seen),
+        median(each.items_per_s for each in seen),
+        median(each.rss_mib for each in seen),
+    )
+    return one, median(ratios)
+
+
+def _marks(path: Path, up: subprocess.Popen[bytes]) -> tuple[int, int]:
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        marks = path.read_text().split() if path.exists() else []
+        if len(marks) == 2:
+            return int(marks[0]), int(marks[1])
+        if up.poll() is not None:
+            assert up.stderr is not None
+            raise TrialError(f"it ended with {up.returncode}: {up.stderr.read().decode()[-500:]}")
+        time.sleep(0.02)
+    raise TrialError(f"not within {DEADLINE_S:g} s")
+
+
+def _highest_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise TrialError("the head is gone")
+
+
+def _end(up: subprocess.Popen[bytes]) -> None:
+    """Kill the head; all that it started ends with it, but what holds results for a journal."""
+    started = psutil.Process(up.pid).children(recursive=True) if up.poll() is None else []
+    up.kill()
+    up.communicate()
+    for each in started:
+        if each.is_running():
+            each.kill()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.backlog", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=3)
+    pairs = parser.parse_args(arguments).pairs
+    met = True
+    for row in ROWS:
+        seen, pace = compare(row, pairs)
+        print(f"{row.name}: {seen.line(pace)}", flush=True)
+        met &= seen.rss_mib <= MOST_MIB and seen.restart_s <= MOST_S and pace >= LEAST_PACE
+    print(
+        f"medians of {pairs}; bars: {MOST_MIB} MiB, {MOST_S:g} s, {LEAST_PACE:g}: "
+        + ("met" if met else "missed")
+    )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
