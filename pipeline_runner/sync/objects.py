@@ -35,7 +35,9 @@ class Objects:
         return self.folder / content[:2] / content
 
     def has(self, content: str, size: int) -> bool:
-        """Return whether the ``size`` bytes of ``content`` are there."""
+        """Return whether the ``size`` bytes of ``content`` are there; none always are."""
+        if not size:
+            return True
         try:
             return self.path(content).lstat().st_size == size
         except OSError:
