@@ -25,6 +25,11 @@ class Result:
     dead_letters: tuple[DeadLetter, ...]
     lost: int
 
+    def __repr__(self) -> str:
+        """Return how it ended, short enough for a console; the counts are in ``stages``."""
+        left = f"dead_letters={len(self.dead_letters)}, lost={self.lost}"
+        return f"<Result of {self.snapshot.name}: {self.state}, ok={self.ok}, {left}>"
+
     @property
     def ok(self) -> bool:
         """Whether everything went through, or what was begun did before a stop."""

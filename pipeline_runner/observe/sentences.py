@@ -16,9 +16,10 @@ _BY_DURABILITY = {
 
 def headline(snapshot: Snapshot) -> str:
     """Return who runs, how long, which version, on how much: the first line of a screen."""
+    state = "" if snapshot.state == "running" else f"{snapshot.state}, "
     parts = [
         snapshot.name,
-        f"{'up' if snapshot.state == 'running' else snapshot.state} {duration(snapshot.up_s)}",
+        f"{state}up {duration(snapshot.up_s)}",
         f"rev {snapshot.revision}",
     ]
     if snapshot.release:
@@ -66,5 +67,5 @@ def draining(snapshot: Snapshot, *, owns: bool = True) -> str:
 
 def stays_queued(items: int) -> str:
     """Return what becomes of ``items`` that a run with a journal has left."""
-    stay = "1 item stays" if items == 1 else f"{items:,} items stay"
-    return f"{stay} queued: the next `runner up` goes on with what is left"
+    stay, them = ("1 item stays", "it") if items == 1 else (f"{items:,} items stay", "them")
+    return f"{stay} queued: the next `runner up` goes on with {them}"

@@ -73,6 +73,7 @@ def test_a_run_says_how_it_ended_and_what_went_through(project: Folder) -> None:
     result = Pipeline.from_toml(project.numbers()).run()
     assert (result.ok, result.exit_code, result.state) == (True, 0, "finished")
     assert (result.lost, result.dead_letters) == (0, ())
+    assert repr(result) == "<Result of p: finished, ok=True, dead_letters=0, lost=0>"
     counts = {name: (stage.in_, stage.out) for name, stage in result.stages.items()}
     assert counts == {"generate": (0, 3), "square": (3, 3), "subtract": (3, 3), "show": (3, 0)}
 

@@ -76,7 +76,7 @@ def test_the_bottleneck_stands_with_its_cure_on_one_line_if_it_fits_else_on_two(
 
 def test_a_draining_run_says_what_it_waits_for_instead_of_its_bottleneck() -> None:
     lines = seen(run(state="draining"), width=200, bottleneck=("BOTTLENECK x", "more"))
-    assert lines[0].startswith("thumbs  draining 14m02s")
+    assert lines[0].startswith("thumbs  draining, up 14m02s")
     assert lines[1] == (
         "Stopping (Ctrl-C again: now): waits for list (1 in work), "
         "resize (8 in work, 8,100 queued), upload (1 in work, 12 queued)"
