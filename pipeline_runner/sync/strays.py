@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from pipeline_runner.sync.apply import is_as_made
 from pipeline_runner.sync.walk import FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline_runner.sync.manifest import Manifest
 
 _SHOWN = 3
@@ -60,20 +62,23 @@ def _move(tree: Path, stray: str, output: Path) -> Path:
         number += 1
         free = target.with_name(f"{target.stem}-{number}{target.suffix}")
         taken = os.path.lexists(free)
-    _allow(source.parent)
-    shutil.move(source, free)
+    with _writable(source.parent):
+        shutil.move(source, free)
     if not free.is_symlink():
         with suppress(OSError):
             free.chmod(free.stat().st_mode | 0o200)
     return free
 
 
-def _allow(folder: Path) -> None:
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
     """Let something be taken out of ``folder``, which is ours and write-protected."""
     fd = os.open(folder, FOLDER)
     try:
         os.fchmod(fd, 0o700)
+        yield
     finally:
+        os.fchmod(fd, 0o555)
         os.close(fd)
 
 

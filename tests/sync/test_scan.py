@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline_runner.sync import scan as scanning
 from pipeline_runner.sync.ignore import rules
 from pipeline_runner.sync.scan import Halted, Scanner, TooLarge
-from pipeline_runner.sync.store import Store
 from tests.sync import kit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline_runner.sync.store import Store
 
 
 @pytest.fixture
