@@ -49,7 +49,8 @@ def bad_line() -> None:
         "from pipeline_runner.agent import supervise;"
         "start = supervise.start;"
         f"door = Door(socket={str(Path.cwd() / BAD_LINE)!r});"
-        "supervise.start = lambda *told, **rest: start(*told[:4], replace(told[4], door=door), *told[5:], **rest);"
+        "supervise.start = lambda *told, **rest: "
+        "start(*told[:4], replace(told[4], door=door), *told[5:], **rest);"
     )
     entry = vars(local_agent)["_ENTRY"]
     vars(local_agent)["_ENTRY"] = entry.replace("import runpy;", f"{tells}import runpy;")

@@ -21,10 +21,14 @@ from pipeline_runner import At
 N = {items}
 
 
+def is_fast():
+    return os.path.exists(os.environ["RUNNER_OUTPUT"] + "/fast")
+
+
 def pause(number):
-    if number % 16 == 0 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/fast"):
+    if number % 16 == 0 and not is_fast():
         time.sleep({pause_s})
-    while {pause_s} and number == N - 1 and not os.path.exists(os.environ["RUNNER_OUTPUT"] + "/fast"):
+    while {pause_s} and number == N - 1 and not is_fast():
         time.sleep(0.01)
 
 

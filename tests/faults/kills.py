@@ -33,7 +33,9 @@ def numbers():
     yield from range({items})
 
 
-_calls = os.open(os.environ["RUNNER_OUTPUT"] + "/calls", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+_calls = os.open(
+    os.environ["RUNNER_OUTPUT"] + "/calls", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644
+)
 
 
 def work(number):
