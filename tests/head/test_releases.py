@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline_runner.config.parse import load
-from pipeline_runner.errors import RunnerError
 from pipeline_runner.head.releases import Releases
 from pipeline_runner.queues.messages import (
     ManifestData,
@@ -25,6 +23,9 @@ from tests.sync import kit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from pipeline_runner.errors import RunnerError
 
 FILE = """\
 [pipeline]
@@ -42,9 +43,15 @@ class Peer:
     sent: list[tuple[Any, bytes | None]] = field(default_factory=list)
     refused: str = ""
     closed: bool = False
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def send(self, message: Any, data: bytes | None) -> None:
+        self.sent.append((message, data))
+        self.heard.set()
 
     def refuse(self, why: str) -> None:
         self.refused, self.closed = why, True
+        self.heard.set()
 
 
 class Room:
@@ -56,7 +63,7 @@ class Room:
         self.warned: list[tuple[str, str]] = []
         self.releases = Releases(
             load(root / "pipeline.toml", {}),
-            lambda connection, message, data: connection.sent.append((message, data)),  # type: ignore[attr-defined]
+            lambda peer, message, data: peer.send(message, data),  # type: ignore[attr-defined]
             self.ready.set,
             self._failed,
             lambda text, hint: self.warned.append((text, hint)),
@@ -71,10 +78,9 @@ class Room:
         await asyncio.wait_for(self.ready.wait(), 20)
 
     async def answer(self, peer: Peer, message: WantManifest | WantObjects) -> tuple[Any, Any]:
-        before = len(peer.sent)
+        peer.heard.clear()
         self.releases.answer(peer, message)  # type: ignore[arg-type]
-        while len(peer.sent) == before and not peer.closed:
-            await asyncio.sleep(0.001)
+        await asyncio.wait_for(peer.heard.wait(), 20)
         return peer.sent[-1] if peer.sent else (None, None)
 
 
@@ -225,7 +231,6 @@ def test_a_host_is_judged_by_its_python_and_its_packages(project: Path) -> None:
         releases = room.releases
         current = releases.current
         assert current is not None
-        _message, data = await room.answer(Peer(), WantManifest(current.name))
         here = Ready(current.name, (), "2.7.18", {"click": ""})
         python, packages = releases.check(here)
         assert "it has Python 2.7.18" in python
