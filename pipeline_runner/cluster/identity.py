@@ -122,7 +122,11 @@ def known(environ: Mapping[str, str] = os.environ) -> list[Identity]:
     if given:
         return [Identity("", _checked(given, "RUNNER_KEY", loopback=False))]
     files = sorted(_folder(environ).glob(f"*{_SUFFIX}"))
-    return [Identity(path.stem, _read(path, loopback=False)) for path in files]
+    return [
+        Identity(path.stem, _read(path, loopback=False))
+        for path in files
+        if _NAME.fullmatch(path.stem)
+    ]
 
 
 def save(
@@ -137,7 +141,7 @@ def save(
     kept: Path | None = None
     with contextlib.suppress(OSError):
         if aside and path.read_bytes().strip() != identity.key:
-            kept = path.with_suffix(f"{_SUFFIX}-before")
+            kept = path.with_suffix(f".before{_SUFFIX}")  # no pipeline's name has a dot
             path.replace(kept)
     _write(path, identity.key, replace=True)
     return kept
@@ -212,7 +216,9 @@ def _write(path: Path, key: bytes, *, replace: bool) -> None:
     part = ""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file, part = tempfile.mkstemp(dir=path.parent, prefix=".key-")  # 0600 from its birth
+        file, part = tempfile.mkstemp(
+            dir=path.parent, prefix=".", suffix=_SUFFIX
+        )  # 0600 from its birth
         with os.fdopen(file, "wb") as out:
             out.write(key + b"\n")
             out.flush()

@@ -118,6 +118,11 @@ def test_no_key_stands_in_any_argv_environment_log_or_file_of_a_run(
 ) -> None:
     lan = network("desk", "pi")
     ours = sites(lan, "desk")
+    # Who has a project in their home folder has their keys in it too.
+    theirs = [ours.project.root / name for name in ("p.key", ".config/runner/p.before.key")]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(ours.key)
     ours.up()
     joined = ours.join(lan["pi"])
     until(lambda: ours.workers().get("pi") and ours.workers().get("desk"), "both work")
@@ -134,9 +139,10 @@ def test_no_key_stands_in_any_argv_environment_log_or_file_of_a_run(
     seen |= {"out": ended.out.encode(), "err": ended.err.encode(), "join": joined.said.encode()}
     for folder in (ours.project.root, lan["desk"].home, lan["pi"].home):
         for path in folder.rglob("*"):
-            if path.is_file() and path not in (kept(lan["desk"]), kept(lan["pi"])):
+            if path.is_file() and path not in (kept(lan["desk"]), kept(lan["pi"]), *theirs):
                 seen[str(path)] = path.read_bytes()
     assert any(".runner" in where for where in seen)
+    assert any("pi/cache" in where and "functions.py" in where for where in seen)
     for secret in (ours.key.encode(), bytes.fromhex(ours.key)):
         assert [where for where, data in seen.items() if secret in data] == []
     assert os.environ.get("RUNNER_KEY") is None
