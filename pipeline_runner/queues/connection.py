@@ -67,7 +67,8 @@ class Connection:
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
         self._fd = -1  # to go along with what is sent next
-        self._lent: object = None  # what lent data are views of
+        self._drained = 0  # parts that are sent whole
+        self._lent: deque[tuple[int, Callable[[], None]]] = deque()  # each until so many are
         loop.add_reader(sock, self._read_sealed if remote else self.read)
 
     @property
@@ -81,19 +82,19 @@ class Connection:
         data: bytes | memoryview | None = None,
         *,
         fd: int = -1,
-        lent: bool = False,
+        sent: Callable[[], None] | None = None,
     ) -> None:
         """Add a frame to what the next :meth:`flush` sends; ``fd`` goes along with it.
 
-        Of ``data`` that is ``lent``, a view, what that flush does not send is copied.
+        ``sent`` is called once ``data`` is sent, or never will be: it may change from then on.
         """
         if fd >= 0:
             self._fd = fd
-        if lent and isinstance(data, memoryview):
-            self._lent = data.obj
         self._out.append(encode_frame(message, 0 if data is None else len(data)))
         if data:
             self._out.append(data)
+        if sent is not None:
+            self._lent.append((self._drained + len(self._out), sent))
 
     def flush(self) -> None:
         """Send what is queued; what the socket does not take goes when it is writable again."""
@@ -110,8 +111,6 @@ class Connection:
             self._fd = -1
             self._drop(sent)
             room -= sent
-        if self._lent is not None:
-            self._give_back()
         if bool(self._out) != self._writing and not self.closed:
             self._writing = not self._writing
             if self._writing:
@@ -122,22 +121,16 @@ class Connection:
     def _ancillary(self) -> list[tuple[int, int, bytes]]:
         return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, self._fd.to_bytes(4, sys.byteorder))]
 
-    def _give_back(self) -> None:
-        """Copy what is left of what was lent: its owner may write there from now on."""
-        lent, self._lent = self._lent, None
-        for i, part in enumerate(self._out):
-            if isinstance(part, memoryview) and part.obj is lent:
-                self._out[i] = bytes(part)
-        if self.remote:
-            self.sock.own()  # type: ignore[union-attr]
-
     def _drop(self, sent: int) -> None:
         while sent:
             first = self._out.popleft()
             if len(first) > sent:
                 self._out.appendleft(memoryview(first)[sent:])
-                return
+                break
             sent -= len(first)
+            self._drained += 1
+        while self._lent and self._lent[0][0] <= self._drained:
+            self._lent.popleft()[1]()
 
     def read(self, scratch: memoryview = _SCRATCH) -> bool:
         """Read once and handle every whole frame; return whether anything came."""
@@ -193,6 +186,8 @@ class Connection:
         if self._writing:
             self._loop.remove_writer(self.sock)
         self.sock.close()
+        for _until, sent in self._lent:
+            sent()
         self._on_closed(self)
 
     def _received(self, data: memoryview) -> None:

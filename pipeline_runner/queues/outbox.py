@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.arena import Arena
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.effects import Send
+    from pipeline_runner.queues.slots import Slots
 
 ACKNOWLEDGE_S = 0.02
 
@@ -21,9 +23,12 @@ ACKNOWLEDGE_S = 0.02
 class Outbox:
     """Frames that are queued but not sent. ``arena`` is the memory shared with local workers."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, arena: Arena | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, arena: Arena | None, slots: Slots | None
+    ) -> None:
         self._loop = loop
         self._arena = arena
+        self._slots = slots
         self._unsent: dict[Connection, None] = {}
         self._acknowledging: dict[Connection, None] = {}
 
@@ -33,13 +38,16 @@ class Outbox:
         if isinstance(message, Session):
             self._greet(connection, message)
             return
-        data, lent = send.data, False
+        data, sent = send.data, None
         if isinstance(message, Granted) and (message.at or message.place):
             if connection.shares:
                 data = None if message.at else data
-            else:  # the memory is lent until its lease ends, whoever reads how slowly
-                message, lent = replace(message, at=0, place=0), bool(message.at)
-        connection.queue(message, data, lent=lent)
+            else:
+                if message.at and self._slots is not None:
+                    self._slots.lend(message.at)
+                    sent = partial(self._slots.give_back, message.at)
+                message = replace(message, at=0, place=0)
+        connection.queue(message, data, sent=sent)
         if isinstance(message, Settled) and message.ok and message.cursor is None:
             self._acknowledge_later(connection)
         else:

@@ -97,7 +97,7 @@ class QueueServer:
         self._listener = Listener(self._loop, self._welcome, head.warn)
         self._connections: set[Connection] = set()
         self._workers = Workforce(broker, self._loop, head.adopted)
-        self._outbox = Outbox(self._loop, self._arena)
+        self._outbox = Outbox(self._loop, self._arena, broker.books.slots)
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
 

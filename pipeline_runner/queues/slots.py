@@ -36,6 +36,8 @@ class Slots:
         self._free = list(reversed(range(count)))
         self._uses = [0] * count
         self._hands: dict[str, set[int]] = {}
+        self._lent: dict[int, int] = {}  # places on their way to peers, and how often
+        self._freed: set[int] = set()  # of those
 
     @property
     def free_slots(self) -> int:
@@ -71,7 +73,23 @@ class Slots:
 
     def free(self, place: int) -> None:
         """Take a place back: its body is gone, and no lease reads it."""
-        self._free.append(place % self.count)
+        if place in self._lent:
+            self._freed.add(place)
+        else:
+            self._free.append(place % self.count)
+
+    def lend(self, place: int) -> None:
+        """Keep a place as it is until it is given back: its bytes are being sent from there."""
+        self._lent[place] = self._lent.get(place, 0) + 1
+
+    def give_back(self, place: int) -> None:
+        """It was sent, or never will be."""
+        self._lent[place] -= 1
+        if not self._lent[place]:
+            del self._lent[place]
+            if place in self._freed:
+                self._freed.remove(place)
+                self.free(place)
 
     def leave(self, worker: str) -> None:
         """Take back all that a worker has: it is dead, or said that it uses none of it."""

@@ -144,11 +144,6 @@ class TlsSocket:
         self._begun = None
         return len(piece)
 
-    def own(self) -> None:
-        """Copy what was begun to be sent: its memory may change from now on."""
-        if isinstance(self._begun, memoryview):
-            self._begun = bytes(self._begun)
-
     def close(self) -> None:
         """Close it; a second time does nothing."""
         self._tls.close()

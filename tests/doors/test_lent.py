@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import mmap
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -37,42 +36,73 @@ def ignore(*_arguments: Any) -> None:
     pass
 
 
-@pytest.mark.parametrize("takes", [0, 100_000], ids=["takes nothing", "takes a part"])
-def test_what_was_lent_may_change_once_the_flush_is_over(takes: int) -> None:
-    """However little of it the peer had room for."""
-    memory = mmap.mmap(-1, SIZE)
-    memory[:] = b"a" * SIZE
+def test_lent_memory_is_given_back_once_the_peer_has_room_for_its_last_byte() -> None:
+    given_back: list[str] = []
 
     async def scene() -> bytes:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        filler = 0
-        while not takes:  # all that the kernel holds
-            try:
-                filler += ours.send(b"x" * 65536)
-            except BlockingIOError:
-                break
         connection = Connection(ours, loop, SIZE, ignore, ignore, ignore)
-        connection.queue(Answer({}), memoryview(memory), lent=True)
+        connection.queue(Answer({}), b"small", sent=lambda: given_back.append("small"))
+        connection.queue(
+            Answer({}), memoryview(bytes(SIZE)), sent=lambda: given_back.append("large")
+        )
         connection.flush()
         assert connection.behind
-        memory[:] = b"b" * SIZE
-
-        def read() -> bytes:
-            wire, left = UnixWire(theirs), filler
-            while left:
-                left -= len(theirs.recv(left))
-            return bytes(wire.receive()[1])
-
+        assert given_back == ["small"]
+        wire = UnixWire(theirs)
+        assert wire.receive()[1] == b"small"
         try:
-            return await loop.run_in_executor(None, read)
+            return bytes((await loop.run_in_executor(None, wire.receive))[1])
         finally:
+            assert given_back == ["small", "large"]
             connection.close()
             theirs.close()
+            assert given_back == ["small", "large"]
 
-    assert asyncio.run(asyncio.wait_for(scene(), 30)) == b"a" * SIZE
-    memory.close()
+    assert asyncio.run(asyncio.wait_for(scene(), 30)) == bytes(SIZE)
+
+
+def test_lent_memory_is_given_back_when_the_connection_ends() -> None:
+    given_back: list[str] = []
+
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        connection = Connection(ours, asyncio.get_running_loop(), SIZE, ignore, ignore, ignore)
+        connection.queue(Answer({}), bytes(SIZE), sent=lambda: given_back.append("large"))
+        connection.flush()
+        theirs.close()
+        connection.close()
+
+    asyncio.run(scene())
+    assert given_back == ["large"]
+
+
+def test_a_place_that_is_lent_is_granted_again_only_once_it_is_given_back() -> None:
+    slots = Slots(1, Memory())
+    place = slots.take("worker")
+    slots.fill("worker", place, 10)
+    slots.lend(place)
+    slots.lend(place)
+    slots.free(place)
+    assert slots.take("other") == 0
+    slots.give_back(place)
+    assert slots.take("other") == 0
+    slots.give_back(place)
+    assert slots.take("other") not in (0, place)
+
+
+def test_a_place_that_was_lent_and_came_back_is_freed_as_ever() -> None:
+    slots = Slots(1, Memory())
+    place = slots.take("worker")
+    slots.fill("worker", place, 10)
+    slots.lend(place)
+    slots.give_back(place)
+    assert slots.take("other") == 0, "its body is still there"
+    slots.free(place)
+    assert slots.take("other")
 
 
 class Memory:
