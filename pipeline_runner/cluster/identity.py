@@ -216,9 +216,8 @@ def _write(path: Path, key: bytes, *, replace: bool) -> None:
     part = ""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file, part = tempfile.mkstemp(
-            dir=path.parent, prefix=".", suffix=_SUFFIX
-        )  # 0600 from its birth
+        # 0600 from its birth
+        file, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_SUFFIX)
         with os.fdopen(file, "wb") as out:
             out.write(key + b"\n")
             out.flush()
