@@ -143,7 +143,9 @@ class Server(Model):
         description="The address it listens on.",
     )
     port: Port | None = Field(
-        default=None, description="TCP; 50000 or the next free one unless given.", examples=[50000]
+        default=None,
+        description="The TCP port; 50000 or the next free one unless given.",
+        examples=[50000],
     )
     plain: Flag = Field(
         default=False,

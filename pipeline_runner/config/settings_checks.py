@@ -19,7 +19,6 @@ ENGINES = ("embedded",)
 _RUN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-_ONLY_PLAIN = "only stock clients come over the network, with `plain`"
 _AT_NEXT_UP = "a change takes effect at the next `runner up`"
 NOT_YET: dict[tuple[str, ...], str] = {
     ("stages", "autoscale"): "the stage keeps its `min`",
@@ -29,8 +28,6 @@ NOT_YET: dict[tuple[str, ...], str] = {
     ("reload", "max_parallel"): _AT_NEXT_UP,
     ("reload", "min_healthy"): _AT_NEXT_UP,
     ("reload", "auto_revert"): _AT_NEXT_UP,
-    ("server", "bind"): _ONLY_PLAIN,
-    ("server", "port"): _ONLY_PLAIN,
     ("server", "web"): "this version has no page",
 }
 """Keys that are read and do nothing in this version, and why."""
@@ -104,6 +101,6 @@ def _without_effect(draft: Draft) -> Iterator[Fault]:
     for table, path, model in tables:
         for key in sorted(model.model_fields_set):
             reason = NOT_YET.get((table, key))
-            if reason is not None and not (reason == _ONLY_PLAIN and file.server.plain):
+            if reason is not None and getattr(model, key) is not False:
                 message = f"`{key}` has no effect yet: {reason}"
                 yield Fault("not-yet", message, (*path, key), at="key", severity="note")

@@ -169,7 +169,7 @@ NOTES: list[tuple[str, str, str, str]] = [
     ("note", "not-yet", f"{PIPELINE}{SOURCE}⟦autoscale⟧ = {{ max = 2 }}\n", "its `min`"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}⟦was⟧ = 'old'\n", "next `runner up`"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}{REST}⟦on_remove⟧ = 'drop'\n", "next `runner up`"),
-    ("note", "not-yet", f"{PIPELINE}{SOURCE}[server]\n⟦web⟧ = false\n", "no page"),
+    ("note", "not-yet", f"{PIPELINE}{SOURCE}[server]\n⟦web⟧ = 'x:7400'\n", "no page"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}[reload]\n⟦code⟧ = 'off'\n", "next `runner up`"),
     (
         "note",
