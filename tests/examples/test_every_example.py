@@ -19,7 +19,7 @@ NAMES = sorted(path.parent.name for path in REPOSITORY.glob("examples/*/pipeline
 
 def test_the_examples_are_those_the_readme_tells_of() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert NAMES == ["numbers", "thumbnails", "wordcount"]
+    assert NAMES == ["numbers", "three_machines", "thumbnails", "wordcount"]
     assert all(f"examples/{name}" in readme for name in NAMES)
 
 

@@ -58,6 +58,12 @@ BOOK = (
         (f"{_F}/test_head_kills.py",),
         scenarios.head_kills,
     ),
+    held(
+        "2b",
+        "`kill -9` of the head while hosts have joined it, away for 15 s",
+        "they wait, and hand in what they hold; nothing runs again",
+        f"{_STRUCK}hosts_outlast_a_killed_head_and_hand_in_what_they_hold",
+    ),
     Scenario(
         "3",
         "both together",

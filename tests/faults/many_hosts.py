@@ -77,13 +77,14 @@ class Holding:
 
 
 @contextmanager
-def holding() -> Iterator[Holding]:
+def holding(durability: str = "memory") -> Iterator[Holding]:
     """Give three hosts that are through with everything but what one of them holds."""
     with network("desk", STRUCK, STAYS) as lan, site(lan, "desk") as made:
         document = stage("numbers", "functions:held_back")
         document += stage("work", "functions:work", "per_host = 2")
         document += stage("square", "functions:square") + stage("keep", "functions:keep")
-        made.write(document + chain("numbers", "work", "square", "keep"), items=N)
+        document += chain("numbers", "work", "square", "keep")
+        made.write(document, items=N, durability=durability)
         made.open_gate("fast")
         made.open_gate(f"shut-{STRUCK}")
         made.up()
@@ -188,5 +189,23 @@ def connections_reset(seconds: float) -> Outcome:
         outcome.figures |= {"connections reset": struck, "the item takes s": seconds}
         again = outcome.figures["re-runs"]
         outcome.require(struck >= 2, f"{struck} connections were reset: an agent's and a worker's")
+        outcome.require(not again, f"{again} items ran again")
+        return outcome
+
+
+def head_killed(seconds: float) -> Outcome:
+    """2: kill -9 of the head, which is started again ``seconds`` later; hosts have joined it."""
+    with holding("fsync") as holds:
+        holds.site.run.signal(signal.SIGKILL)
+        holds.site.run.popen.communicate()
+        time.sleep(seconds)  # the fault: it lasts so long
+        began = time.monotonic()
+        holds.site.up()
+        hosts = holds.site.lan.hosts
+        until(lambda: all(holds.site.workers().get(name) for name in hosts), "all are back")
+        back_s = time.monotonic() - began
+        outcome = holds.finish()
+        outcome.figures |= {"without a head for s": seconds, "all back after s": back_s}
+        again = outcome.figures["re-runs"]
         outcome.require(not again, f"{again} items ran again")
         return outcome

@@ -126,11 +126,20 @@ class Site:
         functions: str = FUNCTIONS,
         more: dict[str, str] | None = None,
         env: str = "",
+        durability: str = "memory",
     ) -> None:
-        """Write the project; ``env`` are further lines of every stage's environment."""
+        """Write the project, and begin with no notes and every gate shut.
+
+        ``env`` are further lines of every stage's environment.
+        """
         places = f'NOTES = "{self._notes}"\nGATES = "{self._gates}"\nN = "{items}"\n'
         self._gates.mkdir(exist_ok=True)
+        for left in (*self._gates.iterdir(), self._notes):
+            left.unlink(missing_ok=True)
         self.project.write(functions, f"[defaults.env]\n{places}{env}{document}", more=more)
+        file = self.project.root / "pipeline.toml"
+        text = file.read_text().replace('durability = "memory"', f'durability = "{durability}"')
+        file.write_text(text)
 
     def give_key(self, host: Host, key: str = "") -> None:
         """Put a key where ``runner`` keeps it, as an earlier first join has done."""

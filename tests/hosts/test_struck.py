@@ -1,4 +1,4 @@
-"""A joined host is killed, cut off, stopped or reset while it holds items."""
+"""A joined host, or its head, is killed, cut off, stopped or reset while the host holds items."""
 
 from __future__ import annotations
 
@@ -59,3 +59,10 @@ def test_a_host_whose_connections_are_reset_keeps_a_long_item(
     held: Callable[[Outcome], None],
 ) -> None:
     held(many_hosts.connections_reset(15))
+
+
+@pytest.mark.slow
+def test_hosts_outlast_a_killed_head_and_hand_in_what_they_hold(
+    held: Callable[[Outcome], None],
+) -> None:
+    held(many_hosts.head_killed(15))
