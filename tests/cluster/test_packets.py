@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,9 @@ from pipeline_runner.cluster.packets import (
 )
 from pipeline_runner.queues.messages import PROTOCOL
 from tests.cluster.kit import OFFER, OTHER, THUMBS, seal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SEALS = {THUMBS.tag: seal()}
 NONCE = bytes(range(16))
@@ -79,8 +83,11 @@ def test_our_tag_with_another_s_signature_is_forged(packet: Packet, key: bytes) 
 
 
 @pytest.mark.parametrize("packet", EACH, ids=lambda packet: type(packet).__name__)
-def test_no_bit_of_a_packet_can_be_changed(packet: Packet) -> None:
+def test_no_bit_of_a_packet_can_be_changed(
+    packet: Packet, record_property: Callable[[str, object], None]
+) -> None:
     data = encode(packet, seal())
+    record_property("bits changed", len(data) * 8)
     for place in range(len(data) * 8):
         changed = bytearray(data)
         changed[place // 8] ^= 1 << place % 8
@@ -88,8 +95,11 @@ def test_no_bit_of_a_packet_can_be_changed(packet: Packet) -> None:
 
 
 @pytest.mark.parametrize("packet", EACH, ids=lambda packet: type(packet).__name__)
-def test_no_packet_can_be_cut_or_made_longer(packet: Packet) -> None:
+def test_no_packet_can_be_cut_or_made_longer(
+    packet: Packet, record_property: Callable[[str, object], None]
+) -> None:
     data = encode(packet, seal())
+    record_property("lengths", len(data) + 3)
     for size in range(len(data)):
         assert decode(data[:size], SEALS) in (None, Forged())
     for more in (1, LARGEST, 65507):

@@ -42,6 +42,7 @@ def held(number: str, fault: str, bar: str, *tests: str) -> Scenario:
 
 _FAILURES, _LIMITS = "tests/worker/test_failures.py::test_", "tests/worker/test_limits.py::test_"
 _STRUCK = "tests/hosts/test_struck.py::test_"
+_FOUND = "tests/cluster"
 _F = "tests/faults"
 BOOK = (
     Scenario(
@@ -214,6 +215,22 @@ BOOK = (
         "SIGTERM under load",
         "exit within 30 s, nothing runs again",
         "tests/head/test_signals.py::test_a_stop_under_load_drains_everything_and_exits_0[SIGTERM]",
+    ),
+    held(
+        "23b",
+        "packets of discovery forged, replayed, cut, altered in any bit, foreign, huge",
+        "none is answered or believed; true ones are",
+        f"{_FOUND}/test_packets.py::test_no_bit_of_a_packet_can_be_changed",
+        f"{_FOUND}/test_packets.py::test_no_packet_can_be_cut_or_made_longer",
+        f"{_FOUND}/test_beacon.py::test_nothing_but_a_true_ask_is_answered",
+        f"{_FOUND}/test_discovery.py::test_an_offer_that_was_recorded_answers_nothing",
+        f"{_FOUND}/test_discovery.py::test_forged_offers_do_not_hide_the_true_one",
+    ),
+    held(
+        "23c",
+        "a search for the pipeline's key in all that two hosts wrote, sent or started",
+        "it is where it is kept, and nowhere else",
+        "tests/hosts/test_keys.py::test_no_key_stands_in_any_argv_environment_log_or_file_of_a_run",
     ),
     Scenario(
         "24",
