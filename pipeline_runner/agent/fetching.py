@@ -6,6 +6,7 @@ Blocking, without a thread or a socket of its own: :mod:`.files` runs it beside 
 from __future__ import annotations
 
 import os
+import platform
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,12 +26,11 @@ from pipeline_runner.sync.arrivals import Arrivals, Damaged
 from pipeline_runner.sync.checkout import check_out, hand_back
 from pipeline_runner.sync.collect import collect
 from pipeline_runner.sync.fetch import Fetch
-from pipeline_runner.sync.installed import environment
 from pipeline_runner.sync.manifest import BadManifest, Manifest
 from pipeline_runner.sync.store import full
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from pipeline_runner.queues.messages import Message
@@ -223,11 +223,11 @@ class Fetcher:
             self._moved(moved)
 
     def _ready(self, order: _Order, lease: Lease) -> None:
-        found = environment(lease.manifest.packages)
+        packages = lease.manifest.packages
         ready = Ready(
             order.release,
-            python=found.python,
-            packages=dict(found.packages),
+            python=platform.python_version(),
+            packages=dict(_installed(packages)) if packages else {},
             files=lease.manifest.files,
             size_bytes=lease.manifest.size_bytes,
             received_bytes=order.received,
@@ -262,3 +262,9 @@ class Fetcher:
         if order.fd is not None:
             os.close(order.fd)
             order.fd = None
+
+
+def _installed(packages: tuple[str, ...]) -> Mapping[str, str]:
+    from pipeline_runner.sync.installed import environment  # few projects name any
+
+    return environment(packages).packages

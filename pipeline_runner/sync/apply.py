@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.sync import paths
-from pipeline_runner.sync.objects import BLOCK, MTIME_NS, NEW, write_all
+from pipeline_runner.sync.objects import BLOCK, FOLDER, MTIME_NS, NEW, write_all
 from pipeline_runner.sync.store import write_whole
-from pipeline_runner.sync.walk import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,26 +185,3 @@ class _Tree:
             f"{entry.path} is not among the files that were kept",
             hint="somebody deleted it from the cache: begin again, and it is fetched",
         )
-
-
-def intact(tree: Path, manifest: Manifest) -> bool:
-    """Return whether a tree still has all that its manifest says, unchanged; it may have more."""
-    return all(is_as_made(tree / entry.path, entry) for entry in manifest.entries)
-
-
-def is_as_made(path: Path, entry: Entry) -> bool:
-    """Return whether ``path`` is what ``entry`` says, and nobody wrote to it since."""
-    try:
-        facts = path.lstat()
-        if entry.kind == "link":
-            target = os.readlink(path)  # noqa: PTH115  (a Path would tidy it up)
-            return stat.S_ISLNK(facts.st_mode) and target == entry.content
-    except OSError:
-        return False
-    if entry.kind == "folder":
-        return stat.S_ISDIR(facts.st_mode)
-    return (
-        stat.S_ISREG(facts.st_mode)
-        and facts.st_size == entry.size
-        and facts.st_mtime_ns == MTIME_NS
-    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline_runner.sync.apply import build, intact
+from pipeline_runner.sync.apply import build
 from pipeline_runner.sync.collect import drop, sweep
+from pipeline_runner.sync.strays import compare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +27,10 @@ def check_out(store: Store, manifest: Manifest, output: Path) -> tuple[Lease, li
         if name:
             with store.alone(name) as is_free:
                 if is_free:
-                    moved = sweep(store, name, manifest, output)
-            if not intact(store.tree(name), manifest):
+                    moved, is_whole = sweep(store, name, manifest, output)
+                else:
+                    _strays, is_whole = compare(store.tree(name), manifest)
+            if not is_whole:
                 moved += drop(store, name, output)
                 name = ""
         is_new = not name
@@ -46,4 +49,4 @@ def hand_back(store: Store, lease: Lease, output: Path) -> list[Path]:
         name = lease.root.name
         lease.end()
         with store.alone(name) as is_free:
-            return sweep(store, name, lease.manifest, output) if is_free else []
+            return sweep(store, name, lease.manifest, output)[0] if is_free else []

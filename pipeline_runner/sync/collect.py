@@ -46,7 +46,7 @@ def drop(store: Store, name: str, output: Path) -> list[Path]:
         if not is_free:
             return []
         manifest = store.manifest(name)
-        moved = [] if manifest is None else sweep(store, name, manifest, output)
+        moved = [] if manifest is None else sweep(store, name, manifest, output)[0]
         # First what says that it is whole: a kill in between leaves a tree that is not.
         store.manifest_file(name).unlink(missing_ok=True)
         store.doubted_file(name).unlink(missing_ok=True)
@@ -54,11 +54,14 @@ def drop(store: Store, name: str, output: Path) -> list[Path]:
         return moved
 
 
-def sweep(store: Store, name: str, manifest: Manifest, output: Path) -> list[Path]:
-    """Move what user code wrote into a tree that nobody uses to ``output``. Raises OSError."""
+def sweep(store: Store, name: str, manifest: Manifest, output: Path) -> tuple[list[Path], bool]:
+    """Move what user code wrote into a tree that nobody uses to ``output``.
+
+    Returns where that is now, and whether the tree is still whole. Raises OSError.
+    """
     tree = store.tree(name)
-    found = strays.find(tree, manifest)
-    return strays.move(tree, found, output) if found else []
+    found, is_whole = strays.compare(tree, manifest)
+    return strays.move(tree, found, output), is_whole
 
 
 def _drop_objects(store: Store, before: float) -> None:

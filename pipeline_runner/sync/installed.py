@@ -6,8 +6,6 @@ import platform
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import tomli
-
 from pipeline_runner.sync.environment import (
     Environment,
     normal,
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
 
 def named(root: Path) -> dict[str, str]:
     """Return the packages that the project at ``root`` names, with the versions it allows."""
+    import tomli  # a host that joins has no use for it
+
     found: dict[str, str] = {}
     with suppress(tomli.TOMLDecodeError):  # pip will say what is wrong with it
         found |= project_requirements(tomli.loads(_text(root / "pyproject.toml")))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BLOCK = 1024 * 1024
 # One time for all: when a content was kept says nothing of it, and what changed it shows.
 MTIME_NS = 1_000_000_000 * 10**9
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -4,38 +4,63 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_runner.sync.apply import is_as_made
-from pipeline_runner.sync.walk import FOLDER
+from pipeline_runner.sync.objects import FOLDER, MTIME_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from pipeline_runner.sync.manifest import Manifest
+    from pipeline_runner.sync.manifest import Entry, Manifest
 
 _SHOWN = 3
 
 
-def find(tree: Path, manifest: Manifest) -> list[str]:
-    """Return the paths of ``tree`` that are not as its manifest made them, sorted.
+def compare(tree: Path, manifest: Manifest) -> tuple[list[str], bool]:
+    """Return the paths of ``tree`` that are not as its manifest made them, sorted, and whether
+    nothing is missing or changed.
 
-    Bytecode is left out: it can be made again.
+    Bytecode is left out: it can be made again. Raises OSError.
     """
     made = {entry.path: entry for entry in manifest.entries}
-    found: list[str] = []
-    for folder, folders, files in os.walk(tree):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        linked = [name for name in folders if (Path(folder) / name).is_symlink()]
-        for name in (*files, *linked):
-            path = Path(folder) / name
-            relative = path.relative_to(tree).as_posix()
-            entry = made.get(relative)
-            if not name.endswith(".pyc") and (entry is None or not is_as_made(path, entry)):
-                found.append(relative)
-    return sorted(found)
+    strays: list[str] = []
+    _look(os.fspath(tree), "", made, strays)
+    # What is as it was made was taken out of the list on the way.
+    return sorted(strays), not made
+
+
+def _look(folder: str, below: str, made: dict[str, Entry], strays: list[str]) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = below + entry.name
+            wanted = made.get(path)
+            if wanted is not None and _is_as_made(entry, wanted):
+                del made[path]
+            elif not entry.is_dir(follow_symlinks=False):
+                if not entry.name.endswith(".pyc"):
+                    strays.append(path)
+                continue
+            if entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+                _look(entry.path, f"{path}/", made, strays)
+
+
+def _is_as_made(entry: os.DirEntry[str], wanted: Entry) -> bool:
+    if wanted.kind == "folder":
+        return entry.is_dir(follow_symlinks=False)
+    if wanted.kind == "link":
+        if not entry.is_symlink():
+            return False
+        target = os.readlink(entry.path)  # noqa: PTH115  (a Path would tidy it up)
+        return target == wanted.content
+    facts = entry.stat(follow_symlinks=False)
+    return (
+        stat.S_ISREG(facts.st_mode)
+        and facts.st_size == wanted.size
+        and facts.st_mtime_ns == MTIME_NS
+    )
 
 
 def move(tree: Path, strays: list[str], output: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.sync import paths
 from pipeline_runner.sync.ignore import IGNORE_FILES, Rules
+from pipeline_runner.sync.objects import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,6 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
