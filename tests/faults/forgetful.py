@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _sqlite3
 import ctypes
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECTOR = 512
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where what it stands for is fast
 IOERR_FSYNC = 10 | 4 << 8  # SQLITE_IOERR_FSYNC
 _OK = 0
 

@@ -15,7 +15,7 @@ from pipeline_runner.queues.effects import Pending
 from pipeline_runner.queues.journal import store as stores
 from pipeline_runner.queues.journal.recovery import open_journal
 from pipeline_runner.queues.journal.store import Journal
-from tests.faults.forgetful import Disk, under_sqlite
+from tests.faults.forgetful import MEMORY, Disk, under_sqlite
 from tests.faults.outcome import Outcome
 from tests.journal.clerk import Clerk
 from tests.journal.steps import contents, facts, random_step
@@ -40,7 +40,7 @@ def power_cuts(seeds: range, *, lies: bool = False) -> Outcome:
         chance = random.Random(seed)
         # Checkpoints move pages and begin the log anew: have many.
         often = mock.patch.object(stores, "CHECKPOINT_BYTES", chance.choice((1, 30_000)))
-        with tempfile.TemporaryDirectory(prefix="cut-") as name, often:
+        with tempfile.TemporaryDirectory(prefix="cut-", dir=MEMORY) as name, often:
             try:
                 acknowledged, kept = _lives(Path(name), chance, lies=lies)
             except Lost as error:

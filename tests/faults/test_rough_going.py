@@ -31,7 +31,6 @@ def test_nothing_expires_when_the_clock_jumps_a_day(project: Project) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="beside the budget, what SQLite and the index of bodies need is too much")
 def test_a_backlog_beyond_the_budget_leaves_the_head_its_memory(project: Project) -> None:
     assert queue_a_backlog(project, items=1_000_000).faults == []
 

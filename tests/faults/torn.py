@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline_runner.queues.journal.recovery import open_journal
+from tests.faults.forgetful import MEMORY
 from tests.faults.outcome import Outcome
 from tests.journal.steps import contents, facts
 from tests.journal.test_recovery import copied, filled, intact
@@ -18,7 +19,7 @@ COMMITS = 60
 def cut_short(places: int) -> Outcome:
     """Cut the log at ``places`` places; each time a prefix of the commits has to be found."""
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="torn-") as name:
+    with tempfile.TemporaryDirectory(prefix="torn-", dir=MEMORY) as name:
         home = Path(name, "home")
         home.mkdir()
         states = filled(home, 3, COMMITS, close=False)
@@ -51,7 +52,7 @@ def one_bit_flipped(places: int) -> Outcome:
     """
     outcome = Outcome()
     for file, close in (("journal", True), ("journal-wal", False)):
-        with tempfile.TemporaryDirectory(prefix="torn-") as name:
+        with tempfile.TemporaryDirectory(prefix="torn-", dir=MEMORY) as name:
             home = Path(name, "home")
             home.mkdir()
             states = filled(home, 7, COMMITS, close=close)

@@ -28,6 +28,7 @@ from pipeline_runner.queues.messages import (
 )
 from pipeline_runner.queues.ranges import Range
 from pipeline_runner.queues.transaction import Body, Sequences
+from pipeline_runner.queues.window import RANGES
 from tests.queues.durable import Durable
 from tests.queues.shapes import graph
 
@@ -67,6 +68,7 @@ class Desk:
         epoch: int = 1,
         closed_until: float | None = None,
         run: str = RUN,
+        window: int = RANGES,
     ) -> None:
         self.topology = topology or graph(CHAIN)
         self.disk = durable or Durable()
@@ -75,8 +77,14 @@ class Desk:
         self.waiting: deque[Pending] = deque()
         self.effects: list[Effect] = []
         self.seats: dict[int, Seat] = {}
+        self._window = window
         self.broker = Broker(
-            self.topology, run=run, epoch=epoch, durable=self.disk, closed_until=closed_until
+            self.topology,
+            run=run,
+            epoch=epoch,
+            durable=self.disk,
+            closed_until=closed_until,
+            window=window,
         )
 
     def worker(self, name: str, stage: str, index: int = 0, host: str = "north") -> Seat:
@@ -138,7 +146,13 @@ class Desk:
     def restart(self, *, closed_for: float | None = None) -> Desk:
         """A new head over what was durable."""
         until = None if closed_for is None else self.now + closed_for
-        return Desk(self.topology, self.disk, epoch=self.broker.books.epoch + 1, closed_until=until)
+        return Desk(
+            self.topology,
+            self.disk,
+            epoch=self.broker.books.epoch + 1,
+            closed_until=until,
+            window=self._window,
+        )
 
     def queued(self, edge: str) -> list[tuple[int, int, int]]:
         """(body, lo, hi) of what waits on an edge, as touching pieces are one."""
