@@ -19,6 +19,7 @@ if __name__ == "__main__":  # a script's own folder comes first; the project's r
 
 from msgspec.structs import replace
 
+from pipeline_runner.cluster.certificate import certificate
 from pipeline_runner.head import local_agent, start
 from pipeline_runner.queues import outbox, server, workforce
 from pipeline_runner.queues.effects import Commit
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 LATER_S = 0.02
 BAD_LINE = "line.sock"  # where workers find the head's door, in the project's folder
+SEALED_LINE, SEALED_PORT = "line.json", "sealed.port"  # its TCP door, and the head's own, there too
+SEALED_KEY = bytes(32)
 FAILING = "failing"  # once this file is there, no sync succeeds
 NOTED = "noted"  # when the first one failed, and each answer after it
 _for_life = ExitStack()
@@ -43,14 +46,32 @@ _for_life = ExitStack()
 
 def bad_line() -> None:
     """Workers go through a proxy; the agent and the command line do not."""
+    _send_workers_to(f"Door(socket={str(Path.cwd() / BAD_LINE)!r})")
+
+
+def bad_sealed_line() -> None:
+    """Workers go over TLS, as those of other hosts do, and through a proxy."""
+    listen = server.QueueServer.listen
+
+    def over_tls_too(self: QueueServer, path: Path) -> None:
+        listen(self, path)
+        port = self.listen_tls("127.0.0.1", 0, certificate(Path.cwd()), SEALED_KEY)
+        Path(SEALED_PORT).write_text(f"{port}\n")
+
+    server.QueueServer.listen = over_tls_too  # type: ignore[method-assign]
+    _send_workers_to(f"Door.from_json(json.load(open({str(Path.cwd() / SEALED_LINE)!r})))")
+
+
+def _send_workers_to(door: str) -> None:
+    """Have the agent tell its workers of another door: that which an expression gives."""
     tells = (
+        "import json;"
         "from dataclasses import replace;"
         "from pipeline_runner.queues.doors import Door;"
         "from pipeline_runner.agent import supervise;"
         "start = supervise.start;"
-        f"door = Door(socket={str(Path.cwd() / BAD_LINE)!r});"
         "supervise.start = lambda *told, **rest: "
-        "start(*told[:4], replace(told[4], door=door), *told[5:], **rest);"
+        f"start(*told[:4], replace(told[4], door={door}), *told[5:], **rest);"
     )
     entry = vars(local_agent)["_ENTRY"]
     vars(local_agent)["_ENTRY"] = entry.replace("import runpy;", f"{tells}import runpy;")
@@ -145,6 +166,7 @@ def destructive_get() -> None:
 
 ALTERATIONS: Mapping[str, Callable[[], None]] = {
     "bad-line": bad_line,
+    "bad-sealed-line": bad_sealed_line,
     "failing-sync": failing_sync,
     "emit-then-ack": emit_then_ack,
     "ack-then-emit": ack_then_emit,

@@ -9,18 +9,24 @@ from tests.e2e.kit import until
 from tests.faults import altered, durable
 from tests.faults.outcome import Outcome, totals
 from tests.faults.proxy import line
+from tests.faults.sealed_line import sealed_line
 
 if TYPE_CHECKING:
     from tests.e2e.kit import Project
 
 
-def run_on_a_bad_line(project: Project, *, items: int, drops: int, cuts: int) -> Outcome:
-    """Run ``items`` through two hops whose workers lose their connection ``drops + cuts`` times."""
+def run_on_a_bad_line(
+    project: Project, *, items: int, drops: int, cuts: int, sealed: bool = False
+) -> Outcome:
+    """Run ``items`` through two hops whose workers lose their connection ``drops + cuts`` times.
+
+    ``sealed``: they are connected over TLS, as those of another host are.
+    """
     durable.write(project, "counted", items, pause_s=0.02, settings="processes = 3")
     began = time.monotonic()
-    head = project.state / "head.sock"
-    with line(project.root / altered.BAD_LINE, head, drops=drops, cuts=cuts, seed=1) as bad:
-        run = project.start("--no-import", program=altered.program("bad-line"))
+    what, between = ("bad-sealed-line", sealed_line) if sealed else ("bad-line", line)
+    with between(project, drops=drops, cuts=cuts, seed=1) as bad:
+        run = project.start("--no-import", program=altered.program(what))
         until(lambda: bad.is_through or run.popen.poll() is not None, "every fault", within_s=120)
         project.open_gate("fast")
         through = time.monotonic()

@@ -123,6 +123,13 @@ BOOK = (
         (f"{_F}/test_rough_going.py",),
         scenarios.bad_line,
     ),
+    Scenario(
+        "9b",
+        "the same over TLS, as for the workers of other hosts",
+        "totals exact, nobody charged",
+        (f"{_F}/test_rough_going.py",),
+        scenarios.bad_sealed_line,
+    ),
     held(
         "11",
         "a source killed 20 times: generators, `At` cursors, partitions; its head too",

@@ -13,28 +13,39 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.framing import HEADER_SIZE, decode_from_head, read_header
 from pipeline_runner.queues.messages import Settled
+from tests.faults.altered import BAD_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from tests.e2e.kit import Project
 
 ODDS = 0.1  # of a fault, for each frame that may have one
 
 
 class Line:
-    """Does ``drops`` and ``cuts`` faults in all, spread over the frames that pass."""
+    """Does ``drops`` and ``cuts`` faults in all, spread over the frames that pass.
 
-    def __init__(self, listens: Path, head: Path, *, drops: int, cuts: int, seed: int) -> None:
+    ``listener`` is where workers come, and ``connect`` leads to the head.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        connect: Callable[[], socket.socket],
+        *,
+        drops: int,
+        cuts: int,
+        seed: int,
+    ) -> None:
         self.dropped = 0  # answers to a settle
         self.cut = 0  # frames, of either direction
         self._drops, self._cuts = drops, cuts
-        self._head = head
+        self._connect = connect
         self._chance = random.Random(seed)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(listens))
-        self._listener.listen(64)
+        self._listener = listener
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -52,16 +63,17 @@ class Line:
         with suppress(OSError):
             while True:
                 worker, _address = self._listener.accept()
-                head = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 try:
-                    head.connect(str(self._head))
+                    head = self._connect()
                 except OSError:
                     worker.close()
-                    head.close()
                     continue
                 self._open |= {worker, head}
-                for pair in ((worker, head, self._cuts_it), (head, worker, self._from_head)):
-                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+                self._join(worker, head)
+
+    def _join(self, worker: socket.socket, head: socket.socket) -> None:
+        for pair in ((worker, head, self._cuts_it), (head, worker, self._from_head)):
+            threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
     def _pass_on(
         self, source: socket.socket, target: socket.socket, harm: Callable[[bytes], bytes | None]
@@ -73,9 +85,12 @@ class Line:
                 target.sendall(frame if left is None else left)
                 if left is not None:
                     break
-        for sock in (source, target):
+        self._part(source, target)
+
+    def _part(self, *socks: socket.socket) -> None:
+        for sock in socks:
             _end(sock)
-        self._open -= {source, target}
+        self._open -= set(socks)
 
     def _from_head(self, frame: bytes) -> bytes | None:
         """Return what is left of a frame; None for one that passes unharmed."""
@@ -97,9 +112,22 @@ class Line:
 
 
 @contextmanager
-def line(listens: Path, head: Path, *, drops: int, cuts: int, seed: int) -> Iterator[Line]:
-    """Give a bad line from ``listens`` to ``head``, both Unix sockets."""
-    bad = Line(listens, head, drops=drops, cuts=cuts, seed=seed)
+def line(project: Project, *, drops: int, cuts: int, seed: int) -> Iterator[Line]:
+    """Give a bad line to a project's head, between Unix sockets."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(project.root / BAD_LINE))
+    listener.listen(64)
+
+    def connect() -> socket.socket:
+        head = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            head.connect(str(project.state / "head.sock"))
+        except OSError:
+            head.close()
+            raise
+        return head
+
+    bad = Line(listener, connect, drops=drops, cuts=cuts, seed=seed)
     try:
         yield bad
     finally:

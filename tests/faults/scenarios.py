@@ -107,6 +107,12 @@ def bad_line(quick: bool) -> Outcome:
         return run_on_a_bad_line(project, items=8_000, drops=each, cuts=each)
 
 
+def bad_sealed_line(quick: bool) -> Outcome:
+    each = 60 if quick else 200
+    with fresh_project() as project:
+        return run_on_a_bad_line(project, items=8_000, drops=each, cuts=each, sealed=True)
+
+
 def power_goes(quick: bool) -> Outcome:
     return power_cuts(range(30 if quick else 200))
 

@@ -22,6 +22,12 @@ def test_lost_answers_and_cut_frames_lose_and_double_nothing(project: Project) -
     assert outcome.faults == []
 
 
+@pytest.mark.slow
+def test_lost_answers_and_cut_frames_lose_and_double_nothing_over_tls(project: Project) -> None:
+    outcome = run_on_a_bad_line(project, items=8_000, drops=60, cuts=60, sealed=True)
+    assert outcome.faults == []
+
+
 def test_a_failing_sync_ends_the_head_within_a_second_and_loses_nothing(project: Project) -> None:
     assert run_into_a_disk_error(project, items=8_000).faults == []
 
