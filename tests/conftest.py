@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.nobody import nobody
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,8 +28,6 @@ def _nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep keys and caches of the tests' pipelines apart, and their heads off the network."""
     home = tmp_path_factory.mktemp("nobody")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-        patch.setenv("XDG_DATA_HOME", str(home / "data"))
-        patch.setenv("RUNNER_LOCAL", "1")
+        for name, value in nobody(home).items():
+            patch.setenv(name, value)
         yield

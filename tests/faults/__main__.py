@@ -8,7 +8,9 @@ scenarios that did not run stay as they are there.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.faults.outcome import Outcome
 from tests.faults.page import page, verdict
 from tests.faults.planting import PLANTED
 from tests.faults.scenarios import planted
+from tests.nobody import nobody
 
 COMMAND = "python -m tests.faults --marathon --write docs/faults.md"
 
@@ -68,4 +71,6 @@ def _run(scenario: Scenario, *, quick: bool) -> Outcome | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with tempfile.TemporaryDirectory(prefix="nobody-") as home:
+        os.environ.update(nobody(Path(home)))
+        sys.exit(main())
