@@ -125,6 +125,8 @@ class TlsSocket:
         except OSError as error:  # what came before it counts, and the next call says it again
             if not filled:
                 raise ConnectionError(_words(error)) from error
+        except ValueError as error:  # another thread has closed it: a plain socket says EBADF
+            raise ConnectionError("the connection is closed") from error
         return filled
 
     def sendmsg(
