@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.lines import LineReader
 from pipeline_runner.agent.orphans import MARK
-from pipeline_runner.worker.apart import apart
 from pipeline_runner.worker.limits import resident_size
 from pipeline_runner.worker.lives import life
 from pipeline_runner.worker.page import READY, Page
@@ -153,7 +152,7 @@ def start(
             cwd=job["root"],
             env=environment,
             pass_fds=(page.fd,),
-            **apart(),
+            start_new_session=True,  # Ctrl-C at a terminal is the head's to interpret
         )
     except OSError:
         page.close()

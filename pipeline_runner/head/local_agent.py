@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline_runner.head import survivors
-from pipeline_runner.worker.apart import apart
 from pipeline_runner.worker.lives import born
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class LocalAgent:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                **apart(),
+                start_new_session=True,
             )
 
     def sweep(self, pids: Iterable[int]) -> None:
