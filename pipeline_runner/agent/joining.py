@@ -49,7 +49,12 @@ def by_broadcast(known: Sequence[Identity], *, pipeline: str = "", head: str = "
     Raises UsageError if it is not clear which one is meant, NoHead or Refused.
     """
     silences: list[Silence] = []
-    found = find(known, name=pipeline or None, timeout_s=SEARCH_S, on_silence=silences.append)
+    found = find(
+        _usable(known, pipeline),
+        name=pipeline or None,
+        timeout_s=SEARCH_S,
+        on_silence=silences.append,
+    )
     one = _the_one([each for each in found if not head or head in _names(each)], found, silences)
     began = time.monotonic()
     refused = gap(one.name, one.protocol, one.version, SPEAKS, __version__)
@@ -67,15 +72,8 @@ def by_address(known: Sequence[Identity], address: str, *, pipeline: str = "") -
     Raises UsageError, NoHead, or Refused.
     """
     host, port = split(address)
-    usable = [one for one in known if not pipeline or one.name in ("", pipeline)]
-    if not usable:
-        what = f"the key of {pipeline}" if pipeline else "no pipeline's key"
-        raise UsageError(
-            f"this machine does not have {what}" if pipeline else f"this machine has {what} yet",
-            hint="on the machine of `runner up`: runner token | ssh THIS-MACHINE runner join -",
-        )
     refusal: Refused | None = None
-    for one in usable:
+    for one in _usable(known, pipeline):
         began = time.monotonic()
         door = Door(host=host, port=port, key=one.door_key.hex())
         try:
@@ -121,11 +119,27 @@ def by_token(text: str) -> Meeting:
     )
 
 
+def _usable(known: Sequence[Identity], pipeline: str) -> list[Identity]:
+    usable = [one for one in known if not pipeline or one.name in ("", pipeline)]
+    if not usable:
+        whose = f"the key of {pipeline}" if pipeline else "a pipeline's key"
+        raise UsageError(
+            f"this machine does not have {whose} yet",
+            hint="on the machine of `runner up`: runner token | ssh THIS-MACHINE runner join -",
+        )
+    return usable
+
+
 def split(address: str) -> tuple[str, int]:
     """Return the host and the port of ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``.
 
     Raises UsageError.
     """
+    if tokens.is_like_one(address):
+        raise UsageError(
+            "a token goes to the standard input: others can read what stands on a command line",
+            hint="runner join -   with another one: this one was seen",
+        )
     host, port = address, ""
     if address.startswith("["):
         host, _bracket, port = address[1:].partition("]")

@@ -175,13 +175,11 @@ class Beacon:
             )
 
     def _look_for_twin(self, announce: Announce, where: str) -> None:
+        if announce.name != self._identity.name or announce.head_id in self._told:
+            return
+        self._told.add(announce.head_id)
         mine = self._offer()
-        if (
-            isinstance(mine, Offer)
-            and announce.name == mine.name
-            and announce.head_id not in (mine.head_id, *self._told)
-        ):
-            self._told.add(announce.head_id)
+        if isinstance(mine, Offer) and announce.head_id != mine.head_id:
             self._warn(
                 f"another head of {mine.name} with the same key runs on {where}: hosts join either",
                 "stop one of them",
@@ -193,12 +191,18 @@ class Beacon:
         now = self._loop.time()
         if (offer := self._offer()) and isinstance(offer, Offer):
             packet = encode(Announce(offer.head_id, offer.name, time.time()), self._seal)
-            for interface in self._links().usable:
+            for interface in self._usable():
                 if self._address in (ANY, interface.address):
                     self._announce(packet, interface)
         # After a long sleep of the machine the times that passed are not made up for.
         at = next(at for at in self._times if at > now)
         self._alarm = self._loop.call_at(at, self._announce_next)
+
+    def _usable(self) -> tuple[Interface, ...]:
+        try:
+            return self._links().usable
+        except OSError:  # no descriptor is left, for now; asks are answered all the same
+            return ()
 
     def _announce(self, packet: bytes, interface: Interface) -> None:
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner import __version__
 from pipeline_runner.cluster.beacon import sender
-from pipeline_runner.cluster.interfaces import Skipped
+from pipeline_runner.cluster.interfaces import Links, Skipped
 from pipeline_runner.cluster.packets import (
     LARGEST,
     NONCE_SIZE,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pipeline_runner.cluster.identity import Identity
-    from pipeline_runner.cluster.interfaces import Interface, Links
+    from pipeline_runner.cluster.interfaces import Interface
 
 _AT_ONCE = 256  # packets of one socket before the others are looked at
 _MOST_TOLD = 16  # addresses and reasons that are remembered for a person
@@ -89,7 +89,7 @@ class Search:
             for tag, each in self._identities.items()
         }
         self._senders: dict[Interface, socket.socket] = {}
-        self._links = links()
+        self._links = Links(())
         self._closed: dict[str, str] = {}
         self._forged: dict[str, None] = {}
         self._naks: dict[str, None] = {}
@@ -154,7 +154,8 @@ class Search:
 
     def _ask(self) -> None:
         """Ask on what there is now: a network that came up meanwhile is asked too."""
-        self._links = self._scan()
+        with contextlib.suppress(OSError):  # no descriptor is left, for now
+            self._links = self._scan()
         for gone in self._senders.keys() - set(self._links.usable):
             self._senders.pop(gone).close()
         self._closed.clear()

@@ -89,6 +89,11 @@ def parse(text: str) -> Token:
     )
 
 
+def is_like_one(text: str) -> bool:
+    """Return whether somebody may have meant ``text`` to be a token."""
+    return text.startswith(_PREFIX)
+
+
 def _content(text: str) -> _Content | None:
     try:
         whole = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

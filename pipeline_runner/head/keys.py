@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline_runner.cluster.identity import Identity
     from pipeline_runner.head.door import NetworkDoor
 
+_ELSEWHERE = "198.51.100.1"  # nobody's: whoever has a default route would go by it
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with)
 
 
@@ -83,7 +85,21 @@ class Keys:
 
 
 def _addresses(bind: str) -> tuple[str, ...]:
-    """Return where other machines may reach what listens at ``bind``, loopback last."""
+    """Return where other machines may reach what listens at ``bind``, the likeliest first."""
     if bind not in _EVERYWHERE:
         return (bind,)
-    return tuple(each.address for each in scan().usable)
+    usable = scan().usable
+    beyond = [each.address for each in usable if not each.is_loopback]
+    outwards = _towards(_ELSEWHERE)
+    beyond.sort(key=lambda address: address != outwards)  # others keep their order
+    return tuple(beyond) or tuple(each.address for each in usable)
+
+
+def _towards(address: str) -> str:
+    """Return our address on the way to another; nothing is sent. Empty where there is no way."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((address, 9))
+        except OSError:
+            return ""
+        return str(sock.getsockname()[0])

@@ -36,6 +36,8 @@ from tests.cluster.kit import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline_runner.cluster.interfaces import Links
+
 LAST = b"the last question"[:16]
 
 
@@ -216,6 +218,17 @@ def test_a_port_that_another_program_has_is_warned_of_and_nothing_else_fails(por
 def test_a_head_that_serves_ipv6_alone_says_that_it_needs_its_address(port: int) -> None:
     with head(port, bind="::1") as beacon:
         assert "the search goes over IPv4" in beacon.warned[0][0]
+
+
+def test_a_head_without_a_descriptor_to_look_for_networks_with_answers_all_the_same(
+    sock: socket.socket, port: int
+) -> None:
+    def links() -> Links:
+        raise OSError(24, "Too many open files")
+
+    with head(port, links=links) as beacon:
+        assert answers(sock, port, [GOOD]) == [structs.replace(OFFER, nonce=b"a" * 16)]
+        assert beacon.warned == []
 
 
 def test_a_closed_beacon_is_silent(sock: socket.socket, port: int) -> None:

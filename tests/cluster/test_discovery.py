@@ -285,6 +285,20 @@ def test_a_network_that_comes_up_during_a_search_is_asked_too(port: int) -> None
     assert found.identity == THUMBS
 
 
+def test_a_search_goes_on_when_there_is_no_descriptor_left_to_look_with(port: int) -> None:
+    scans: list[Links | OSError] = [OSError(24, "Too many open files"), Links((LOOPBACK,))]
+
+    def links() -> Links:
+        scan = scans.pop(0) if len(scans) > 1 else scans[0]
+        if isinstance(scan, OSError):
+            raise scan
+        return scan
+
+    with head(port):
+        (found,) = find([THUMBS], links=links, port=port)
+    assert found.identity == THUMBS
+
+
 def test_a_twin_is_another_head_of_the_same_name_and_key(port: int) -> None:
     with head(port):
         assert twin(THUMBS, HEAD_ID, links=loopback, port=port) is None

@@ -113,6 +113,40 @@ def test_a_new_key_reaches_joined_hosts_and_lets_them_in_again_and_no_former_one
     assert with_old.ended() == 3
 
 
+def test_a_host_that_was_away_while_the_key_changed_gets_the_new_one_when_it_is_back(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi")
+    ours = sites(lan, "desk")
+    ours.up()
+    ours.join(lan["pi"])
+    until(lambda: ours.workers().get("pi"), "it works here")
+    lan["pi"].reset()
+    lan["pi"].cut()
+    until(lambda: ours.state("pi") != "running", "it is away")
+    ask(ours, "key", "rotate")
+    new = kept(lan["desk"]).read_text()
+    assert kept(lan["pi"]).read_text() != new
+    lan["pi"].mend()
+    until(lambda: kept(lan["pi"]).read_text() == new, "it was let in with the former, and told")
+    until(lambda: ours.workers().get("pi"), "it works here again")
+
+
+def test_a_token_on_a_command_line_is_sent_nowhere_and_its_owner_is_told(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi")
+    ours = sites(lan, "desk")
+    ours.up()
+    token = ask(ours, "token")["token"]
+    with tap(lan, lan["pi"]) as heard:
+        began = ours.join(lan["pi"], token)
+        assert began.ended() == 2
+    assert "a token goes to the standard input" in began.said
+    assert token not in began.said
+    assert not [packet for packet in heard.packets if packet.source == lan["pi"].address]
+
+
 def test_no_key_stands_in_any_argv_environment_log_or_file_of_a_run(
     network: Callable[..., Lan],
     sites: Callable[..., Site],
