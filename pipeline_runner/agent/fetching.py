@@ -136,6 +136,7 @@ class Fetcher:
         """Take what is here already, or ask what there is to fetch."""
         if not self._is_open:
             self._store.open()
+            self._output.mkdir(parents=True, exist_ok=True)
             self._is_open = True
         lease = self._leases.get(order.release)
         if lease is not None:

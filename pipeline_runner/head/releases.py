@@ -205,7 +205,7 @@ class Releases:
             return known
         parts: list[bytes] = []
         for content, offset, size in wants:
-            fd = os.open(self._store.objects.path(content.hex()), os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._store.objects.name(content.hex()), os.O_RDONLY | os.O_CLOEXEC)
             try:
                 parts.append(os.pread(fd, size, offset))
             finally:

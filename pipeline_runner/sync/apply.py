@@ -146,7 +146,7 @@ class _Tree:
         if not self._links or entry.kind != "file" or not entry.size:
             return False
         try:
-            os.link(self._objects.path(entry.content), name, dst_dir_fd=folder)
+            os.link(self._objects.name(entry.content), name, dst_dir_fd=folder)
         except FileNotFoundError as error:
             raise self._missing(entry) from error
         except OSError:  # no file system links everything, nor as often as one likes
@@ -168,7 +168,7 @@ class _Tree:
 
     def _fill(self, fd: int, entry: Entry) -> int:
         try:
-            source = os.open(self._objects.path(entry.content), os.O_RDONLY | os.O_CLOEXEC)
+            source = os.open(self._objects.name(entry.content), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise self._missing(entry) from error
         try:

@@ -28,6 +28,7 @@ class Objects:
 
     def __init__(self, folder: Path, scratch: Path, unsure: Path) -> None:
         self.folder = folder
+        self._base = os.fspath(folder)
         self._scratch = scratch
         self._unsure = unsure
 
@@ -35,12 +36,16 @@ class Objects:
         """Return where ``content`` is, if it is there."""
         return self.folder / content[:2] / content
 
+    def name(self, content: str) -> str:
+        """Return the same as text: of thousands, paths would take longer than the disk."""
+        return f"{self._base}/{content[:2]}/{content}"
+
     def has(self, content: str, size: int) -> bool:
         """Return whether the ``size`` bytes of ``content`` are there; none always are."""
         if not size:
             return True
         try:
-            return self.path(content).lstat().st_size == size
+            return os.lstat(self.name(content)).st_size == size
         except OSError:
             return self._has_again(content)
 
@@ -64,11 +69,11 @@ class Objects:
         """
         os.fchmod(fd, 0o444)
         os.utime(fd, ns=(MTIME_NS, MTIME_NS))
-        target = self.path(content)
+        target = self.name(content)
         try:
             path.replace(target)
         except FileNotFoundError:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
+            self.path(content).parent.mkdir(mode=0o700, exist_ok=True)
             path.replace(target)
 
     def _has_again(self, content: str) -> bool:
