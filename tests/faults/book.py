@@ -42,6 +42,7 @@ def held(number: str, fault: str, bar: str, *tests: str) -> Scenario:
 
 _FAILURES, _LIMITS = "tests/worker/test_failures.py::test_", "tests/worker/test_limits.py::test_"
 _STRUCK = "tests/hosts/test_struck.py::test_"
+_APPLIED = "tests/sync/test_apply.py::test_"
 _FOUND = "tests/cluster"
 _F = "tests/faults"
 BOOK = (
@@ -245,6 +246,53 @@ BOOK = (
         "nothing expires",
         (f"{_F}/test_rough_going.py",),
         scenarios.clock,
+    ),
+    held(
+        "25a",
+        "`../`, absolute paths, links that lead out and other lies in a list of files",
+        "refused whole, before anything is written",
+        "tests/sync/test_manifest.py::test_a_hostile_manifest_is_refused",
+        "tests/sync/test_manifest.py::test_what_is_no_manifest_is_refused",
+        "tests/sync/test_manifest.py::test_no_path_that_is_read_leads_out_of_the_tree",
+        "tests/sync/test_manifest.py::test_no_set_of_links_leads_out_of_the_tree",
+        "tests/head/test_releases.py::test_what_is_not_in_the_release_is_given_to_nobody",
+    ),
+    held(
+        "25b",
+        "project files rewritten, swapped for links, unreadable, empty, not Unicode, while read",
+        "nothing is torn, nothing outside is read, what stays behind is named",
+        "tests/sync/test_scan.py",
+    ),
+    held(
+        "25c",
+        "links and files in the way of a release, case twins, a file where a folder was",
+        "nothing is written outside; refused, or made as it should be",
+        f"{_APPLIED}a_link_in_the_way_is_not_gone_through",
+        f"{_APPLIED}a_file_that_is_in_the_way_is_not_written_to",
+        f"{_APPLIED}a_host_that_takes_names_for_one_refuses_twins",
+        f"{_APPLIED}a_file_becomes_a_folder_and_a_folder_a_file",
+    ),
+    held(
+        "25d",
+        "`kill -9` while a release is made, and while a host fetches it",
+        "CURRENT names a whole release at every point; what had come is not fetched again",
+        f"{_APPLIED}a_kill_at_any_point_leaves_a_whole_tree_current",
+        "tests/hosts/test_files.py::"
+        "test_a_join_that_was_killed_while_files_came_goes_on_where_it_was",
+        "tests/sync/test_fetching.py::test_a_cut_costs_no_more_than_what_was_on_its_way",
+    ),
+    held(
+        "25e",
+        "a full disk on a host (8 MiB tmpfs)",
+        "told with the cure, what runs is not touched, it goes on once there is room",
+        "tests/sync/test_disk.py",
+    ),
+    held(
+        "25f",
+        "keys and other secrets among the project's files",
+        "no rule makes one travel",
+        "tests/sync/test_ignore.py::test_no_rule_brings_a_secret_back",
+        "tests/sync/test_scan.py::test_a_file_that_holds_the_pipelines_key_stays_where_it_is",
     ),
 )
 MARATHON = Scenario(

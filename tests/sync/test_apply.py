@@ -21,6 +21,8 @@ from pipeline_runner.sync.manifest import Entry, Manifest
 from tests.sync import kit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline_runner.sync.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -206,7 +208,9 @@ print(steps)
 """
 
 
-def test_a_kill_at_any_point_leaves_a_whole_tree_current(tmp_path: Path) -> None:
+def test_a_kill_at_any_point_leaves_a_whole_tree_current(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """A real process is killed at 24 points of making a tree and of tidying up after it."""
     store = kit.store(tmp_path)
     files = {f"d{n % 5}/f{n}": b"%d" % n for n in range(30)}
@@ -253,6 +257,7 @@ def test_a_kill_at_any_point_leaves_a_whole_tree_current(tmp_path: Path) -> None
         assert kit.tree(checked_out(store, new)) == trees[new.release]
         assert kit.tree(checked_out(store, old)) == trees[old.release]
     assert killed >= 20
+    record_property("kills while a release was made", killed)
 
 
 def expected(of: Manifest, store: Store) -> dict[str, bytes]:
