@@ -12,7 +12,7 @@ from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker.context import async_item
 from pipeline_runner.worker.failures import failure, undecodable
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router
+from pipeline_runner.worker.routing import Bodies, Router, unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -161,12 +161,17 @@ class ConcurrentLoop:
         deadline = Deadline(self._timeout_s)
         try:
             produced = await deadline.hold(self._call(value))
-            bodies = self._router.encode(produced)
         except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
             cause = "timeout" if deadline.passed else "raised"
             self._link.settle_failed([failure(lease.token, index, error, cause)])
-        else:
-            self._settle(lease, index, bodies, time.perf_counter() - started)
+            return
+        with self._link.lock:  # or a reunion could end the places between encode and settle
+            try:
+                bodies = self._router.encode(produced, self._link.places)
+            except BaseException as error:  # noqa: BLE001  (pickling runs user code)
+                self._link.settle_failed([failure(lease.token, index, error, unsendable(error))])
+            else:
+                self._settle(lease, index, bodies, time.perf_counter() - started)
 
     async def _call(self, value: Any) -> list[Any]:
         if self._target.kind == "async":

@@ -110,6 +110,10 @@ async def awaits(number):
     return told(number)
 
 
+async def locks(number):
+    return threading.Lock() if number == 7 else told(number)
+
+
 async def leaves(number):
     if number == 7:
         sys.exit(2)
@@ -192,6 +196,7 @@ RAISED = {
     "untagged": ("", "NoEdgeFitsError: an output with tags ['nowhere']", "unroutable", ""),
     "stumbles": ("", "LookupError: half way", "raised", "in stumbles"),
     "awaits": ("", "ValueError: asynchronous", "raised", "in awaits"),
+    "locks": ("", "TypeError: cannot pickle", "unpicklable", "lock"),
     "leaves": ('timeout = "1m"', "SystemExit: 2", "raised", "sys.exit(2)"),
     "sleeps": (
         'timeout = "200ms"',

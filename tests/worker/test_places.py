@@ -1,0 +1,62 @@
+"""Where large outputs go: into the memory shared with the head, whatever kind of stage it is."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline_runner.queues.arena import Arena
+from pipeline_runner.queues.client import Ledger
+from pipeline_runner.queues.codec import decode
+from pipeline_runner.queues.messages import Granted
+from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
+from pipeline_runner.worker.call import Target
+from pipeline_runner.worker.concurrent import ConcurrentLoop
+from pipeline_runner.worker.job import Out
+from pipeline_runner.worker.limits import Limits
+from pipeline_runner.worker.page import Page
+from pipeline_runner.worker.places import Places
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shared memory without a name")
+
+
+async def enlarged(number: int) -> bytes:
+    return bytes([number]) * 2 * LARGE_BYTES
+
+
+def test_what_a_coroutine_returns_goes_into_a_place_once_it_is_known_to_be_large() -> None:
+    arena = Arena.create(4 * SLOT_BYTES)
+    assert arena is not None
+    settled: list[tuple[Any, Any]] = []
+    link: Any = SimpleNamespace(
+        lock=threading.RLock(),
+        ledger=Ledger("run-1"),
+        places=Places(arena),
+        settle=lambda settle, data: settled.append((settle, data)),
+    )
+    for slot in range(3):
+        place = arena.count + slot
+        assert arena.reserve(place)
+        link.places.add(place)
+    job: Any = SimpleNamespace(outs=(Out("a->b", ()),), concurrency=4, timeout_s=None)
+    target = Target(enlarged, "async", takes_cursor=False)
+    loop = ConcurrentLoop(job, target, link, Page.create({}), Limits(None, None))
+    lease = Granted(1, 1, "s->a", 1, 0, 3, 3, 10)
+
+    async def run() -> None:
+        for index in range(3):
+            await loop._one(lease, index, index)
+
+    asyncio.run(run())
+    places = [settle.outputs[0].at for settle, _data in settled]
+    assert places == [0, arena.count + 2, arena.count + 1]
+    for number, (settle, [data]) in enumerate(settled):
+        output = settle.outputs[0]
+        there = arena.view(output.at, output.size) if output.at else data
+        assert decode(there) == [bytes([number]) * 2 * LARGE_BYTES]
+    arena.close_fd()
