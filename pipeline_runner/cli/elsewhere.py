@@ -26,18 +26,32 @@ def head_of(manner: Manner) -> Path | Door:
     RUNNER_LOCAL nothing is. Raises UsageError or NoHead.
     """
     here: Path | None = None
-    if not manner.pipeline and (manner.file.is_file() or manner.file != DEFAULT_FILE):
+    named = manner.file.is_file() or manner.file != DEFAULT_FILE
+    if not manner.pipeline and (named or not _asks()):
         here = place.state_dir(manner.file)
         if place.head_pid(here) is not None:
             return here
-    door = None if os.environ.get("RUNNER_LOCAL") else _door(manner, here)
+    door = _door(manner, here) if _asks() else None
     if door is not None:
         return door
-    if here is None:
-        if manner.pipeline:
-            raise NoHead(f"no head of {manner.pipeline} answers here or on the network")
-        here = place.state_dir(manner.file)  # tells that there is no such file
-    return here
+    if here is not None:
+        return here
+    if manner.pipeline:
+        raise NoHead(
+            f"no head of {manner.pipeline} answers on the network",
+            hint="is `runner up` running? -f FILE asks about one on this machine",
+        )
+    raise NoHead(
+        f"there is no {DEFAULT_FILE} here, and no head answers on the network",
+        hint="-f FILE names the pipeline; `runner init hello` makes one",
+    )
+
+
+def _asks() -> bool:
+    """Whether there are heads elsewhere that this machine may ask."""
+    from pipeline_runner.cluster.identity import known
+
+    return not os.environ.get("RUNNER_LOCAL") and bool(known())
 
 
 def _door(manner: Manner, here: Path | None) -> Door | None:

@@ -105,7 +105,8 @@ class Course:
             grace_s = 0.0 if self._stop.code is not None else self._grace_s
             holds_s = 0.0 if self._stop.workers else hold_s(self._pipeline)
             ended, version = tuple(self._ended), self.release.name
-            unfit = None if member.syncing or self._stop.workers else member.unfit
+            settled = not (member.syncing or self._hosts.frozen or self._stop.workers)
+            unfit = member.unfit if settled else None
             desired = Desired(1, version, every, mine, grace_s, ended, holds_s, name, run, unfit)
             self._server.send(member.connection, desired)
 

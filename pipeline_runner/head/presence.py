@@ -65,6 +65,9 @@ class Presence:
         self._membership = Membership(self._loop.time())
         self._survivors = Survivors(left.awaited)
         self._said: set[str] = set()  # warnings
+        # Our own host first: what has no reason to be elsewhere begins here.
+        self._awaits_own = works
+        self._hosts.frozen = works or bool(left.awaited)
         if left.awaited:
             self._wait_for(left)
 
@@ -89,6 +92,7 @@ class Presence:
         host = Host(name=arrival.name, head=is_local, **facts)
         connection.peer = arrival.name
         if is_local:
+            self._awaits_own = False
             if arrival.coming != "returns":
                 # Workers of an agent before it ended with that, and nobody is left to tell.
                 self._server.lost(arrival.name)
@@ -199,7 +203,6 @@ class Presence:
         now = self._loop.time()
         with suppress(LookupError, TypeError, ValueError, AttributeError):
             self._hosts.recall(left.hosts, now)
-        self._hosts.frozen = True
         for name, known in left.awaited.items():
             agent, machine, is_local = known["agent"], known["machine"], known["local"]
             self._membership.expect(name, agent, machine, now, local=is_local)
@@ -257,7 +260,7 @@ class Presence:
     def _warn_of_plan(self) -> None:
         """Say what the plan cannot do, once."""
         plan = self._hosts.plan
-        if plan is None:
+        if plan is None or self._hosts.frozen:
             return
         found = dict.fromkeys(plan.warnings, "")
         for stage, count in plan.pending.items():
@@ -270,7 +273,7 @@ class Presence:
 
     def _go_on_when_heard(self) -> None:
         """Plan again when every host is back; grant when every worker has said what it holds."""
-        if self._hosts.frozen and self._survivors.hosts_heard:
+        if self._hosts.frozen and self._survivors.hosts_heard and not self._awaits_own:
             self._hosts.frozen = False
             self._hosts.replan()
         if self._server.broker.adopting and self._survivors.all_heard:
