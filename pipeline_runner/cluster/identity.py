@@ -173,8 +173,14 @@ def key_file(name: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _folder(environ: Mapping[str, str]) -> Path:
-    config = environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(config).expanduser() / "runner"
+    config = environ.get("XDG_CONFIG_HOME")
+    try:
+        return (Path(config) if config else Path.home() / ".config") / "runner"
+    except RuntimeError as error:  # a user that the system does not know, as in some containers
+        raise UsageError(
+            "there is no home folder to keep a pipeline's key in",
+            hint="XDG_CONFIG_HOME names a folder, or RUNNER_KEY is the key",
+        ) from error
 
 
 def _read(path: Path, *, loopback: bool) -> bytes:
@@ -211,6 +217,18 @@ _LONGER = "python3 -c 'import secrets; print(secrets.token_hex(32))' makes one o
 _AGAIN = f"{_LONGER}; `runner token`, where the pipeline runs, gives a machine its key"
 
 
+def _link(part: Path, path: Path) -> None:
+    """Give ``part`` the name ``path`` too. Raises FileExistsError if that is taken."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: two first starts at once may disagree there
+        if path.exists():
+            raise FileExistsError(path) from None
+        part.replace(path)
+
+
 def _write(path: Path, key: bytes, *, replace: bool) -> None:
     """Write a key file in one step: nobody sees half of one. Raises FileExistsError."""
     part = ""
@@ -225,7 +243,7 @@ def _write(path: Path, key: bytes, *, replace: bool) -> None:
         if replace:
             Path(part).replace(path)
         else:
-            os.link(part, path)
+            _link(Path(part), path)
     except FileExistsError:
         raise
     except OSError as error:

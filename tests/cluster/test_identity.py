@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 import threading
 import traceback
@@ -119,6 +120,31 @@ def test_a_folder_that_cannot_be_written_is_said_with_another_way(tmp_path: Path
     (tmp_path / "config").write_text("a file")
     with pytest.raises(UsageError, match=r"cannot (keep|read) the key"):
         load_or_make("p", environ={"XDG_CONFIG_HOME": str(tmp_path / "config")})
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(identities.Path, "home", nowhere)
+    with pytest.raises(UsageError, match="no home folder") as caught:
+        load_or_make("p", environ={})
+    assert "RUNNER_KEY" in caught.value.hint
+    assert load_or_make("p", environ={"RUNNER_KEY": KEY.decode()}).key == KEY
+
+
+def test_a_file_system_without_links_keeps_a_key_too(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_paths: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    made = load_or_make("thumbs", environ=environ)
+    assert load_or_make("thumbs", environ=environ) == made
+    assert list(identities.key_file("thumbs", environ).parent.iterdir()) == [
+        identities.key_file("thumbs", environ)
+    ]
 
 
 def test_a_saved_key_replaces_another_which_is_put_aside(environ: dict[str, str]) -> None:
