@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline_runner.errors import UsageError
@@ -50,6 +51,15 @@ class Certificate(Protocol):
         """The SHA-256 of the certificate, 64 digits."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What a TCP socket speaks TLS with, and whom it lets in."""
+
+    context: ssl.SSLContext
+    fingerprint: bytes
+    keyring: Keyring
+
+
 class Listener:
     """Accepts. ``welcome`` makes a connection of a socket and its address; ``warn`` tells."""
 
@@ -62,10 +72,7 @@ class Listener:
         self._loop = loop
         self._welcome = welcome
         self._warn = warn
-        self._sockets: list[socket.socket] = []
-        self._tls: ssl.SSLContext | None = None
-        self._fingerprint = b""
-        self._keyring: Keyring | None = None
+        self._sockets: dict[socket.socket, _Sealed | None] = {}
         self._porch: Porch[Connection | Opening] = Porch()
         self._failures = Failures()
         self._hush = Hush()
@@ -76,7 +83,7 @@ class Listener:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(path))
         path.chmod(0o600)
-        self._serve(listener)
+        self._serve(listener, None)
 
     def listen_tls(
         self, bind: str, port: int | None, certificate: Certificate, keyring: Keyring
@@ -86,11 +93,9 @@ class Listener:
         Return the port: ``port``, or without one 50000 or the next that is free. Raises
         UsageError if there is none.
         """
-        self._tls = head_context(certificate.cert, certificate.key)
-        self._fingerprint = bytes.fromhex(certificate.fingerprint)
-        self._keyring = keyring
+        context = head_context(certificate.cert, certificate.key)
         listener = tcp_listener(bind, port)
-        self._serve(listener)
+        self._serve(listener, _Sealed(context, bytes.fromhex(certificate.fingerprint), keyring))
         got: int = listener.getsockname()[1]
         return got
 
@@ -116,10 +121,10 @@ class Listener:
         if words:
             self._warn(words, hint)
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _serve(self, listener: socket.socket, sealed: _Sealed | None) -> None:
         listener.setblocking(False)
         listener.listen(_BACKLOG)
-        self._sockets.append(listener)
+        self._sockets[listener] = sealed
         self._loop.add_reader(listener, self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -133,11 +138,12 @@ class Listener:
             self._make_room(listener, error)
             return
         sock.setblocking(False)
-        if sock.family == socket.AF_UNIX:
+        sealed = self._sockets[listener]
+        if sealed is None:
             self._porch.enter(self._welcome(sock, ""), "", self._loop.time())
         else:
             try:
-                self._open(sock, address[0])
+                self._open(sock, address[0], sealed)
             except OSError:  # it has gone already
                 sock.close()
                 return
@@ -146,12 +152,11 @@ class Listener:
             surplus.refuse("too many silent connections")
         self._sweep_later()
 
-    def _open(self, sock: socket.socket, remote: str) -> None:
-        assert self._tls is not None
-        assert self._keyring is not None
+    def _open(self, sock: socket.socket, remote: str, sealed: _Sealed) -> None:
         keep_awake(sock, gives_up=False)
-        verifier = Verifier(self._keyring, self._fingerprint, secrets.token_bytes(NONCE_BYTES))
-        tls = TlsSocket(sock, self._tls, is_head=True)
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        verifier = Verifier(sealed.keyring, sealed.fingerprint, nonce)
+        tls = TlsSocket(sock, sealed.context, is_head=True)
         opening = Opening(tls, remote, self._loop, verifier, self)
         now = self._loop.time()
         self._porch.enter(opening, remote, now)

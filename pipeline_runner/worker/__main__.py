@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline_runner.errors import NoHead
+from pipeline_runner.errors import NoHead, RunnerError
 from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker.batches import BatchLoop
 from pipeline_runner.worker.call import describe, load
@@ -65,6 +65,9 @@ def main() -> int:
     try:
         link = Link.open(job, page)
     except (NoHead, EOFError, OSError):
+        return EXIT_NO_HEAD
+    except RunnerError as error:  # it is there, and takes us for a stranger
+        sys.stderr.write(f"{error.message}\n")
         return EXIT_NO_HEAD
     link.stop_on(signal.SIGTERM)
     os.register_at_fork(after_in_child=lambda: _stand_apart(link, page))

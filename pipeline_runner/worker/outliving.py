@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline_runner.errors import NoHead
+from pipeline_runner.errors import Refused, RunnerError
 from pipeline_runner.queues.doors import Door
 from pipeline_runner.worker.reunion import hail
 
@@ -48,9 +48,11 @@ def _find_head(link: Link, job: Job, page: Page) -> bool:
             with link.lock:
                 renaming = link.reunite(wire, session, arena, is_source=job.kind == "source")
                 page.rename(renaming)
-        except (NoHead, EOFError, OSError):
-            # Not all at once: every worker of this host is looking, and for hours perhaps.
-            time.sleep(random.uniform(0.1, 1.0) * min(0.2 + (now - began) / 50, 2.0))  # noqa: S311
+        except (RunnerError, EOFError, OSError) as error:
+            # Not all at once: every worker of this host is looking, and for hours perhaps. And
+            # each refusal makes the head look later at all who come from here.
+            most_s = 10.0 if isinstance(error, Refused) else min(0.2 + (now - began) / 50, 2.0)
+            time.sleep(random.uniform(0.1, 1.0) * most_s)  # noqa: S311
             continue
         link.line.wake()
         return True
