@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pipeline_runner.agent.facts import Load
 from pipeline_runner.queues.messages import Beat, Died, Line, Lines, Report, WorkerState
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.messages import Message
 
 FLUSH_LINES_S = 0.05
+MOST_LINES_BYTES = 256 * 1024  # of one message; a little more, for what one read of a pipe gives
+MOST_KEPT_BYTES = 1024**2  # of lines, while there is no head to tell
+_AROUND = 48  # bytes of a line that are not its text
 
 
 class Reporter:
@@ -27,7 +33,9 @@ class Reporter:
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._load = Load()
-        self._lines: list[Line] = []
+        self._lines: deque[Line] = deque()
+        self._size_bytes = 0  # of them
+        self._dropped = 0  # lines that found no head, and no room
         self._flushing = False
         self._untold: list[Died] = []  # deaths that no head has heard of
 
@@ -54,17 +62,21 @@ class Reporter:
         self._lines += [
             Line(now, slot.stage, slot.index, process.pid, stream, text) for text in lines
         ]
-        if not self._flushing:
+        self._size_bytes += sum(map(len, lines)) + _AROUND * len(lines)
+        if self._size_bytes >= MOST_LINES_BYTES:
+            self._flush_lines()
+        elif not self._flushing:
             self._flushing = True
             self._loop.call_later(FLUSH_LINES_S, self._flush_lines)
 
     def catch_up(self) -> None:
-        """Tell a new head of the deaths between it and the one before."""
+        """Tell a new head of the deaths between it and the one before, and what was printed."""
         untold, self._untold = self._untold, []
         for place, death in enumerate(untold):
             if not self._send(death):
                 self._untold += untold[place:]
                 return
+        self._flush_lines()
 
     def beat(self, processes: Iterable[Process]) -> None:
         """Tell that this host is alive, and what runs here."""
@@ -78,9 +90,18 @@ class Reporter:
 
     def _flush_lines(self) -> None:
         self._flushing = False
-        lines, self._lines = self._lines, []
-        if lines:
-            self._send(Lines(tuple(lines)))
+        if not self._lines:
+            return
+        lines = tuple(self._lines)
+        if self._dropped:
+            text = f"... {self._dropped:,} lines that were printed while no head was there"
+            lines = (msgspec.structs.replace(lines[0], text=text), *lines)
+        if self._send(Lines(lines)):
+            self._lines.clear()
+            self._size_bytes = self._dropped = 0
+        while self._size_bytes > MOST_KEPT_BYTES:
+            self._size_bytes -= len(self._lines.popleft().text) + _AROUND
+            self._dropped += 1
 
     def _report(self, kind: str, slot: Slot, more: dict[str, Any]) -> None:
         self._flush_lines()
