@@ -75,7 +75,9 @@ def without(counts: dict[str, Counter[str]], stage: str) -> dict[str, dict[str, 
 
 
 @pytest.mark.slow
-def test_counts_are_exact_and_nothing_is_lost_while_one_dies_and_one_is_cut_off(five: Site) -> None:
+def test_counts_are_exact_and_nothing_is_lost_while_one_dies_and_one_is_cut_off(
+    five: Site, record_property: Callable[[str, object], None]
+) -> None:
     until(lambda: without(five.workers(), "square") == FIXED, "every host runs what it should")
     until(lambda: sum(each["square"] for each in five.workers().values()) == 5, "five squares")
     squares = {host: each["square"] for host, each in five.workers().items()}
@@ -90,8 +92,8 @@ def test_counts_are_exact_and_nothing_is_lost_while_one_dies_and_one_is_cut_off(
     five.lan["pi"].cut()
     until(lambda: not five.workers().get("pi"), "the head gives it up")
     five.lan["pi"].mend()
-    until(lambda: five.workers().get("pi") == {"work": 3}, "it is back, with its share")
-    assert not five.workers().get("rig-2")
+    four = {host: counts for host, counts in FIXED.items() if host != "rig-2"}
+    until(lambda: without(five.workers(), "square") == four, "it is back, with its share")
 
     five.open_gate("fast")
     five.open_gate("end")
@@ -102,3 +104,5 @@ def test_counts_are_exact_and_nothing_is_lost_while_one_dies_and_one_is_cut_off(
     assert set(edges.values()) == {N}, edges
     again = sum(len(beginnings) - 1 for beginnings in five.begun().values())
     assert again < N / 10, "only what the two held ran again"
+    for name, figure in {"hosts": 5, "N": N, "lost": 0, "duplicates": 0, "re-runs": again}.items():
+        record_property(name, figure)
