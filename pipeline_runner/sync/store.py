@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
+from pipeline_runner.filesystem import refuse_network
 from pipeline_runner.sync.manifest import BadManifest, Manifest, read
 from pipeline_runner.sync.objects import Objects, digest
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAME = re.compile(r"([1-9][0-9]*)-[0-9a-f]{8}")
+_ELSEWHERE = "XDG_CACHE_HOME on a host that joined, `state` in [server] on the head's"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -65,7 +67,11 @@ class Store:
         self._lock = -1
 
     def open(self) -> None:
-        """Make what is not there. What was written before the machine last started is unsure."""
+        """Make what is not there. What was written before the machine last started is unsure.
+
+        Raises UsageError on a network file system.
+        """
+        refuse_network(self.root, "where files cannot be kept for one machine alone", _ELSEWHERE)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.releases, self.staging, self.partial, self.objects.folder):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -208,8 +214,7 @@ def full(error: OSError, folder: Path) -> RunnerError:
     """Return what a person should know of a disk that would not take a file of the project."""
     return RunnerError(
         f"the project's files cannot be kept in {folder}: {error.strerror or error}",
-        hint="free some space there, or move it: XDG_CACHE_HOME on a host that joined, "
-        "`state` in [server] on the head's",
+        hint=f"free some space there, or move it: {_ELSEWHERE}",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_runner.errors import RunnerError, UsageError
-from pipeline_runner.queues.journal.filesystem import kind_of, refuse_network
+from pipeline_runner.filesystem import kind_of, refuse_network
 from pipeline_runner.queues.journal.recovery import (
     Damaged,
     forget,
@@ -246,9 +246,10 @@ MOUNTS = """\
 def test_a_network_file_system_is_refused_by_name(tmp_path: Path) -> None:
     mounts = f"{MOUNTS}33 22 0:43 / {tmp_path} rw - cifs //there/x rw\n"
     with pytest.raises(UsageError, match=r"network file system \(cifs\)") as caught:
-        refuse_network(tmp_path, mounts)
-    assert "`state` in [server]" in caught.value.hint
-    refuse_network(tmp_path, MOUNTS)
+        refuse_network(tmp_path, "where it is not safe", "move it", mounts)
+    assert caught.value.message.endswith("(cifs), where it is not safe")
+    assert caught.value.hint == "move it"
+    refuse_network(tmp_path, "", "", MOUNTS)
 
 
 @pytest.mark.parametrize(

@@ -85,3 +85,21 @@ def test_any_trouble_of_the_disk_is_told_with_the_setting_that_moves_the_files(
     (problem,) = host.ready[-1][0].problems
     assert os.strerror(number) in problem
     assert "XDG_CACHE_HOME" in problem
+
+
+def test_a_cache_on_a_network_file_system_is_refused_with_the_setting_that_moves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    kit.write(project, {"a": b"1"})
+    serving = kit.store(tmp_path / "head")
+    head = kit.Head(serving, kit.scan(project, serving))
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"33 22 0:43 / {tmp_path / 'host'} rw - nfs4 there:/x rw\n")
+    monkeypatch.setattr("pipeline_runner.filesystem._MOUNTS", mounts)
+    host = kit.host(tmp_path / "host")
+    assert host.fetch(head) is None
+    (problem,) = host.ready[-1][0].problems
+    assert "is on a network file system (nfs4)" in problem
+    assert "XDG_CACHE_HOME on a host that joined" in problem
+    assert not (tmp_path / "host/cache").exists()

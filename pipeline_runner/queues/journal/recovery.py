@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
+from pipeline_runner.filesystem import refuse_network
 from pipeline_runner.queues.journal.checking import (
     FORGET,
     UNREADABLE,
@@ -21,7 +22,6 @@ from pipeline_runner.queues.journal.checking import (
     damaged,
 )
 from pipeline_runner.queues.journal.files import NAME, forget, mark_suspect, suspect, sync_folder
-from pipeline_runner.queues.journal.filesystem import refuse_network
 from pipeline_runner.queues.journal.reading import Kept
 from pipeline_runner.queues.journal.rewriting import rewrite
 from pipeline_runner.queues.journal.schema import APPLICATION, VERSION, connect, create, is_made
@@ -60,7 +60,11 @@ def open_journal(state: Path, *, fresh: bool = False, relaxed: bool = False) -> 
     Raises UsageError on a network file system, Damaged where it cannot be gone on with, and
     RunnerError if another version wrote it, or the disk does not do its work.
     """
-    refuse_network(state)
+    refuse_network(
+        state,
+        "where a journal is not safe",
+        '`state` in [server] names a folder on a local disk; or durability = "memory"',
+    )
     path = state / NAME
     try:
         if fresh:

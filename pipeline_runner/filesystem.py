@@ -27,10 +27,11 @@ _NETWORK = frozenset(
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def refuse_network(folder: Path, mounts: str | None = None) -> None:
+def refuse_network(folder: Path, why: str, cure: str, mounts: str | None = None) -> None:
     """Raise UsageError if ``folder`` is on a network file system.
 
-    ``mounts`` is the text of Linux's ``mountinfo``; where there is none, nothing is refused.
+    ``why`` ends the sentence that says so, and ``cure`` is the hint. ``mounts`` is the text of
+    Linux's ``mountinfo``; where there is none, nothing is refused.
     """
     if mounts is None:
         try:
@@ -39,10 +40,7 @@ def refuse_network(folder: Path, mounts: str | None = None) -> None:
             return
     kind = kind_of(folder.resolve(), mounts)
     if kind in _NETWORK:
-        raise UsageError(
-            f"{folder} is on a network file system ({kind}), where a journal is not safe",
-            hint='`state` in [server] names a folder on a local disk; or durability = "memory"',
-        )
+        raise UsageError(f"{folder} is on a network file system ({kind}), {why}", hint=cure)
 
 
 def kind_of(path: Path, mounts: str) -> str:
