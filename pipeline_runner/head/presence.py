@@ -260,8 +260,8 @@ class Presence:
     def _warn_of_plan(self) -> None:
         """Say what the plan cannot do, once."""
         plan = self._hosts.plan
-        if plan is None or self._hosts.frozen:
-            return
+        if plan is None or self._hosts.frozen or not self._hosts.members:
+            return  # without any host there is nothing to say of the plan, but that
         found = dict.fromkeys(plan.warnings, "")
         for stage, count in plan.pending.items():
             text = f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed"

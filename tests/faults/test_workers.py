@@ -134,7 +134,7 @@ def test_a_killed_agent_takes_its_children_along_within_a_second_and_loses_nothi
     project: Project, name: str, record_property: Callable[[str, object], None]
 ) -> None:
     write(project, name)
-    run = project.start()
+    run = project.start("--ui", "plain")
     until(lambda: stuck(project))
     if name != "waits":
         until(lambda: [note for note in project.notes() if note[0] == "child"])
@@ -150,6 +150,7 @@ def test_a_killed_agent_takes_its_children_along_within_a_second_and_loses_nothi
     project.open_gate()
     ended = run.wait()
     assert ended.code == 0, ended.err
+    assert "cannot be placed" not in ended.err, "it is a moment's affair"
     again = next(n for n in project.notes() if n[:2] == ("began", 50) and n[2] not in old)
     record_property("taken again after s", again[4] - killed)
     assert sorted(project.kept()) == list(range(200))
