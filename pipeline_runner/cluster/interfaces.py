@@ -9,6 +9,7 @@ import struct
 import sys
 from array import array
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ def scan() -> Links:
     """Look at this machine's interfaces. With RUNNER_LOCAL=1, loopback alone can be used."""
     addresses = list(_ask_linux() if sys.platform == "linux" else _ask_psutil())
     with_address = {address.name for address in addresses}
-    without = [name for _index, name in socket.if_nameindex() if name not in with_address]
+    without = [
+        name
+        for _index, name in socket.if_nameindex()
+        if name not in with_address and _may_lead_out(name)
+    ]
     return choose(addresses, without, local=os.environ.get("RUNNER_LOCAL") == "1")
 
 
@@ -94,6 +99,16 @@ def choose(addresses: Iterable[Address], without: Iterable[str] = (), *, local: 
         (*usable.values(), loopback),
         tuple(Skipped(name, why) for name, why in skipped.items() if name not in names),
     )
+
+
+def _may_lead_out(name: str) -> bool:
+    """Return whether a person would expect an address there: not of the inside of a bridge."""
+    link = Path("/sys/class/net") / name
+    try:
+        is_up = int((link / "flags").read_text(), 16) & _UP
+    except (OSError, ValueError):  # no Linux, or it is gone
+        return True
+    return (link / "device").exists() or (bool(is_up) and not (link / "master").exists())
 
 
 def _why_not(each: Address) -> str:

@@ -30,11 +30,11 @@ class Silence:
     def error(self) -> NoHead:
         """Return it as what ends a command: where was asked, the usual causes, another way."""
         asked = [f"{each.name} {each.address}" for each in self.tried if not each.is_loopback]
-        where = _list(asked) if asked else "this machine alone, which has no network to ask"
-        left_out = _list([f"{each.name} {each.why}" for each in self.skipped])
+        where = _list(asked) if asked else "this machine alone: it has no network to ask"
+        left_out = _list([f"{each.name}: {each.why}" for each in self.skipped], "; ")
         text = f"no head answered in {self.waited_s:.0f} s on {where}"
         if left_out:
-            text += f" (skipped: {left_out})"
+            text += f" (skipped {left_out})"
         for nak in self.naks[:_MOST_NAMED]:
             text += f"\na head said: {nak}"
         if self.forged:
@@ -78,6 +78,6 @@ def _range(protocol: tuple[int, int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _list(words: list[str] | tuple[str, ...]) -> str:
+def _list(words: list[str] | tuple[str, ...], comma: str = ", ") -> str:
     more = len(words) - _MOST_NAMED
-    return ", ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return comma.join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -17,7 +17,7 @@ def test_silence_names_what_was_tried_what_was_not_and_another_way() -> None:
         3.01, (WLAN, LOOPBACK), (Skipped("docker0", "nothing is connected to it"),)
     ).error()
     assert error.message == (
-        "no head answered in 3 s on wlan0 192.168.1.7 (skipped: docker0 nothing is connected to it)"
+        "no head answered in 3 s on wlan0 192.168.1.7 (skipped docker0: nothing is connected to it)"
     )
     assert "a firewall (UDP 50000)" in error.hint
     assert "runner join HOST:50000" in error.hint
@@ -26,14 +26,13 @@ def test_silence_names_what_was_tried_what_was_not_and_another_way() -> None:
 
 def test_a_machine_without_a_network_is_told_so() -> None:
     assert (
-        "on this machine alone, which has no network to ask"
-        in Silence(3, (LOOPBACK,)).error().message
+        "on this machine alone: it has no network to ask" in Silence(3, (LOOPBACK,)).error().message
     )
 
 
 def test_a_long_list_of_interfaces_is_cut() -> None:
     many = tuple(Skipped(f"veth{n}", "down") for n in range(60))
-    assert Silence(3, (WLAN,), many).error().message.endswith("veth3 down and 56 more)")
+    assert Silence(3, (WLAN,), many).error().message.endswith("veth3: down and 56 more)")
 
 
 def test_what_heads_and_forgers_sent_instead_is_told() -> None:

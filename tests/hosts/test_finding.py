@@ -85,8 +85,8 @@ def test_a_network_without_a_cable_is_named_with_the_reason(
     lan["pi"].cut()
     alone = ours.join(lan["pi"], "--once")
     assert alone.ended() == 3
-    assert "on this machine alone, which has no network to ask" in alone.said
-    assert "eth0 nothing is connected to it" in alone.said
+    assert "on this machine alone: it has no network to ask" in alone.said
+    assert "eth0: nothing is connected to it" in alone.said
     (finding,) = doctor(lan["pi"])["network"]
     assert finding["state"] == "warn"
 
