@@ -18,8 +18,8 @@ from pipeline_runner.sync.collect import collect
 from pipeline_runner.sync.environment import Environment, Fit, compare
 from pipeline_runner.sync.fetch import MOST_WANTS, PIECE
 from pipeline_runner.sync.installed import environment, named
-from pipeline_runner.sync.scan import Halted, Scanner
-from pipeline_runner.sync.store import Store, full
+from pipeline_runner.sync.scan import Scanner
+from pipeline_runner.sync.store import Halted, Store, full
 from pipeline_runner.sync.strays import told
 from pipeline_runner.sync.survey import rules_of
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FOLDER = "files"  # of the state folder
 _REMEMBERED = 32  # answers of at most a piece each: many hosts ask for the same
 _REMEMBERED_S = 60.0
+_LONG_S = 3.0  # from then on it is worth a word
 _SHOWN = 3
 
 
@@ -94,6 +95,7 @@ class Releases:
         self._thread.submit(self._make, tuple(secrets)).add_done_callback(
             lambda made: self._in_loop(self._made, made)
         )
+        self._loop.call_later(_LONG_S, self._tell_of_reading)
 
     def answer(self, connection: Connection, message: WantManifest | WantObjects) -> None:
         """Answer an agent; what it asks for is read in a thread."""
@@ -150,10 +152,13 @@ class Releases:
             self._pipeline.sync.max_file,
             installed,
             secrets,
-            go_on=lambda: not self._closed,
+            go_on=self._goes_on,
         ).scan()
-        lease, moved = check_out(self._store, scan.manifest, root)
+        lease, moved = check_out(self._store, scan.manifest, root, self._goes_on)
         return scan, lease, moved
+
+    def _goes_on(self) -> bool:
+        return not self._closed
 
     def _made(self, made: Future[tuple[Scan, Lease, list[Path]]]) -> None:
         error = made.exception()
@@ -185,6 +190,11 @@ class Releases:
     def _collected(self, done: Future[list[Path]]) -> None:
         if not isinstance(done.exception(), OSError):  # what it could not delete, the next one does
             self._tell_moved(done.result())
+
+    def _tell_of_reading(self) -> None:
+        if self.current is None and not self._closed:
+            text = "the project's files are still being read: nothing runs before that"
+            self._warn(text, "what is so large: runner files --top")
 
     def _tell_left(self, scan: Scan) -> None:
         left = [each for each in scan.left if not each.ruled]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.sync import paths
 from pipeline_runner.sync.objects import BLOCK, FOLDER, MTIME_NS, NEW, write_all
-from pipeline_runner.sync.store import write_whole
+from pipeline_runner.sync.store import Halted, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline_runner.sync.manifest import Entry, Manifest
@@ -36,10 +37,11 @@ def missing(store: Store, manifest: Manifest) -> dict[str, int]:
     }
 
 
-def build(store: Store, manifest: Manifest) -> str:
+def build(store: Store, manifest: Manifest, go_on: Callable[[], bool] = lambda: True) -> str:
     """Make the tree of a release and make it current; return its name. The store is locked.
 
-    Raises RunnerError if this host cannot hold it, OSError if the disk does not take it.
+    Raises RunnerError if this host cannot hold it, OSError if the disk does not take it, Halted
+    once ``go_on`` says no.
     """
     with os.scandir(store.staging) as left:
         for entry in left:  # of a maker that was killed
@@ -48,7 +50,7 @@ def build(store: Store, manifest: Manifest) -> str:
     tree = store.staging / secrets.token_hex(8)
     tree.mkdir(mode=0o700)
     try:
-        _Tree(tree, store.objects).write(manifest)
+        _Tree(tree, store.objects, go_on).write(manifest)
         name = store.next_name(manifest.release)
         tree.rename(store.tree(name))
     except BaseException:
@@ -91,8 +93,9 @@ def _refuse_twins(folder: Path, manifest: Manifest) -> None:
 class _Tree:
     """Writes below one new folder, one component at a time: no link is ever gone through."""
 
-    def __init__(self, root: Path, objects: Objects) -> None:
+    def __init__(self, root: Path, objects: Objects, go_on: Callable[[], bool]) -> None:
         self._root = root
+        self._go_on = go_on
         self._objects = objects
         # Root may write to a file that nobody may write to: a link would change the object too.
         self._links = os.geteuid() != 0
@@ -103,6 +106,8 @@ class _Tree:
         self._open.append(("", os.open(self._root, FOLDER)))
         try:
             for entry in manifest.entries:
+                if not self._go_on():
+                    raise Halted
                 folder, _, name = entry.path.rpartition("/")
                 self._entry(entry, name, self._enter(folder))
             self._leave(1)
@@ -176,6 +181,8 @@ class _Tree:
             while block := os.read(source, BLOCK):
                 write_all(fd, block)
                 copied += len(block)
+                if not self._go_on():
+                    raise Halted
             return copied
         finally:
             os.close(source)

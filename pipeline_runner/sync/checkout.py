@@ -9,17 +9,21 @@ from pipeline_runner.sync.collect import drop, sweep
 from pipeline_runner.sync.strays import compare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline_runner.sync.manifest import Manifest
     from pipeline_runner.sync.store import Lease, Store
 
 
-def check_out(store: Store, manifest: Manifest, output: Path) -> tuple[Lease, list[Path]]:
+def check_out(
+    store: Store, manifest: Manifest, output: Path, go_on: Callable[[], bool] = lambda: True
+) -> tuple[Lease, list[Path]]:
     """Return a lease of the release's tree, and what a run before had written into it, moved.
 
     The tree is current from now on. Raises MissingObject if a content is not in the store, other
-    RunnerErrors if this host cannot hold the release, and OSError if the disk does not take it.
+    RunnerErrors if this host cannot hold the release, OSError if the disk does not take it, and
+    Halted once ``go_on`` says no.
     """
     with store.locked():
         moved: list[Path] = []
@@ -35,7 +39,7 @@ def check_out(store: Store, manifest: Manifest, output: Path) -> tuple[Lease, li
                 name = ""
         is_new = not name
         if is_new:
-            name = build(store, manifest)
+            name = build(store, manifest, go_on)
         store.make_current(name)
         return store.lease(name, manifest, is_new=is_new), moved
 

@@ -17,6 +17,7 @@ from pipeline_runner.sync.index import Index, key
 from pipeline_runner.sync.manifest import Entry, Kind, Manifest
 from pipeline_runner.sync.objects import BLOCK
 from pipeline_runner.sync.paths import link_fault
+from pipeline_runner.sync.store import Halted
 from pipeline_runner.sync.walk import Left, walk
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 TRIES = 3
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class Halted(Exception):
-    """A scan was given up."""
 
 
 class TooLarge(RunnerError):

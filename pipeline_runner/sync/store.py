@@ -34,6 +34,10 @@ _ELSEWHERE = "XDG_CACHE_HOME on a host that joined, `state` in [server] on the h
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
+class Halted(Exception):
+    """What was being read or made was given up: nobody waits for it any more."""
+
+
 @dataclass(slots=True)
 class Lease:
     """A release in use: nobody deletes it until :meth:`end`, or the end of this process."""

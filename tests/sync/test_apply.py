@@ -18,6 +18,7 @@ from pipeline_runner.sync.apply import MissingObject
 from pipeline_runner.sync.checkout import check_out, hand_back
 from pipeline_runner.sync.collect import collect
 from pipeline_runner.sync.manifest import Entry, Manifest
+from pipeline_runner.sync.store import Halted
 from tests.sync import kit
 
 if TYPE_CHECKING:
@@ -262,3 +263,13 @@ def test_a_kill_at_any_point_leaves_a_whole_tree_current(
 
 def expected(of: Manifest, store: Store) -> dict[str, bytes]:
     return {e.path: store.objects.path(e.content).read_bytes() for e in of.entries}
+
+
+def test_a_tree_that_nobody_waits_for_any_more_is_given_up(tmp_path: Path) -> None:
+    store = kit.store(tmp_path)
+    wanted = manifest(store, {"a": b"1", "b": b"2"})
+    answers = iter([True, True, False])
+    with pytest.raises(Halted):
+        check_out(store, wanted, tmp_path / "output", lambda: next(answers, False))
+    assert not any(store.staging.iterdir())
+    assert not store.names()

@@ -11,7 +11,8 @@ import pytest
 
 from pipeline_runner.sync import scan as scanning
 from pipeline_runner.sync.ignore import rules
-from pipeline_runner.sync.scan import Halted, Scanner, TooLarge
+from pipeline_runner.sync.scan import Scanner, TooLarge
+from pipeline_runner.sync.store import Halted
 from tests.sync import kit
 
 if TYPE_CHECKING:
