@@ -100,22 +100,15 @@ class Beacon:
             )
             return
         self._address = _resolved(self._bind)
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # every head here has this port
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        sock.setsockopt(socket.IPPROTO_IP, _PACKET_INFO, 1)
         try:
-            sock.bind(("", self._port))
+            self._socket = sock = _listener(self._port)
         except OSError as error:
-            sock.close()
             self._warn(
                 f"cannot listen on UDP port {self._port}: {error.strerror}; "
                 "no host finds this head by itself",
                 "runner join HOST:PORT works all the same",
             )
             return
-        self._socket = sock
         self._loop.add_reader(sock, self._readable)
         began = self._loop.time()
         self._times = (began + at for at in announces(random.random))
@@ -145,29 +138,33 @@ class Beacon:
             # Silence for all but a true packet: an answer would tell strangers that somebody is
             # here.
             match None if flags & socket.MSG_TRUNC else decode(data, self._seals):
-                case Opened(Ask() as ask, seal):
-                    if ask.name in ("", self._identity.name):
-                        self._asked(ask.nonce, seal, source, _here(about))
+                case Opened(Ask() as ask, seal) if ask.name in ("", self._identity.name):
+                    self._asked(ask, seal, source, _here(about))
                 case Opened(Announce() as announce):
                     self._look_for_twin(announce, source[0])
                 case Foreign(type=Ask.TYPE, seal=seal):
-                    nak = Nak("this head cannot read what you ask: another version")
-                    self._send(nak, seal, source, _here(about))
+                    self._asked(None, seal, source, _here(about))
 
-    def _asked(self, nonce: bytes, seal: Seal, source: tuple[str, int], here: bytes) -> None:
+    def _asked(self, ask: Ask | None, seal: Seal, source: tuple[str, int], here: bytes) -> None:
+        """Answer a key holder, None for what it asks in words of another version."""
+        if self._address not in (ANY, socket.inet_ntoa(here)):
+            return  # we do not serve there
+        if not self._allowed.take(source[0], self._loop.time()):
+            return
+        if ask is None:
+            self._send(
+                Nak("this head cannot read what you ask: another version"), seal, source, here
+            )
+            return
         match self._offer():
             case Offer() as offer:
-                self._send(structs.replace(offer, nonce=nonce), seal, source, here)
+                self._send(structs.replace(offer, nonce=ask.nonce), seal, source, here)
             case str(reason):
-                self._send(Nak(words(reason), nonce), seal, source, here)
+                self._send(Nak(words(reason), ask.nonce), seal, source, here)
 
     def _send(self, packet: Packet, seal: Seal, to: tuple[str, int], here: bytes) -> None:
         """Send from the address that was asked: the asker connects to it."""
         assert self._socket is not None
-        if self._address not in (ANY, socket.inet_ntoa(here)):
-            return  # we do not serve there
-        if not self._allowed.take(to[0], self._loop.time()):
-            return
         with contextlib.suppress(OSError):  # it asks again
             info = struct.pack("=i4s4s", 0, here, bytes(4))
             self._socket.sendmsg(
@@ -215,6 +212,20 @@ class Beacon:
                     f"cannot announce on {interface.name} {interface.address}: {error.strerror}",
                     f"allow UDP port {self._port} in the firewall, or join by address",
                 )
+
+
+def _listener(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # every head here has this port
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        sock.setsockopt(socket.IPPROTO_IP, _PACKET_INFO, 1)
+        sock.bind(("", port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def sender(interface: Interface) -> socket.socket:
