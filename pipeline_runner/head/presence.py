@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.cluster.membership import SILENT_S, Membership
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.head import survivors
-from pipeline_runner.head.survivors import Survivors
+from pipeline_runner.head.reunion import Reunion
 from pipeline_runner.plan.hosts import Host
 from pipeline_runner.queues.messages import Dismiss
 
@@ -60,16 +60,13 @@ class Presence:
         self._teller = teller
         self._works = works
         self._loop = asyncio.get_running_loop()
-        self._here = socket.gethostname()
+        # Our own host may have had another name when its agent began.
+        own = (name for name, known in left.awaited.items() if known["local"])
+        self._own = next(own, socket.gethostname())
         self._survivor = left.agent
         self._membership = Membership(self._loop.time())
-        self._survivors = Survivors(left.awaited)
+        self._reunion = Reunion(server, hosts, self._membership, left, works=works)
         self._said: set[str] = set()  # warnings
-        # Our own host first: what has no reason to be elsewhere begins here.
-        self._awaits_own = works
-        self._hosts.frozen = works or bool(left.awaited)
-        if left.awaited:
-            self._wait_for(left)
 
     def open(self) -> None:
         """Have an agent of our own: the one that outlived an earlier head, or a new one."""
@@ -92,16 +89,15 @@ class Presence:
         host = Host(name=arrival.name, head=is_local, **facts)
         connection.peer = arrival.name
         if is_local:
-            self._awaits_own = False
-            if arrival.coming != "returns":
+            if arrival.coming != "returns" and hello.pid != self._survivor:
                 # Workers of an agent before it ended with that, and nobody is left to tell.
                 self._server.lost(arrival.name)
             with suppress(OSError):
                 survivors.remember(self._state, hello.pid)
-        self._survivors.host_joined(arrival.name, hello.workers)
+        self._reunion.joined(arrival.name, hello.workers, own=is_local)
         self._course.recall_ends(hello.finished)
         self._take_in(connection, host, arrival, now)
-        self._go_on_when_heard()
+        self._reunion.go_on()
         self._warn_of_plan()
         self._course.publish()
         self._remember()
@@ -162,9 +158,7 @@ class Presence:
 
     def worker_done(self, worker: str) -> None:
         """A worker of an earlier head has named what it holds, or holds nothing any more."""
-        if not self._survivors.all_heard:
-            self._survivors.worker_done(worker)
-            self._go_on_when_heard()
+        self._reunion.worker_done(worker)
 
     def look(self, now: float) -> None:
         """Give up who was silent for too long, and let go of who has nothing left to do."""
@@ -199,14 +193,6 @@ class Presence:
         self.tell(Dismiss(why))
         survivors.forget_hosts(self._state)
 
-    def _wait_for(self, left: LeftBehind) -> None:
-        now = self._loop.time()
-        with suppress(LookupError, TypeError, ValueError, AttributeError):
-            self._hosts.recall(left.hosts, now)
-        for name, known in left.awaited.items():
-            agent, machine, is_local = known["agent"], known["machine"], known["local"]
-            self._membership.expect(name, agent, machine, now, local=is_local)
-
     def _take_in(self, connection: Connection, host: Host, arrival: Arrival, now: float) -> None:
         if arrival.coming == "returns" and host.name in self._hosts.members:
             older = self._hosts.back(connection, host)
@@ -226,7 +212,7 @@ class Presence:
 
     def _awaits_survivor(self, now: float) -> bool:
         """Whether our own agent of an earlier head is gone, or does not come."""
-        known = self._membership.get(self._here)
+        known = self._membership.get(self._own)
         if known is None or known.connected:
             self._survivor = None
             return False
@@ -234,21 +220,19 @@ class Presence:
 
     def _replace_survivor(self) -> None:
         self._survivor = None
-        self._survivors.give_up(self._here)
+        self._reunion.give_up(self._own)
         self._agent.start()
-        self._go_on_when_heard()
 
     def _lose(self, name: str) -> None:
-        member = self._hosts.members[name]
+        member = self._hosts.members.get(name)
         text = f"{name} was not heard for {SILENT_S:g} s: what it held goes to others"
         self._teller.warn(text, "it may come back at any time")
         self._membership.leave(name)
-        self._survivors.give_up(name)
         self._hosts.leave(name)
         self._server.lost(name, dead=False)
-        if member.connection is not None:
+        if member is not None and member.connection is not None:
             member.connection.close()
-        self._go_on_when_heard()
+        self._reunion.give_up(name)
         self._replanned()
 
     def _replanned(self) -> None:
@@ -270,14 +254,6 @@ class Presence:
             if text not in self._said:
                 self._teller.warn(text, hint)
         self._said = set(found)
-
-    def _go_on_when_heard(self) -> None:
-        """Plan again when every host is back; grant when every worker has said what it holds."""
-        if self._hosts.frozen and self._survivors.hosts_heard and not self._awaits_own:
-            self._hosts.frozen = False
-            self._hosts.replan()
-        if self._server.broker.adopting and self._survivors.all_heard:
-            self._loop.call_soon(self._server.apply, lambda broker, now: broker.open(now))
 
     def _remember(self) -> None:
         """Keep who is here, for a head that comes after us unasked."""

@@ -58,11 +58,13 @@ class LeftBehind:
             }
             slots = {name: found["slots"].get(name, {}) for name in facts}
         except (KeyError, TypeError, AttributeError):
-            return LeftBehind(agent, {}, own)
+            return LeftBehind(agent, {"hosts": {}, "slots": {}}, own)
         awaited = {
             name: known for name, known in noted.items() if not known["local"] or agent is not None
         }
-        return LeftBehind(agent, {"hosts": facts, "slots": slots}, own | awaited)
+        if not any(known["local"] for known in noted.values()):
+            awaited |= own
+        return LeftBehind(agent, {"hosts": facts, "slots": slots}, awaited)
 
 
 class Survivors:
@@ -97,11 +99,6 @@ class Survivors:
     def give_up(self, host: str) -> None:
         """Wait for this host no longer."""
         self._hosts.discard(host)
-
-    def give_up_all(self) -> None:
-        """Wait for nobody."""
-        self._hosts.clear()
-        self._workers.clear()
 
 
 def remember(state: Path, pid: int) -> None:
