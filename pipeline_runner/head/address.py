@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,8 +139,9 @@ def held(state: Path, name: str) -> Iterator[None]:
 
 def find(state: Path) -> dict[str, Any]:
     """Return what a head wrote of itself in ``state``. Raises NoHead if there is none."""
-    try:
-        facts: dict[str, Any] = json.loads((state / "head.json").read_text())
-    except (OSError, ValueError) as error:
-        raise NoHead("no head runs this pipeline here", hint="start it: runner up") from error
+    facts: Any = None
+    with suppress(OSError, ValueError):
+        facts = json.loads((state / "head.json").read_text())
+    if not isinstance(facts, dict) or not isinstance(facts.get("socket"), str):
+        raise NoHead("no head runs this pipeline here", hint="start it: runner up")
     return facts

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_runner.head.address import SOCKETS, Address
+from pipeline_runner.errors import NoHead
+from pipeline_runner.head.address import SOCKETS, Address, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,3 +38,10 @@ def test_every_socket_fits_the_kernel_however_long_the_path_is(
     assert (folder == state) == (length + 1 + max(map(len, SOCKETS)) <= LONGEST)
     address.leave()
     assert folder == state or not folder.exists()
+
+
+@pytest.mark.parametrize("text", ["", '{"pid": 4', "[1]", "{}", '{"socket": 4}', "\0"])
+def test_what_no_head_can_have_written_of_itself_is_no_head(tmp_path: Path, text: str) -> None:
+    (tmp_path / "head.json").write_text(text)
+    with pytest.raises(NoHead):
+        find(tmp_path)
