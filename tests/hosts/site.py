@@ -112,6 +112,10 @@ class Site:
     key: str = field(default_factory=lambda: secrets.token_hex(32))
     runs: list[Run] = field(default_factory=list)
     joins: list[Joined] = field(default_factory=list)
+    _read: int = 0  # bytes of the notes
+    _noted: defaultdict[str, list[tuple[Any, ...]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     @property
     def run(self) -> Run:
@@ -136,6 +140,8 @@ class Site:
         self._gates.mkdir(exist_ok=True)
         for left in (*self._gates.iterdir(), self._notes):
             left.unlink(missing_ok=True)
+        self._read = 0
+        self._noted.clear()
         self.project.write(functions, f"[defaults.env]\n{places}{env}{document}", more=more)
         file = self.project.root / "pipeline.toml"
         text = file.read_text().replace('durability = "memory"', f'durability = "{durability}"')
@@ -202,11 +208,16 @@ class Site:
 
     def notes(self, what: str) -> list[tuple[Any, ...]]:
         """Return what user code noted of one kind, in order, without the word itself."""
-        if not self._notes.exists():
-            return []
-        text = self._notes.read_text()
-        lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-        return [tuple(line[1:]) for line in lines if line[0] == what]
+        if self._notes.exists():
+            with self._notes.open("rb") as file:  # on from where it was read the last time
+                file.seek(self._read)
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            self._read += len(whole)
+            for line in whole.splitlines():
+                kind, *facts = json.loads(line)
+                self._noted[kind].append(tuple(facts))
+        return list(self._noted[what])
 
     def begun(self) -> dict[int, list[tuple[str, int, float]]]:
         """Return for each item its beginnings: (host, pid, when by the monotonic clock)."""

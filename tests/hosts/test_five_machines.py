@@ -55,7 +55,7 @@ def five(network: Callable[..., Lan]) -> Iterator[Site]:
     lan = network("desk", "pi", "rig-1", "rig-2", "nas")
     with site(lan, "desk") as made:
         functions = FUNCTIONS + MORE
-        made.write(DOCUMENT, items=N, functions=functions, env='PACE = "0.01"\n')
+        made.write(DOCUMENT, items=N, functions=functions, env='PACE = "0.05"\n')
         made.up(cores="0,1")
         made.join(lan["pi"], cores="0")
         made.join(lan["rig-1"], cores="0,1")
@@ -103,6 +103,6 @@ def test_counts_are_exact_and_nothing_is_lost_while_one_dies_and_one_is_cut_off(
     edges = {edge["name"]: edge["settled"] for edge in (ended.snapshot or {})["edges"]}
     assert set(edges.values()) == {N}, edges
     again = sum(len(beginnings) - 1 for beginnings in five.begun().values())
-    assert again < N / 10, "only what the two held ran again"
+    assert 0 < again < N / 10, "what the two held ran again, and nothing else"
     for name, figure in {"hosts": 5, "N": N, "lost": 0, "duplicates": 0, "re-runs": again}.items():
         record_property(name, figure)
