@@ -165,7 +165,9 @@ class Supervisor:
         try:
             process = start(slot, fingerprint, spec, self.host, place, now, hold_s=hold_s)
         except OSError as error:  # no process, no descriptor, no memory to spare
-            self._fails(slot, f"no process can be started: {error.strerror}", now)
+            gone = not place.root.is_dir()
+            why = f"its files are gone, stop and start the run: {place.root}" if gone else ""
+            self._fails(slot, why or f"no process can be started: {error.strerror}", now)
             return
         self.processes[process.pid] = process
         self._watcher.started(process)

@@ -107,3 +107,19 @@ def test_results_do_not_make_another_release_of_the_code(project: Project) -> No
     places = {note[1] for note in project.notes() if note[0] == "code"}
     assert len(places) == 2  # what was kept is data of the project now
     assert all("/files/releases/" in place for place in places)
+
+
+def test_a_release_that_somebody_deleted_is_named_and_the_next_run_makes_it_anew(
+    project: Project,
+) -> None:
+    body = 'kept.note("begun"); kept.pass_gate("gate"); import os; os._exit(3)'
+    document = DOCUMENT.replace("attempts = 1", "attempts = 2")
+    project.write(f"import kept\n{work(body)}", document)
+    run = project.start()
+    until(project.notes)
+    shutil.rmtree(project.state / "files")
+    project.open_gate()
+    until(lambda: "its files are gone" in run.stage("work").get("reason", ""))
+    run.end()
+    project.write(work("pass"), DOCUMENT)
+    assert project.up().code == 0
