@@ -28,7 +28,7 @@ from pipeline_runner.cluster.packets import (
     encode,
     words,
 )
-from pipeline_runner.cluster.schedule import AllowancePerSource, announces
+from pipeline_runner.cluster.schedule import Allowances, announces
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     Answer: TypeAlias = Offer | str | None
 
 ANY = "0.0.0.0"  # noqa: S104  (what it listens for is signed)
-_ANSWERS_PER_S = 25.0  # to one address; a host asks six times in its first three seconds
-_BURST = 50.0
-_TIMES_ALL = 8  # and to all of them together
+# By question, which only a key holder can make anew, and not by address, which anybody can borrow:
+# whoever repeats what others asked takes no answer from them.
+_ANSWERS_PER_S = 2.0  # to one question; a host repeats its own six times in three seconds
+_BURST = 8.0
+_TIMES_ALL = 500  # and to all of them together
 _AT_ONCE = 64  # packets before others of the loop have their turn
 _BUFFER = 1024**2  # bytes; what arrives while the loop is busy waits here
 _PACKET_INFO = 8 if sys.platform == "linux" else 26  # IP_PKTINFO, which not every Python names
@@ -79,9 +81,7 @@ class Beacon:
         self._told: set[str] = set()
         self._socket: socket.socket | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._allowed = AllowancePerSource(
-            _ANSWERS_PER_S, _BURST, times_all=_TIMES_ALL, now=loop.time()
-        )
+        self._allowed = Allowances(_ANSWERS_PER_S, _BURST, times_all=_TIMES_ALL, now=loop.time())
         self.use(identity)
 
     def use(self, identity: Identity, *former: Identity) -> None:
@@ -149,7 +149,7 @@ class Beacon:
         """Answer a key holder, None for what it asks in words of another version."""
         if self._address not in (ANY, socket.inet_ntoa(here)):
             return  # we do not serve there
-        if not self._allowed.take(source[0], self._loop.time()):
+        if not self._allowed.take(ask.nonce if ask else b"", self._loop.time()):
             return
         if ask is None:
             self._send(

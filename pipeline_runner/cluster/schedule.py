@@ -55,23 +55,23 @@ class Allowance:
         return True
 
 
-class AllowancePerSource:
-    """An allowance for each source, and one for all; the sources heard last are remembered."""
+class Allowances:
+    """An allowance for each question, and one for all; the questions asked last are remembered."""
 
-    _MOST_SOURCES = 1024
+    _MOST = 4096
 
     def __init__(self, per_s: float, burst: float, *, times_all: float, now: float) -> None:
         self._per_s = per_s
         self._burst = burst
         self._all = Allowance(per_s * times_all, burst * times_all, now)
-        self._sources: OrderedDict[str, Allowance] = OrderedDict()
+        self._each: OrderedDict[bytes, Allowance] = OrderedDict()
 
-    def take(self, source: str, now: float) -> bool:
-        """Use up one of ``source`` and one of all, if both are there."""
-        mine = self._sources.get(source)
+    def take(self, question: bytes, now: float) -> bool:
+        """Use up one of ``question`` and one of all, if both are there."""
+        mine = self._each.get(question)
         if mine is None:
-            mine = self._sources[source] = Allowance(self._per_s, self._burst, now)
-            if len(self._sources) > self._MOST_SOURCES:
-                self._sources.popitem(last=False)
-        self._sources.move_to_end(source)
+            mine = self._each[question] = Allowance(self._per_s, self._burst, now)
+            if len(self._each) > self._MOST:
+                self._each.popitem(last=False)
+        self._each.move_to_end(question)
         return mine.take(now) and self._all.take(now)

@@ -16,6 +16,7 @@ from pipeline_runner.cluster.discovery import door_of, find, twin
 from pipeline_runner.cluster.identity import Identity
 from pipeline_runner.cluster.interfaces import Interface, Links
 from pipeline_runner.cluster.packets import (
+    SPEAKS,
     Announce,
     Ask,
     Nak,
@@ -309,14 +310,18 @@ def test_a_twin_is_another_head_of_the_same_name_and_key(port: int) -> None:
     assert (found.host, found.machine) == ("127.0.0.1", "desk")
 
 
-def test_a_head_is_found_among_garbage_with_the_right_magic_and_tag(port: int) -> None:
+def test_a_head_is_found_among_garbage_with_the_right_tag_and_questions_of_others(
+    port: int,
+) -> None:
     over = threading.Event()
+    recorded = [encode(Ask("thumbs", bytes([n]) * 16, SPEAKS, "1"), seal()) for n in range(9)]
 
     def flood() -> None:
         with broadcaster() as sock:
             while not over.is_set():
-                for garbage in (b"PRUN" + os.urandom(600), b"PRUN\1\1" + THUMBS.tag + bytes(600)):
-                    sock.sendto(garbage, ("127.255.255.255", port))
+                garbage = (b"PRUN" + os.urandom(600), b"PRUN\1\1" + THUMBS.tag + bytes(600))
+                for packet in (*garbage, *recorded):
+                    sock.sendto(packet, ("127.255.255.255", port))
                 over.wait(0.0002)
 
     thread = threading.Thread(target=flood)

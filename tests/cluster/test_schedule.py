@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.cluster.schedule import Allowance, AllowancePerSource, announces, asks
+from pipeline_runner.cluster.schedule import Allowance, Allowances, announces, asks
 
 dice = st.floats(0, 1, exclude_max=True)
 
@@ -47,13 +47,13 @@ def test_no_clock_makes_an_allowance_larger(steps: list[float]) -> None:
     assert taken <= 2 + forward + 1e-6
 
 
-def test_one_source_that_asks_too_often_takes_nothing_from_another() -> None:
-    allowed = AllowancePerSource(per_s=1, burst=2, times_all=10, now=0)
-    assert sum(allowed.take("loud", 0) for _ in range(100)) == 2
-    assert allowed.take("quiet", 0)
+def test_one_question_that_is_repeated_too_often_takes_nothing_from_another() -> None:
+    allowed = Allowances(per_s=1, burst=2, times_all=10, now=0)
+    assert sum(allowed.take(b"again", 0) for _ in range(100)) == 2
+    assert allowed.take(b"new", 0)
 
 
-def test_all_sources_together_are_bounded_too_and_so_is_what_is_remembered_of_them() -> None:
-    allowed = AllowancePerSource(per_s=1, burst=2, times_all=10, now=0)
-    assert sum(allowed.take(f"source {n}", 0) for n in range(5000)) == 20
-    assert len(allowed._sources) <= allowed._MOST_SOURCES
+def test_all_questions_together_are_bounded_too_and_so_is_what_is_remembered_of_them() -> None:
+    allowed = Allowances(per_s=1, burst=2, times_all=10, now=0)
+    assert sum(allowed.take(b"%d" % n, 0) for n in range(5000)) == 20
+    assert len(allowed._each) == allowed._MOST
