@@ -9,6 +9,7 @@ from tests.faults.torn import cut_short, one_bit_flipped
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() -> None:
     outcome = power_cuts(range(200))
     assert outcome.faults == []

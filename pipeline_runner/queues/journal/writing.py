@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _encode = msgspec.msgpack.Encoder().encode
 _Rest = tuple[int, int]  # until when, Unix time, and how long in all; milliseconds
 _NO_REST: _Rest = (0, 0)
+_ADD_BODY = "INSERT INTO body VALUES (?, ?, ?, ?, ?)"
+_ADD_ABSENT_BODY = "INSERT OR IGNORE INTO body VALUES (?, ?, ?, ?, ?)"
+_ADD_RANGE = "INSERT INTO range VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FORGET_SPENT = (
+    "DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM range WHERE body = ?1)"
+)
 
 
 class Writer:
@@ -35,7 +41,10 @@ class Writer:
         self._clock = clock
         self._run = found.run
         self._epoch = found.epoch
-        self._counters = self._durable_counters = (found.next_body, found.next_letter, found.items)
+        self._next_body = found.next_body
+        self._next_letter = found.next_letter
+        self._items = found.items  # of all ranges
+        self._before = (found.next_body, found.next_letter, found.items)
         self._tally = found.tally
         self._sequences = Sequences(found.cursors)
         self._edges = dict(found.edges)  # name -> number
@@ -44,11 +53,13 @@ class Writer:
 
     def begin(self) -> None:
         """Open a transaction. Raises sqlite3.Error, as all of these do."""
+        self._before = (self._next_body, self._next_letter, self._items)
         self._sql.execute("BEGIN IMMEDIATE")
 
     def seal(self) -> None:
         """Write the sums that make the transaction whole; COMMIT is next."""
-        row = (self._run, self._epoch, *self._counters, _encode(self._tally))
+        counters = self._next_body, self._next_letter, self._items
+        row = (self._run, self._epoch, *counters, _encode(self._tally))
         self._sql.execute(
             "UPDATE state SET run = ?, epoch = ?, next_body = ?, next_letter = ?, items = ?, "
             "tally = ?, crc = ?",
@@ -58,14 +69,13 @@ class Writer:
     def committed(self) -> None:
         """Record that what was sealed is durable."""
         self._sequences.committed()
-        self._durable_counters = self._counters
         self._written.clear()
         self._named.clear()
 
     def rolled_back(self) -> None:
         """Record that it is not."""
         self._sequences.rolled_back()
-        self._counters = self._durable_counters
+        self._next_body, self._next_letter, self._items = self._before
         for step in self._written:
             self._tally.add(step, -1)
         self._written.clear()
@@ -90,24 +100,23 @@ class Writer:
                 self._remove(letter.edge, letter.body, ((letter.index, letter.index + 1),))
             self._letter(letter)
         for edges, body in step.produced:
-            self._body(body, "INSERT INTO")
+            self._body(body, _ADD_BODY)
             for name in edges:
                 self._insert(name, (Range(body.id, 0, body.n),))
         if step.source is not None:
             self._cursor(*step.source)
         for revival in step.revived:  # its body may still be here, for other items of it
-            self._body(revival.body, "INSERT OR IGNORE INTO")
+            self._body(revival.body, _ADD_ABSENT_BODY)
             one = Range(revival.body.id, revival.index, revival.index + 1)
             self._insert(revival.edge, (one,))
         if step.closed:
             numbers = [(number,) for number in step.closed]
             self._sql.executemany("DELETE FROM letter WHERE number = ?", numbers)
         touched = {number for _edge, number, _spans in step.consumed}
-        touched.update(letter.body for letter in step.letters)
-        self._sql.executemany(
-            "DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM range WHERE body = ?1)",
-            [(number,) for number in touched],
-        )
+        if step.letters:
+            touched.update(letter.body for letter in step.letters)
+        for number in touched:
+            self._sql.execute(_FORGET_SPENT, (number,))
         return True
 
     def shares(self, counts: Mapping[str, int]) -> None:
@@ -119,12 +128,9 @@ class Writer:
         )
 
     def _body(self, body: Body, insert: str) -> None:
-        self._count(next_body=body.id + 1)
+        self._next_body = max(self._next_body, body.id + 1)
         total = body_sum(body.id, body.n, body.release, body.data)
-        self._sql.execute(
-            f"{insert} body VALUES (?, ?, ?, ?, ?)",
-            (body.id, body.n, body.release, total, body.data),
-        )
+        self._sql.execute(insert, (body.id, body.n, body.release, total, body.data))
 
     def _cursor(self, stage: str, share: int, cursor: Cursor) -> None:
         row = (stage, share, cursor.seq, cursor.count, cursor.mark, int(cursor.finished))
@@ -134,7 +140,7 @@ class Writer:
 
     def _letter(self, letter: Letter) -> None:
         """Write that an item became a dead letter; the letter itself is a file."""
-        self._count(next_letter=letter.letter + 1)
+        self._next_letter = max(self._next_letter, letter.letter + 1)
         row = (
             letter.letter,
             letter.stage,
@@ -146,10 +152,6 @@ class Writer:
         self._sql.execute(
             "INSERT OR REPLACE INTO letter VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, row_sum(*row))
         )
-
-    def _count(self, *, next_body: int = 0, next_letter: int = 0, items: int = 0) -> None:
-        body, letter, before = self._counters
-        self._counters = max(body, next_body), max(letter, next_letter), before + items
 
     def _until(self, wait_s: float) -> _Rest:
         if not wait_s:
@@ -170,10 +172,8 @@ class Writer:
         for item in items:
             suspect = int(item.suspect)
             row = (item.body, number, item.lo, item.hi, item.attempts, suspect, *rest)
-            self._sql.execute(
-                "INSERT INTO range VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, range_sum(*row))
-            )
-            self._count(items=item.hi - item.lo)
+            self._sql.execute(_ADD_RANGE, (*row, range_sum(*row)))
+            self._items += item.hi - item.lo
 
     def _remove(self, edge: str, body: int, spans: Spans) -> None:
         number = self._edge(edge)
@@ -183,7 +183,7 @@ class Writer:
                 (body, number, *spans[0]),
             )
             if gone.rowcount:
-                self._count(items=-size(spans))
+                self._items -= size(spans)
                 return
         here = self._sql.execute(
             "SELECT lo, hi, attempts, suspect, due, rest FROM range WHERE body = ? AND edge = ?",
@@ -196,6 +196,6 @@ class Writer:
             self._sql.execute(
                 "DELETE FROM range WHERE body = ? AND edge = ? AND lo = ?", (body, number, lo)
             )
-            self._count(items=lo - hi)
+            self._items -= hi - lo
             ranges = [Range(body, a, b, attempts, bool(suspect)) for a, b in left]
             self._insert(edge, ranges, (rest[0], rest[1]))
