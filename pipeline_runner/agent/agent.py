@@ -8,7 +8,6 @@ import secrets
 import signal
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.agent.facts import facts, machine
 from pipeline_runner.agent.files import Files, synced
 from pipeline_runner.agent.link import HeadLink
 from pipeline_runner.agent.newkey import keep
@@ -16,7 +15,7 @@ from pipeline_runner.agent.orphans import end_orphans
 from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
-from pipeline_runner.agent.telling import told
+from pipeline_runner.agent.telling import say_nothing, tell_fault, told, waits_after
 from pipeline_runner.errors import ExitCode, NoHead
 from pipeline_runner.queues.messages import (
     PROTOCOL,
@@ -44,18 +43,13 @@ BEAT_S = 2.0
 CHECK_S = 0.1
 AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
 _SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-_ENDS = {"finished": "finished", "stopped": "been stopped"}
-
-
-def _silent(_label: str, _text: str) -> None:
-    """Say nothing: the head's own agent has no terminal."""
 
 
 class Agent:
     """One host's agent. ``say`` tells a person, in a word and a sentence, what goes on here."""
 
     def __init__(
-        self, seeker: Seeker, terms: Terms, say: Callable[[str, str], None] = _silent
+        self, seeker: Seeker, terms: Terms, say: Callable[[str, str], None] = say_nothing
     ) -> None:
         self._terms = terms
         self._say = say
@@ -79,6 +73,7 @@ class Agent:
     async def run(self, way: Way) -> ExitCode:
         """Work from this connection on until it is over; no worker is left behind."""
         loop = self._loop
+        loop.set_exception_handler(self._crashed)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         if self._terms.local:
             loop.add_signal_handler(signal.SIGTERM, self._over.set)
@@ -89,6 +84,8 @@ class Agent:
         end_orphans()
         self._link.take(way)
         tasks = [loop.create_task(self._beat()), loop.create_task(self._check())]
+        for task in tasks:
+            task.add_done_callback(tell_fault)
         await self._over.wait()
         for task in tasks:
             task.cancel()
@@ -101,6 +98,12 @@ class Agent:
         await asyncio.sleep(0)  # what it had to say comes by way of the loop
         self._link.close()
         return self._code
+
+    def _crashed(self, loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+        """End on a fault of our own: half alive, an agent holds what others wait for."""
+        loop.default_exception_handler(about)
+        self._code = ExitCode.ERRORS
+        self._over.set()
 
     # What the supervisor tells.
 
@@ -129,20 +132,13 @@ class Agent:
 
     def head_found(self, way: Way) -> None:
         """Say HELLO to a head, and what is here from an earlier one."""
-        terms = self._terms
         if self._gone_at is not None:
             self._say("found", f"the head again, at {way.door}")
         self._supervisor.use_door(way.door)
-        about = facts() | {
-            "agent": self._id,
-            "machine": machine(),
-            "local": terms.local,
-            "labels": dict(terms.labels),
-            "max_procs": terms.max_procs,
-        }
         processes = self._supervisor.processes.values()
         workers = tuple(process.id for process in processes if process.was_ready)
         host, ended = self._reporter.host, self._supervisor.ended
+        about = self._terms.about(self._id)
         self._send(Hello("agent", host, "", "", 0, os.getpid(), PROTOCOL, about, workers, ended))
         self._dismissed, self._known_dead = "", False
         self._reporter.catch_up()
@@ -174,7 +170,7 @@ class Agent:
         if self._over.is_set():
             return
         if self._dismissed:
-            self._say("waits", f"the run has {_ENDS[self._dismissed]}: waits for the next one")
+            self._say("waits", waits_after(self._dismissed))
             self._work = None
         else:
             self._say("cut", "no word from the head: looks for it, and keeps what is done here")

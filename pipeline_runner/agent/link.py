@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline_runner.agent.seeking import in_thread
+from pipeline_runner.agent.telling import tell_fault
 from pipeline_runner.cluster.membership import SILENT_S
 from pipeline_runner.errors import NoHead, Refused, RunnerError
 
@@ -64,6 +65,7 @@ class HeadLink:
         """Look for the head until it is there, or the listener says that it is enough."""
         if self._search is None or self._search.done():
             self._search = self._loop.create_task(self._seek())
+            self._search.add_done_callback(tell_fault)
 
     def send(self, message: Message, bodies: Sequence[bytes | memoryview] = ()) -> None:
         """Send if there is somebody to send to."""

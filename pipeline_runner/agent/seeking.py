@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pipeline_runner.cluster.discovery import door_of, find
 from pipeline_runner.cluster.identity import Identity
-from pipeline_runner.errors import NoHead, RunnerError
+from pipeline_runner.errors import NoHead, Refused, RunnerError
 from pipeline_runner.queues.connect import open_wire
 from pipeline_runner.queues.doors import Door
 
@@ -86,7 +86,7 @@ class OnNetwork:
         """Connect to the known address, or to whoever answers. Raises NoHead or Refused."""
         try:
             return Way(open_wire(self._door, CONNECT_S), self._door)
-        except NoHead:
+        except (NoHead, Refused):  # somebody else may have its address by now
             for door in self._answers():
                 if door != self._door:
                     way = Way(open_wire(door, CONNECT_S), door)
@@ -96,7 +96,7 @@ class OnNetwork:
 
     def pause_s(self, tries: int) -> float:
         """Return up to 2 s, by chance: hosts that lost the same head must not come all at once."""
-        return random.uniform(0.5, 1.5) * min(0.1 * 2.0**tries, ASK_S / 1.5)  # noqa: S311
+        return random.uniform(0.5, 1.5) * min(0.1 * 2.0 ** min(tries, 9), ASK_S / 1.5)  # noqa: S311
 
     def rekey(self, key: bytes) -> tuple[Identity, Door] | None:
         """Prove another key from now on, at the same door; None if it is the one we have."""

@@ -1,10 +1,12 @@
-"""What a host that joined says of its work, in words."""
+"""What an agent says: of its work, in words; and of its own faults, for they must not be silent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pipeline_runner.queues.messages import Desired
 
 
@@ -18,3 +20,19 @@ def told(desired: Desired) -> str | None:
     if desired.unfit:
         return f"none: {'; '.join(desired.unfit)}"
     return "none for this host now; `runner why STAGE` says why"
+
+
+def waits_after(why: str) -> str:
+    """Return what a host says when a run is over that it was dismissed from."""
+    ended = {"finished": "has finished", "stopped": "was stopped"}.get(why, "is over")
+    return f"the run {ended}: waits for the next one"
+
+
+def say_nothing(_label: str, _text: str) -> None:
+    """Say nothing: the head's own agent has no terminal."""
+
+
+def tell_fault(task: asyncio.Task[Any]) -> None:
+    """Tell the event loop's handler of a task that failed: nobody awaits it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "a task failed", "exception": error})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pipeline_runner.agent.facts import facts, machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,3 +28,13 @@ class Terms:
     labels: Mapping[str, str] = field(default_factory=dict)
     max_procs: int | None = None
     once: bool = False
+
+    def about(self, agent: str) -> dict[str, Any]:
+        """Return what HELLO says of this host; ``agent`` names the life of its agent."""
+        return facts() | {
+            "agent": agent,
+            "machine": machine(),
+            "local": self.local,
+            "labels": dict(self.labels),
+            "max_procs": self.max_procs,
+        }
