@@ -147,6 +147,21 @@ def test_a_token_on_a_command_line_is_sent_nowhere_and_its_owner_is_told(
     assert not [packet for packet in heard.packets if packet.source == lan["pi"].address]
 
 
+def test_a_key_of_the_environment_stays_with_the_agent_it_was_given_to(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi")
+    ours = sites(lan, "desk")
+    ours.up()
+    joined = ours.begin(lan["pi"], RUNNER, "join", RUNNER_KEY=ours.key)
+    until(lambda: ours.workers().get("pi"), "it works here")
+    assert not kept(lan["pi"]).exists()
+    agent = Path(f"/proc/{joined.popen.pid}/environ").read_bytes()
+    assert ours.key.encode() in agent  # so it would be seen in a worker's
+    for pid in pids(ours, "pi"):
+        assert ours.key.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
 def test_no_key_stands_in_any_argv_environment_log_or_file_of_a_run(
     network: Callable[..., Lan],
     sites: Callable[..., Site],
