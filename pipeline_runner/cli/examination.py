@@ -77,7 +77,7 @@ def _key_and_heads() -> Finding:
     except RunnerError as error:
         return Finding("key", "error", error.message, error.hint)
     found = find(identities, timeout_s=_LOOK_S) if identities else []
-    return findings.heads(found, len(identities))
+    return findings.heads(found, len(identities), SPEAKS, __version__)
 
 
 def _firewall() -> str:

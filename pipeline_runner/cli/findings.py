@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pipeline_runner.cluster.silence import gap
+
 if TYPE_CHECKING:
     from pipeline_runner.cluster.discovery import Found
     from pipeline_runner.cluster.interfaces import Links
@@ -83,8 +85,8 @@ def tcp(port: int, error: str, head: int | None) -> Finding:
     )
 
 
-def heads(found: list[Found], known: int) -> Finding:
-    """Judge what answers; ``known`` is the number of keys that were tried."""
+def heads(found: list[Found], known: int, speaks: tuple[int, int], version: str) -> Finding:
+    """Judge what answers, being of ``version``; ``known`` is the number of keys that were tried."""
     if not known:
         return Finding("heads", "ok", "no key to look for heads with yet: `runner up` makes one")
     if not found:
@@ -92,6 +94,10 @@ def heads(found: list[Found], known: int) -> Finding:
 
         return Finding("heads", "ok", f"none answers to {plural(known, 'key')} of this machine")
     places = [f"{each.name} at {each.host}:{each.port} ({each.machine})" for each in found]
+    for each in found:
+        refused = gap(each.name, each.protocol, each.version, speaks, version)
+        if refused is not None:
+            return Finding("heads", "warn", refused.message, refused.hint)
     return Finding("heads", "ok", ", ".join(places))
 
 

@@ -121,9 +121,19 @@ def test_a_network_is_needed_and_what_is_left_out_is_named() -> None:
 
 
 def test_heads_that_answer_are_named_with_their_place_and_without_their_key() -> None:
-    assert findings.heads([HEAD], 1).text == "thumbs at 10.0.0.5:50000 (desk)"
-    assert findings.heads([], 2).text == "none answers to 2 keys of this machine"
-    assert "`runner up` makes one" in findings.heads([], 0).text
+    here = ((1, 1), "1.0")
+    assert findings.heads([HEAD], 1, *here).text == "thumbs at 10.0.0.5:50000 (desk)"
+    assert findings.heads([], 2, *here).text == "none answers to 2 keys of this machine"
+    assert "`runner up` makes one" in findings.heads([], 0, *here).text
+
+
+def test_a_head_of_another_protocol_is_warned_of_with_both_versions() -> None:
+    told = findings.heads([HEAD], 1, (2, 3), "2.0")
+    assert told.state == "warn"
+    assert told.text == (
+        "thumbs speaks protocol 1 (version 1.0), this machine 2 to 3 (version 2.0)"
+    )
+    assert told.cure == "upgrade the head: pip install clusterer==2.0"
 
 
 @pytest.mark.parametrize(
