@@ -22,7 +22,8 @@ def run_on_a_bad_line(
 
     ``sealed``: they are connected over TLS, as those of another host are.
     """
-    durable.write(project, "counted", items, pause_s=0.02, settings="processes = 3")
+    pause_s = 0.1 if sealed else 0.02  # to connect takes longer: there must be items left to lose
+    durable.write(project, "counted", items, pause_s=pause_s, settings="processes = 3")
     began = time.monotonic()
     what, between = ("bad-sealed-line", sealed_line) if sealed else ("bad-line", line)
     with between(project, drops=drops, cuts=cuts, seed=1) as bad:
