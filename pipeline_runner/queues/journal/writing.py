@@ -44,7 +44,7 @@ class Writer:
         self._next_body = found.next_body
         self._next_letter = found.next_letter
         self._items = found.items  # of all ranges
-        self._before = (found.next_body, found.next_letter, found.items)
+        self._durable = (found.next_body, found.next_letter, found.items)
         self._tally = found.tally
         self._sequences = Sequences(found.cursors)
         self._edges = dict(found.edges)  # name -> number
@@ -53,7 +53,6 @@ class Writer:
 
     def begin(self) -> None:
         """Open a transaction. Raises sqlite3.Error, as all of these do."""
-        self._before = (self._next_body, self._next_letter, self._items)
         self._sql.execute("BEGIN IMMEDIATE")
 
     def seal(self) -> None:
@@ -69,13 +68,14 @@ class Writer:
     def committed(self) -> None:
         """Record that what was sealed is durable."""
         self._sequences.committed()
+        self._durable = self._next_body, self._next_letter, self._items
         self._written.clear()
         self._named.clear()
 
     def rolled_back(self) -> None:
         """Record that it is not."""
         self._sequences.rolled_back()
-        self._next_body, self._next_letter, self._items = self._before
+        self._next_body, self._next_letter, self._items = self._durable
         for step in self._written:
             self._tally.add(step, -1)
         self._written.clear()
