@@ -20,13 +20,14 @@ from pipeline_runner.queues.messages import Answer, Ask, Hello
 from pipeline_runner.queues.sealed import redeem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pipeline_runner.cluster.discovery import Found
     from pipeline_runner.cluster.identity import Identity
     from pipeline_runner.cluster.silence import Silence
 
 SEARCH_S = 3.0
+AGAIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,24 @@ class Meeting:
     asks: bool = True
 
 
-def by_broadcast(known: Sequence[Identity], *, pipeline: str = "", head: str = "") -> Meeting:
+def by_broadcast(
+    known: Sequence[Identity],
+    *,
+    pipeline: str = "",
+    head: str = "",
+    wait: Callable[[NoHead], None] | None = None,
+) -> Meeting:
     """Return the one head that answers. ``head`` is its host or address, where there are several.
 
+    With ``wait`` it is asked for until one does; ``wait`` is called once if none does at first.
     Raises UsageError if it is not clear which one is meant, NoHead or Refused.
     """
     silences: list[Silence] = []
     found = find(
         _usable(known, pipeline),
         name=pipeline or None,
-        timeout_s=SEARCH_S,
-        on_silence=silences.append,
+        timeout_s=SEARCH_S if wait is None else None,
+        on_silence=silences.append if wait is None else lambda silence: wait(silence.error()),
     )
     one = _the_one([each for each in found if not head or head in _names(each)], found, silences)
     began = time.monotonic()
@@ -66,11 +74,32 @@ def by_broadcast(known: Sequence[Identity], *, pipeline: str = "", head: str = "
     return Meeting(replace(one.identity, name=one.name), way, one.machine, took_s)
 
 
-def by_address(known: Sequence[Identity], address: str, *, pipeline: str = "") -> Meeting:
+def by_address(
+    known: Sequence[Identity],
+    address: str,
+    *,
+    pipeline: str = "",
+    wait: Callable[[NoHead], None] | None = None,
+) -> Meeting:
     """Return the head at ``address``, if one of our keys is its own.
 
+    With ``wait`` it is tried until there is one; ``wait`` is called once if there is none at first.
     Raises UsageError, NoHead, or Refused.
     """
+    told = False
+    while True:
+        try:
+            return _at(known, address, pipeline)
+        except NoHead as error:
+            if wait is None:
+                raise
+            if not told:
+                wait(error)
+            told = True
+        time.sleep(AGAIN_S)
+
+
+def _at(known: Sequence[Identity], address: str, pipeline: str) -> Meeting:
     host, port = split(address)
     refusal: Refused | None = None
     for one in _usable(known, pipeline):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.agent.joining import Meeting
     from pipeline_runner.agent.terms import Terms
+    from pipeline_runner.errors import NoHead
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LONGEST_NAME = 64
@@ -30,6 +31,7 @@ _LONGEST_NAME = 64
     "--label", "labels", multiple=True, metavar="KEY=VALUE", help="For constraints: label.KEY."
 )
 @click.option("--max-procs", type=click.IntRange(min=1), help="At most so many workers here.")
+@click.option("--wait", is_flag=True, help="Wait for a head, if there is none yet.")
 @click.option("--once", is_flag=True, help="Leave when the run ends; do not wait for the next.")
 @click.option("--pipeline", default="", help="Which one, if several answer.")
 @click.option("--head", default="", metavar="HOST", help="Whose, if several heads answer.")
@@ -39,6 +41,7 @@ def join(
     name: str | None,
     labels: tuple[str, ...],
     max_procs: int | None,
+    wait: bool,
     once: bool,
     pipeline: str,
     head: str,
@@ -59,22 +62,28 @@ def join(
         max_procs=max_procs,
         once=once,
     )
-    meeting = _meet(address, pipeline, head)
+    meeting = _meet(address, pipeline, head, partial(_waits, say) if wait else None)
     door = meeting.way.door
     who = f" ({meeting.machine})" if meeting.machine else ""
     say("found", f"{meeting.identity.name} at {door}{who}, {meeting.took_s:.1f} s")
     return _work(meeting, terms, say)
 
 
-def _meet(address: str | None, pipeline: str, head: str) -> Meeting:
+def _meet(
+    address: str | None, pipeline: str, head: str, wait: Callable[[NoHead], None] | None
+) -> Meeting:
     from pipeline_runner.agent import joining
     from pipeline_runner.cluster.identity import known
 
     if address == "-":
         return joining.by_token(sys.stdin.read())
     if address is not None:
-        return joining.by_address(known(), address, pipeline=pipeline)
-    return joining.by_broadcast(known(), pipeline=pipeline, head=head)
+        return joining.by_address(known(), address, pipeline=pipeline, wait=wait)
+    return joining.by_broadcast(known(), pipeline=pipeline, head=head, wait=wait)
+
+
+def _waits(say: Callable[[str, str], None], silence: NoHead) -> None:
+    say("waits", f"{silence.message.splitlines()[0]}; goes on asking")
 
 
 def _work(meeting: Meeting, terms: Callable[..., Terms], say: Callable[[str, str], None]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,26 @@ def test_a_host_comes_by_address_where_no_broadcast_goes(ours: Site) -> None:
     works(ours, "pi")
     assert f"found  p at {ours.head.address}:50000" in joined.said
     assert finish(ours) == {"desk", "pi"}
+
+
+@pytest.mark.parametrize("way", ["by broadcast", "by address"])
+def test_a_host_that_is_there_first_can_wait_for_its_head(ours: Site, way: str) -> None:
+    address = [ours.head.address] if way == "by address" else []
+    joined = ours.join(ours.lan["pi"], "--wait", *address)
+    until(lambda: "goes on asking" in joined.said, "it says that it waits")
+    assert joined.said.startswith("waits  no head answer")
+    ours.up()
+    works(ours, "pi")
+    assert finish(ours) == {"desk", "pi"}
+    assert joined.said.count("goes on asking") == 1
+
+
+def test_a_host_that_waits_for_a_head_can_be_stopped(ours: Site) -> None:
+    joined = ours.join(ours.lan["pi"], "--wait")
+    until(lambda: "goes on asking" in joined.said, "it says that it waits")
+    joined.popen.send_signal(signal.SIGINT)
+    assert joined.ended(5) == 130
+    assert "Traceback" not in joined.said
 
 
 def test_a_host_of_the_heads_second_network_finds_it_there(ours: Site) -> None:
