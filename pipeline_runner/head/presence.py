@@ -203,7 +203,8 @@ class Presence:
             self._server.lost(host.name)
         if not host.head:
             cores = "1 core" if host.cores == 1 else f"{host.cores} cores"
-            self._teller.say(f"{host.name} joins, with {cores}")
+            again = " again" if arrival.coming == "replaces" else ""
+            self._teller.say(f"{host.name} joins{again}, with {cores}")
         self._hosts.join(connection, host, now, unfit=() if host.head else self._not_yet())
 
     def _not_yet(self) -> tuple[str, ...]:

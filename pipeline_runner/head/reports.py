@@ -60,7 +60,8 @@ class Reports:
             return
         match message:
             case Beat():
-                self._server.send(connection, Heard())
+                if connection.remote:  # a head of the same machine is seen to end
+                    self._server.send(connection, Heard())
                 self._hosts.beat(connection.peer, message, self._loop.time())
                 for worker in message.workers:
                     if worker.state == "running":
