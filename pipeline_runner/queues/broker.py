@@ -132,7 +132,8 @@ class Broker:
         self, session: int, settle: Settle, data: Sequence[bytes | memoryview], now: float
     ) -> None:
         """Consume inputs and publish outputs, all or nothing, then serve the claim with it."""
-        self._catch_up()
+        if self._rest:
+            self._catch_up()
         worker = self.books.sessions[session]
         self._blame.now = now
         accepted = self._settling.settle(worker, settle, data)
@@ -324,4 +325,5 @@ class Broker:
     def _serve(self, now: float) -> None:
         if self.books.maybe_finished:
             self._granting.finish_stages()
-        self._granting.serve_parked(now)
+        if self.books.dirty:
+            self._granting.serve_parked(now)

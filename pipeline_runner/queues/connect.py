@@ -144,15 +144,23 @@ class Wire(ABC):
                 if block:
                     raise EOFError("the head closed the connection")
                 return
-            self._buffer += data
-            self._parse()
+            if self._buffer:
+                self._buffer += data
+                self._parse()
+            else:
+                self._buffer += data[self._unpack(data) :]
             if self._arrived or len(self._buffer) <= HEADER_SIZE:
                 return
             self._begin_frame()
         self._fill_frame(block=block)
 
     def _parse(self) -> None:
-        buffer, start, end = self._buffer, 0, len(self._buffer)
+        buffer = self._buffer
+        del buffer[: self._unpack(buffer)]
+
+    def _unpack(self, buffer: bytes | bytearray | memoryview) -> int:
+        """Take the whole frames off the start of ``buffer``; return how long they are."""
+        start, end = 0, len(buffer)
         while end - start >= HEADER_SIZE:
             message_size, bodies_size = read_header(buffer, start)
             body = start + HEADER_SIZE + message_size
@@ -161,8 +169,7 @@ class Wire(ABC):
             message = decode_from_head(bytes(buffer[start + HEADER_SIZE : body]))
             self._arrived.append((message, bytes(buffer[body : body + bodies_size])))
             start = body + bodies_size
-        if start:
-            del buffer[:start]
+        return start
 
     def _begin_frame(self) -> None:
         """Make room for a frame that has begun, kept as it is: a large body is copied only once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,7 @@ class Connection:
             self.close()
             return False
         if self.known:
-            self.heard = self._loop.time()
+            self.heard = time.monotonic()  # the loop's time too
         try:
             if frame is None:
                 self._received(scratch[:size])

@@ -201,7 +201,7 @@ class Granting:
             item.attempts,
             item.suspect,
             body.release,
-            _hints(stage),
+            _hints(stage) if stage.outputs else (),
             at,
             books.place_for(worker) if worker.emits_large and stage.outputs else 0,
         )

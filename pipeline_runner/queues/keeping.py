@@ -83,7 +83,7 @@ class Keeper:
 
     def answer(self, pending: Pending, ok: bool) -> None:
         """Tell the broker what became of a step."""
-        now = self._loop.time()
+        now = time.monotonic()
         if not ok:
             self._broker.refused(pending, now)
             return

@@ -7,6 +7,7 @@ nonsense or is slow costs nobody else anything.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
@@ -237,7 +238,7 @@ class QueueServer:
     def _decided(self) -> list[Effect]:
         """Return what is to be carried out, once stock clients have what was left for them."""
         if self.door is not None:
-            self.door.serve(self._loop.time())
+            self.door.serve(time.monotonic())
         return self.broker.take()
 
     def _send(self, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ class Workforce:
 
     def said(self, session: int, message: Any, bodies: memoryview) -> None:
         """Take what a worker said to the broker. Raises ProtocolError if workers do not say it."""
-        now, broker = self._loop.time(), self._broker
+        now, broker = time.monotonic(), self._broker
         match message:
             case Settle():
                 broker.settle(session, message, split(message, bodies), now)
