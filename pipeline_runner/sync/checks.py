@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.config.faults import Fault, placed
 from pipeline_runner.config.locate import Locator
 from pipeline_runner.sync.paths import parents
-from pipeline_runner.sync.survey import LARGE_BYTES, survey
+from pipeline_runner.sync.survey import LARGE_BYTES, MANY_FILES, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,8 @@ def _faults(pipeline: Pipeline) -> Iterator[Fault]:
     yield from _large_project(found)
     for name, stage in pipeline.stages.items():
         yield from _left_behind(found, root, name, stage.run)
+        if "PYTHONPATH" not in stage.env:
+            yield from _in_src(root, name, stage.run)
 
 
 def _large_files(found: Survey, max_file: int) -> Iterator[Fault]:
@@ -67,12 +69,17 @@ def _large_files(found: Survey, max_file: int) -> Iterator[Fault]:
 
 
 def _large_project(found: Survey) -> Iterator[Fault]:
-    if found.size_bytes <= LARGE_BYTES:
+    if found.size_bytes > LARGE_BYTES:
+        what = f"{about(found.size_bytes)} of files"
+        folders = [f"{name} {about(size)}" for name, size in found.largest_folders(3)]
+    elif len(found.files) > MANY_FILES:
+        what = f"{len(found.files):,} files"
+        folders = [f"{name} {count:,}" for name, count in found.fullest_folders(3)]
+    else:
         return
-    folders = ", ".join(f"{name} {about(size)}" for name, size in found.largest_folders(3))
     yield Fault(
         "large-project",
-        f"every host gets {about(found.size_bytes)} of files: {folders}",
+        f"every host gets {what}: {', '.join(folders)}",
         ("sync",),
         "`ignore` in [sync] leaves out what no stage reads; see all: runner files --top",
         at="key",
@@ -97,6 +104,21 @@ def _left_behind(found: Survey, root: Path, stage: str, run: str) -> Iterator[Fa
                 "workers run a copy of the project: let the file travel (runner files)",
             )
         return
+
+
+def _in_src(root: Path, stage: str, run: str) -> Iterator[Fault]:
+    """What is found here because it is installed so is found on no other host."""
+    package = run.partition(":")[0].partition(".")[0]
+    here = [root / package, root / f"{package}.py"]
+    there = [root / "src" / package, root / "src" / f"{package}.py"]
+    if any(path.exists() for path in there) and not any(path.exists() for path in here):
+        yield Fault(
+            "elsewhere",
+            f"{package} is in src/, and workers look for modules beside this file",
+            ("stages", stage, "run"),
+            'env = { PYTHONPATH = "src" } in [defaults] has them look there, on every host',
+            severity="warning",
+        )
 
 
 def about(size_bytes: int) -> str:

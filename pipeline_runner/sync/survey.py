@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.sync.ignore import Rules
 
-LARGE_BYTES = 1024**3  # a project that is worth a word before it is copied to every host
+# A project that is worth a word before it is copied to every host.
+LARGE_BYTES = 1024**3
+MANY_FILES = 20_000
 
 
 @dataclass(slots=True)
@@ -39,9 +41,12 @@ class Survey:
         """Return the folders at the project's top and the files beside them, the largest first."""
         sizes: Counter[str] = Counter()
         for path, size in self.files.items():
-            top, slash, _rest = path.partition("/")
-            sizes[top + slash] += size
+            sizes[_top(path)] += size
         return sizes.most_common(most)
+
+    def fullest_folders(self, most: int = 5) -> list[tuple[str, int]]:
+        """Return the same with how many files are in each, the fullest first."""
+        return Counter(map(_top, self.files)).most_common(most)
 
 
 def rules_of(pipeline: Pipeline) -> Rules:
@@ -68,6 +73,11 @@ def survey(pipeline: Pipeline) -> Survey:
             else:
                 seen.links += 1
     return seen
+
+
+def _top(path: str) -> str:
+    name, slash, _rest = path.partition("/")
+    return name + slash
 
 
 def size_of(path: Path) -> int:

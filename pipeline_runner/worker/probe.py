@@ -99,6 +99,9 @@ def _interpret(
 def _environment(env: dict[str, str], root: Path) -> dict[str, str]:
     """The environment a worker of these stages would have."""
     inherited = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
+    if "PYTHONPATH" in env:  # a worker starts in the project, and reads its folders from there
+        folders = [os.fspath(root / folder) for folder in env["PYTHONPATH"].split(os.pathsep)]
+        env = {**env, "PYTHONPATH": os.pathsep.join(folders)}
     return {**inherited, "PYTHONSAFEPATH": "1", "RUNNER_OUTPUT": os.fspath(root), **env}
 
 

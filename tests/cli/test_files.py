@@ -152,3 +152,26 @@ def test_a_home_directory_is_no_project(
     assert "put the file into a folder of its own" in problem["hint"]
     (project / "pipeline.toml").write_text(f'{FILE}\n[sync]\ninclude = ["app/**"]\n')
     assert check(runner) == []
+
+
+def test_a_project_of_very_many_files_is_warned_of_with_its_fullest_folders(
+    project: Path, runner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline_runner.sync.checks.MANY_FILES", 4)
+    (problem,) = check(runner)
+    assert problem["message"].startswith("every host gets 5 files: app/ 2,")
+
+
+def test_a_package_in_src_is_warned_of_with_the_setting_that_finds_it(
+    project: Path, runner: Callable[..., Any]
+) -> None:
+    (project / "src").mkdir()
+    (project / "app").rename(project / "src/app")
+    warnings = [each for each in check(runner) if each["severity"] == "warning"]
+    assert {(each["code"], each["line"]) for each in warnings} == {
+        ("elsewhere", 5),
+        ("elsewhere", 8),
+    }
+    settings = '[defaults]\nenv = { PYTHONPATH = "src" }\n'
+    (project / "pipeline.toml").write_text(f"{FILE}\n{settings}")
+    assert check(runner) == []

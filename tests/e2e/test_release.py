@@ -123,3 +123,14 @@ def test_a_release_that_somebody_deleted_is_named_and_the_next_run_makes_it_anew
     run.end()
     project.write(work("pass"), DOCUMENT)
     assert project.up().code == 0
+
+
+def test_a_package_in_src_is_found_where_the_file_says_so(project: Project) -> None:
+    document = DOCUMENT.replace("functions:work", "inner.deep:work")
+    project.write(NUMBERS, f'[defaults]\nenv = {{ PYTHONPATH = "src" }}\n{document}')
+    (project.root / "src/inner").mkdir(parents=True)
+    (project.root / "src/inner/deep.py").write_text(f"import kept\n{work('kept.note(__file__)')}")
+    assert project.up().code == 0
+    ((file,),) = project.notes()
+    assert file.endswith("/src/inner/deep.py")
+    assert file.startswith(str(project.state / "files/releases"))
