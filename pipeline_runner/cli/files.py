@@ -23,9 +23,9 @@ _SHOWN = 20  # of what is left out; a project can have thousands
 @verb("files", file="argument", facts=True)
 @click.option("--top", is_flag=True, help="The largest files and folders first.")
 def files(manner: Manner, top: bool) -> None:
-    """List the files that travel to every host, how large they are, and what hides the others.
+    """List the files that travel to other hosts, and their sizes.
 
-    Everything beside the pipeline file travels but for what .gitignore, .runnerignore and
+    And what hides the rest. Everything beside the pipeline file travels but for what .gitignore, .runnerignore and
     `ignore` in [sync] hide, and what is never wanted elsewhere: keys, caches, environments.
     """
     from pipeline_runner.sync.survey import survey
