@@ -25,8 +25,9 @@ _SHOWN = 20  # of what is left out; a project can have thousands
 def files(manner: Manner, top: bool) -> None:
     """List the files that travel to other hosts, and their sizes.
 
-    And what hides the rest. Everything beside the pipeline file travels but for what .gitignore, .runnerignore and
-    `ignore` in [sync] hide, and what is never wanted elsewhere: keys, caches, environments.
+    And what hides the rest. Everything beside the pipeline file travels but for what .gitignore,
+    .runnerignore and `ignore` in [sync] hide, and what is never wanted elsewhere: keys, caches,
+    environments.
     """
     from pipeline_runner.sync.survey import survey
 
