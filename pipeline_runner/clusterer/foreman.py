@@ -41,12 +41,18 @@ class Foreman:
         self._queues_port = queues_port
         self._clients: dict[str, tuple[asyncio.StreamWriter, Work]] = {}
         self._unknown = 0
+        self._over = False
         self._homeless: dict[str, int] = {}
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> Callable[[], object]:
         """Listen from now on, and return how to end it."""
         serving = loop.create_task(self._listen())
-        return serving.cancel
+
+        def end() -> None:
+            self._over = True
+            serving.cancel()
+
+        return end
 
     async def _listen(self) -> None:
         server = await asyncio.start_server(self._serve, sock=self._listener)
@@ -65,6 +71,8 @@ class Foreman:
             await self._employ(client, reader, writer)
         except (OSError, EOFError, asyncio.TimeoutError, RunnerError, msgspec.MsgspecError):
             return  # gone, silent, or not one of ours: nobody else is the worse for it
+        except asyncio.CancelledError:
+            return  # the server ends; before Python 3.13 asyncio would print a traceback of it
         finally:
             writer.close()
 
@@ -96,8 +104,9 @@ class Foreman:
         finally:
             del self._clients[name]
             self._work.left(name)
-            _say(f"{name} has left")
-            self._tell()
+            if not self._over:
+                _say(f"{name} has left")
+                self._tell()
 
     def _tell(self) -> None:
         """Tell whoever is to run something else than it was told last."""

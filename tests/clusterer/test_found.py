@@ -138,6 +138,21 @@ def test_clients_end_when_their_server_does_and_say_why(started: Started) -> Non
     assert "Traceback" not in started.out("function_client")
 
 
+def test_a_server_that_is_ended_ends_its_clients_and_neither_has_more_to_say(
+    started: Started,
+) -> None:
+    server, client = started.server("function_server"), started.python("function_client")
+    until(lambda: numbers(started.out("function_client"), "Print"), "the client works")
+    ctrl_c(server)
+    assert client.wait(timeout=15) == 0
+    serving, joins, runs = started.out("function_server").splitlines()
+    assert serving.startswith("serving ")
+    assert joins.endswith(" joins")
+    assert " runs Generate x1" in runs
+    assert "\nthe server is gone\n" in started.out("function_client")
+    assert "Traceback" not in started.out("function_client")
+
+
 def test_a_function_that_a_client_does_not_have_is_said_with_what_to_do(started: Started) -> None:
     server = started.server("function_server")
     elsewhere = started.folder / "elsewhere"
