@@ -62,7 +62,9 @@ def is_shown_out(sock: socket.socket) -> bool:
     return True
 
 
-def test_500_silent_connections_and_64_descriptors_keep_no_good_peer_out(head: House) -> None:
+def test_500_silent_connections_and_64_descriptors_keep_no_good_peer_out(
+    head: House, record_property: Callable[[str, object], None]
+) -> None:
     visit(head.door).close()
     resource.prlimit(head.popen.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     before, began = head.cpu_s(), time.monotonic()
@@ -77,6 +79,9 @@ def test_500_silent_connections_and_64_descriptors_keep_no_good_peer_out(head: H
         spent, lasted = head.cpu_s() - before, time.monotonic() - began
     assert spent < SHARE_OF_A_CORE * lasted + 0.1, f"{spent:.2f} s of CPU in {lasted:.1f} s"
     assert head.opens() <= DESCRIPTORS
+    record_property("silent connections", SILENT)
+    record_property("slowest join in s", round(max(joins), 3))
+    record_property("share of a core", round(spent / lasted, 3))
 
 
 @pytest.mark.parametrize("how", ["silent", "half a handshake", "within TLS"])
@@ -137,7 +142,10 @@ def test_a_length_of_two_gib_before_the_proof_is_refused_unallocated(
 @pytest.mark.parametrize("sizes", [(TWO_GIB, 0), (16, TWO_GIB), (TWO_GIB, TWO_GIB)])
 @pytest.mark.parametrize("known", [False, True], ids=["before HELLO", "after HELLO"])
 def test_a_length_of_two_gib_from_a_key_holder_is_refused_unallocated(
-    head: House, sizes: tuple[int, int], known: bool
+    head: House,
+    sizes: tuple[int, int],
+    known: bool,
+    record_property: Callable[[str, object], None],
 ) -> None:
     def come_in() -> None:
         wire = visit(head.door) if known else open_wire(head.door, 10)
@@ -149,11 +157,15 @@ def test_a_length_of_two_gib_from_a_key_holder_is_refused_unallocated(
     come_in()
     before = head.resident()
     come_in()
-    assert head.resident() - before < RSS_SLACK
+    grown = head.resident() - before
+    assert grown < RSS_SLACK
+    record_property("KiB that the head grew by, of 2 GiB", grown // 1024)
     visit(head.door).close()
 
 
-def test_a_thousand_idle_peers_cost_less_than_100_mib(head: House) -> None:
+def test_a_thousand_idle_peers_cost_less_than_100_mib(
+    head: House, record_property: Callable[[str, object], None]
+) -> None:
     visit(head.door).close()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 4096:
@@ -167,6 +179,7 @@ def test_a_thousand_idle_peers_cost_less_than_100_mib(head: House) -> None:
                 stack.callback(visit(head.door).close)
             grown = head.resident() - before
             assert grown < 100 * 2**20, f"{grown / 2**20:.0f} MiB"
+            record_property("MiB of 1,000 idle peers", round(grown / 2**20, 1))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -41,6 +41,7 @@ def held(number: str, fault: str, bar: str, *tests: str) -> Scenario:
 
 
 _FAILURES, _LIMITS = "tests/worker/test_failures.py::test_", "tests/worker/test_limits.py::test_"
+_GUARDS = "tests/doors/test_guards.py::test_"
 _STRUCK = "tests/hosts/test_struck.py::test_"
 _APPLIED = "tests/sync/test_apply.py::test_"
 _FOUND = "tests/cluster"
@@ -138,6 +139,12 @@ BOOK = (
         scenarios.bad_sealed_line,
     ),
     held(
+        "10",
+        "a host behind 1 Mbit/s, every byte 2 s late, with an item that takes 12 s to arrive",
+        "no false death: each item runs once",
+        "tests/hosts/test_slow_link.py::test_a_megabit_a_second_and_two_seconds_late_is_no_death",
+    ),
+    held(
         "11",
         "a source killed 20 times: generators, `At` cursors, partitions; its head too",
         "every value once",
@@ -229,6 +236,36 @@ BOOK = (
         "SIGTERM under load",
         "exit within 30 s, nothing runs again",
         "tests/head/test_signals.py::test_a_stop_under_load_drains_everything_and_exits_0[SIGTERM]",
+    ),
+    held(
+        "22a",
+        "500 silent connections at the TCP door of a head with 64 descriptors",
+        "a good peer is in within 1 s, the head under 10 % of a core",
+        f"{_GUARDS}500_silent_connections_and_64_descriptors_keep_no_good_peer_out",
+    ),
+    held(
+        "22b",
+        "a length of 2 GiB before the proof, after it, and after HELLO",
+        "refused; the head grows by less than 1 MiB",
+        f"{_GUARDS}a_length_of_two_gib_before_the_proof_is_refused_unallocated",
+        f"{_GUARDS}a_length_of_two_gib_from_a_key_holder_is_refused_unallocated",
+    ),
+    held(
+        "22c",
+        "peers that stop on the way in, send a byte at a time or rubbish, or read nothing",
+        "shown out after 5 s; nobody waits for them; 1,000 idle peers cost under 100 MiB",
+        f"{_GUARDS}whoever_stops_on_the_way_in_is_shown_out_after_its_time",
+        f"{_GUARDS}whoever_sends_a_byte_at_a_time_keeps_nobody_waiting",
+        f"{_GUARDS}whoever_reads_nothing_keeps_nobody_waiting",
+        f"{_GUARDS}strangers_leave_no_descriptor_behind",
+        f"{_GUARDS}a_thousand_idle_peers_cost_less_than_100_mib",
+    ),
+    held(
+        "23a",
+        "a relay in the middle, a wrong key, an old proof, a pickle, `shutdown`, an older TLS",
+        "refused; nothing of the key or of what was to be said is seen",
+        "tests/doors/test_proof.py",
+        "tests/doors/test_visits.py",
     ),
     held(
         "23b",
