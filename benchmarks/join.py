@@ -108,9 +108,7 @@ def joins() -> list[Row]:
     with idle_head() as up:
         times = [join_once(up) for _ in range(JOINS)]
     ask, first = [each.from_ask_s * 1e3 for each in times], [each.to_item_s for each in times]
-    how = (
-        f"median of {JOINS}, from its first ask until `ps` names it; the slowest {max(ask):.0f} ms"
-    )
+    how = f"median of {JOINS}, from its first ask to `found`; the slowest {max(ask):.0f} ms"
     item = f"median of {JOINS}, from the start of the process; the slowest {max(first):.2f} s"
     return [
         Row("`runner join` to authenticated", median(ask), "ms", 100, how),
