@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -120,3 +122,19 @@ def test_a_program_that_keeps_the_port_to_itself_costs_only_the_finding(
         port = ours.head.run("ss", "-H", "-l", "-n", "--tcp").stdout.split()[3].rpartition(":")[2]
         ours.join(lan["pi"], f"{lan['desk'].address}:{port}")
         until(lambda: ours.workers().get("pi"), "it joins by address all the same")
+
+
+def test_a_waiting_host_joins_a_head_that_has_another_certificate_by_now(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi")
+    ours = sites(lan, "desk")
+    ours.up()
+    joined = ours.join(lan["pi"])
+    until(lambda: ours.workers().get("pi"), "it works")
+    ours.run.signal(signal.SIGTERM)
+    ours.run.wait()
+    until(lambda: "waits" in joined.said, "it waits for the next run")
+    shutil.rmtree(ours.project.state)  # as people do, to begin anew
+    ours.up()
+    until(lambda: ours.workers().get("pi"), "it is found by the signed offer of the new one")
