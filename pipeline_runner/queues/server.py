@@ -18,8 +18,9 @@ from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.effects import Commit, Send
 from pipeline_runner.queues.keeping import Keeper
 from pipeline_runner.queues.listening import Listener
-from pipeline_runner.queues.messages import PROTOCOL, Died, Hello
+from pipeline_runner.queues.messages import PROTOCOL, Answer, Died, Hello
 from pipeline_runner.queues.outbox import Outbox
+from pipeline_runner.queues.proof import Speaks
 from pipeline_runner.queues.slots import Slots
 from pipeline_runner.queues.verifier import OneKey
 from pipeline_runner.queues.workforce import Workforce
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.tls import TlsSocket
     from pipeline_runner.queues.transaction import Letter
     from pipeline_runner.queues.verifier import Keyring
+
+
+_OTHER_VERSION = Answer(
+    error=f"the head that runs is {Speaks()}, and this command is of another version",
+    hint=f"pip install clusterer=={Speaks().version}, or start that head again with this version",
+)
 
 
 class Head(Protocol):
@@ -194,6 +201,8 @@ class QueueServer:
         if not isinstance(hello, Hello):
             raise ProtocolError("the first message is not HELLO")
         if hello.protocol != PROTOCOL:
+            if hello.role == "control":  # a person waits for words
+                self.send(connection, _OTHER_VERSION)
             raise ProtocolError(f"protocol {hello.protocol}; this head speaks {PROTOCOL}")
         if hello.role == "worker":
             self._workers.check(hello)

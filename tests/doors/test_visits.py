@@ -8,16 +8,21 @@ import ssl
 import struct
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline_runner import __version__
 from pipeline_runner.errors import ExitCode, NoHead, Refused
+from pipeline_runner.queues import sealed
 from pipeline_runner.queues.connect import open_wire
 from pipeline_runner.queues.doors import Door
 from pipeline_runner.queues.framing import HEADER_SIZE, encode_frame
 from pipeline_runner.queues.messages import Answer, Ask, Hello
+from pipeline_runner.queues.proof import Speaks
+from pipeline_runner.queues.prover import Prover
 from pipeline_runner.queues.sealed import redeem
 from pipeline_runner.queues.tls import TlsSocket, client_context
 from tests.doors.house import GIFT, KEY, SECRET, TOKEN, visit
@@ -199,6 +204,31 @@ def test_a_head_shuts_down_for_nobody_who_asks_as_a_manager_does(head: House) ->
     wire.close()
     assert head.popen.poll() is None
     visit(head.door).close()
+
+
+def test_versions_that_do_not_understand_each_other_part_in_words_at_both_ends(
+    head: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealed, "Prover", partial(Prover, speaks=Speaks(7, 9, "9.9.9")))
+    with pytest.raises(Refused, match=r"and this is 9\.9\.9 \(protocols 7-9\)") as caught:
+        visit(head.door)
+    assert caught.value.hint == f"pip install clusterer=={__version__}"
+    until(head.warnings, "the head says so")
+    assert head.warnings() == [
+        f"turned away 127.0.0.1: it is 9.9.9 (protocols 7-9), and this head is {Speaks()}"
+    ]
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_command_of_another_protocol_is_answered_in_words(head: House, remote: bool) -> None:
+    wire = open_wire(head.door if remote else head.unix, 10)
+    wire.send(Hello("control", "somewhere", protocol=99))
+    wire.send(Ask("ps"))
+    answer, _none = wire.receive()
+    assert isinstance(answer, Answer)
+    assert f"the head that runs is {__version__}" in answer.error
+    assert f"pip install clusterer=={__version__}" in answer.hint
+    wire.close()
 
 
 def test_where_nobody_listens_the_words_say_what_to_look_at(head: House) -> None:
