@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import struct
@@ -127,7 +126,8 @@ _POINT_TO_POINT = ("255.255.255.254", "255.255.255.255")
 def _broadcast(each: Address) -> str:
     if each.broadcast not in ("", "0.0.0.0", "255.255.255.255"):  # noqa: S104  (compared with)
         return each.broadcast
-    return str(ipaddress.ip_network(f"{each.address}/{each.mask}", strict=False).broadcast_address)
+    address, mask = socket.inet_aton(each.address), socket.inet_aton(each.mask)
+    return socket.inet_ntoa(bytes(a | ~m & 0xFF for a, m in zip(address, mask, strict=True)))
 
 
 def _ask_linux() -> Iterator[Address]:
