@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
+from pipeline_runner.head.pieces import Pieces, may_ask
 from pipeline_runner.queues.messages import ManifestData, ObjectData, WantManifest, WantObjects
 from pipeline_runner.sync.checkout import check_out, hand_back
 from pipeline_runner.sync.collect import collect
 from pipeline_runner.sync.environment import Environment, Fit, compare
-from pipeline_runner.sync.fetch import MOST_WANTS, PIECE
+from pipeline_runner.sync.fetch import PIECE
 from pipeline_runner.sync.installed import environment, named
 from pipeline_runner.sync.scan import Scanner
 from pipeline_runner.sync.store import Halted, Store, full
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from pipeline_runner.sync.store import Lease
 
 FOLDER = "files"  # of the state folder
-_REMEMBERED = 32  # answers of at most a piece each: many hosts ask for the same
 _REMEMBERED_S = 60.0
 _LONG_S = 3.0  # from then on it is worth a word
 _SHOWN = 3
@@ -81,7 +79,7 @@ class Releases:
         self._lease: Lease | None = None
         self._here = Environment("", {})
         self._allowed: Mapping[str, str] = {}
-        self._answers: OrderedDict[tuple[Want, ...], bytes] = OrderedDict()
+        self._pieces = Pieces(self._store.objects)
 
     def begin(self, secrets: Sequence[bytes] = ()) -> None:
         """Read the project, in a thread; one that has no file is run where it is.
@@ -114,10 +112,10 @@ class Releases:
             piece = data[message.offset : message.offset + PIECE]
             self._send(connection, ManifestData(message.release, message.offset, len(data)), piece)
             return
-        if not _may_ask(lease.manifest.objects, message.wants):
+        if not may_ask(lease.manifest.objects, message.wants):
             connection.refuse("it asked for what is not in the release")
             return
-        self._thread.submit(self._pieces, message.wants).add_done_callback(
+        self._thread.submit(self._read, message.wants).add_done_callback(
             lambda read: self._in_loop(self._give, connection, message, read)
         )
 
@@ -208,33 +206,17 @@ class Releases:
         if moved:
             self._warn(*told(moved, self._pipeline.root))
 
-    def _pieces(self, wants: tuple[Want, ...]) -> bytes:
-        known = self._answers.get(wants)
-        if known is not None:
-            self._answers.move_to_end(wants)
-            return known
-        parts: list[bytes] = []
-        for content, offset, size in wants:
-            fd = os.open(self._store.objects.name(content.hex()), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                parts.append(os.pread(fd, size, offset))
-            finally:
-                os.close(fd)
-            if len(parts[-1]) != size:
-                raise EOFError
-        if not self._answers:
+    def _read(self, wants: tuple[Want, ...]) -> bytes:
+        if not self._pieces.remembers:
             self._in_loop(self._forget_later)
-        self._answers[wants] = b"".join(parts)
-        if len(self._answers) > _REMEMBERED:
-            self._answers.popitem(last=False)
-        return self._answers[wants]
+        return self._pieces.read(wants)
 
     def _forget_later(self) -> None:
         self._loop.call_later(_REMEMBERED_S, self._forget)
 
     def _forget(self) -> None:
         if not self._closed:
-            self._thread.submit(self._answers.clear)
+            self._thread.submit(self._pieces.forget)
 
     def _give(self, connection: Connection, message: WantObjects, read: Future[bytes]) -> None:
         if connection.closed or read.cancelled():
@@ -259,13 +241,3 @@ class Releases:
     def _in_loop(self, call: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
-
-
-def _may_ask(objects: Mapping[str, int], wants: tuple[Want, ...]) -> bool:
-    """Return whether ``wants`` are pieces of ``objects``, and no more than one answer may hold."""
-    if not 0 < len(wants) <= MOST_WANTS or sum(size for _c, _o, size in wants) > PIECE:
-        return False
-    return all(
-        size > 0 <= offset and offset + size <= objects.get(content.hex(), -1)
-        for content, offset, size in wants
-    )
