@@ -48,6 +48,7 @@ class Membership:
 
     def __init__(self, now: float) -> None:
         self._hosts: dict[str, Known] = {}
+        self._leaving: set[str] = set()  # agents that are to go, wherever they come back from
         self._looked = now
 
     def __contains__(self, name: str) -> bool:
@@ -77,7 +78,8 @@ class Membership:
                 return Arrival(name, "returns")
         name = wanted if local else self._free(wanted, machine)
         coming: Coming = "replaces" if name in self._hosts else "joins"
-        self._hosts[name] = Known(agent, machine, now, local=local)
+        leaving = agent in self._leaving
+        self._hosts[name] = Known(agent, machine, now, local=local, draining=leaving)
         return Arrival(name, coming)
 
     def hear(self, name: str, at: float) -> None:
@@ -86,17 +88,17 @@ class Membership:
         if host is not None:
             host.heard = max(host.heard, at)
 
-    def cut(self, name: str) -> bool:
+    def cut(self, name: str, *, idle: bool = False) -> bool:
         """The connection of a host's agent has ended; return whether that was the host's end.
 
-        It was if its agent was a child of ours, or had been asked to go. Any other has its time
-        to return.
+        It was if its agent was a child of ours, or was to go and had no worker left: ``idle``. Any
+        other has its time to return.
         """
         host = self._hosts.get(name)
         if host is None:
             return False
         host.connected = False
-        if host.local or host.draining:
+        if host.local or (host.draining and idle):
             del self._hosts[name]
             return True
         return False
@@ -105,6 +107,7 @@ class Membership:
         """Give a host nothing more to do; return whether that is news. KeyError if none is here."""
         host = self._hosts[name]
         news, host.draining = not host.draining, True
+        self._leaving.add(host.agent)
         return news
 
     def leave(self, name: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import ValidationError, convert
+
+from pipeline_runner.errors import ProtocolError
 from pipeline_runner.head.view import HostReport
 from pipeline_runner.observe.snapshot import WorkerView
 from pipeline_runner.plan.assign import assign
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.messages import Beat
 
+_NAME = re.compile(r"[\w.-]{1,255}")
 Slots = dict[str, dict[str, tuple[int, ...]]]
 
 
@@ -180,6 +185,19 @@ class Hosts:
             }
             for name in self.members
         }
+
+
+def host_of(facts: Mapping[str, Any]) -> Host:
+    """Return the host that tells this of itself. Raises ProtocolError for what no host is."""
+    try:
+        host = convert(facts, Host)
+    except ValidationError as error:
+        raise ProtocolError(
+            f"it tells of its host what this version cannot read: {error}"
+        ) from None
+    if host.cores < 1 or not _NAME.fullmatch(host.name):
+        raise ProtocolError(f"there is no host {host.name!r} with {host.cores} cores")
+    return host
 
 
 def _facts(host: Host) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline_runner.cluster.membership import SILENT_S, Membership
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.head import survivors
+from pipeline_runner.head.hosts import host_of
 from pipeline_runner.head.reunion import Reunion
-from pipeline_runner.plan.hosts import Host
 from pipeline_runner.queues.messages import Dismiss
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline_runner.head.local_agent import LocalAgent
     from pipeline_runner.head.survivors import LeftBehind
     from pipeline_runner.head.telling import Teller
+    from pipeline_runner.plan.hosts import Host
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.messages import Hello, Message
     from pipeline_runner.queues.server import QueueServer
@@ -80,13 +82,9 @@ class Presence:
         facts, now = dict(hello.facts), self._loop.time()
         agent, machine = str(facts.pop("agent", "")), str(facts.pop("machine", ""))
         is_local = bool(facts.pop("local", False)) and not connection.remote
-        try:
-            host = Host(name=hello.host, head=is_local, **facts)
-        except TypeError:
-            connection.refuse("its agent tells of itself what this version does not know")
-            return
-        arrival = self._membership.arrive(hello.host, agent, machine, now, local=is_local)
-        host = Host(name=arrival.name, head=is_local, **facts)
+        host = host_of(facts | {"name": hello.host, "head": is_local})
+        arrival = self._membership.arrive(host.name, agent, machine, now, local=is_local)
+        host = replace(host, name=arrival.name)
         connection.peer = arrival.name
         if is_local:
             if arrival.coming != "returns" and hello.pid != self._survivor:
@@ -117,7 +115,7 @@ class Presence:
         if member is None or member.connection is not connection or self._course.left.is_set():
             return
         is_local = member.host.head
-        if not self._membership.cut(name):
+        if not self._membership.cut(name, idle=not member.report.workers):
             self._hosts.away(name)
             return
         if is_local:
@@ -206,6 +204,8 @@ class Presence:
             again = " again" if arrival.coming == "replaces" else ""
             self._teller.say(f"{host.name} joins{again}, with {cores}")
         self._hosts.join(connection, host, now, unfit=() if host.head else self._not_yet())
+        if self._membership[host.name].draining:
+            self._hosts.drain(host.name)
 
     def _not_yet(self) -> tuple[str, ...]:
         release = self._course.release

@@ -59,7 +59,10 @@ class Questions:
     def asked(self, connection: Connection, ask: Ask) -> None:
         """Answer, now or once what was asked for is durable."""
         if ask.verb in VERBS:
-            self._amendments.begin(connection, ask)
+            try:
+                self._amendments.begin(connection, ask)
+            except (LookupError, TypeError, ValueError) as error:
+                self._server.send(connection, _unread(ask, error))
         elif ask.verb == "watch":
             facts = {"name": self._pipeline.name, "pid": os.getpid(), "text": self._text}
             self._watchers.add(connection, facts)
@@ -74,6 +77,8 @@ class Questions:
             return Answer(self._result(ask)), b""
         except RunnerError as error:
             return Answer(error=error.message, hint=error.hint), b""
+        except (LookupError, TypeError, ValueError) as error:
+            return _unread(ask, error), b""
 
     def _result(self, ask: Ask) -> dict[str, Any]:
         match ask.verb:
@@ -107,3 +112,11 @@ class Questions:
                 hint="start it without --local (and without RUNNER_LOCAL)",
             )
         return self._network.keys
+
+
+def _unread(ask: Ask, error: Exception) -> Answer:
+    """Return the answer to a question whose arguments are not what this version expects."""
+    return Answer(
+        error=f"this head cannot read what was asked with {ask.verb!r}: {error!r}",
+        hint="compare `runner --version` here and where `runner up` runs",
+    )

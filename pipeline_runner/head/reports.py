@@ -72,7 +72,10 @@ class Reports:
             case Lines():
                 self._teller.printed(connection.peer, message)
             case Report():
-                self._event(connection.peer, message)
+                try:
+                    self._event(connection.peer, message)
+                except (LookupError, TypeError) as error:
+                    connection.refuse(f"it reports what this version cannot read: {error!r}")
             case WantManifest() | WantObjects():
                 self._releases.answer(connection, message)
             case Ready():

@@ -91,8 +91,23 @@ def test_a_host_that_was_asked_to_go_is_gone_with_its_connection() -> None:
     membership.arrive("pi", "a", "m", 0.0)
     assert membership.drain("pi")
     assert not membership.drain("pi"), "that is no news"
-    assert membership.cut("pi")
+    assert not membership.cut("pi"), "its workers still hold items"
+    assert membership.arrive("pi", "a", "m", 1.0) == Arrival("pi", "returns")
+    assert membership["pi"].draining
+    assert membership.cut("pi", idle=True)
     assert "pi" not in membership
+
+
+def test_a_host_that_is_to_go_is_so_still_when_it_was_lost_in_between() -> None:
+    membership = Membership(0.0)
+    membership.arrive("pi", "a", "m", 0.0)
+    membership.drain("pi")
+    assert looked_at(membership, 11.0) == ["pi"]
+    membership.leave("pi")
+    membership.arrive("pi", "a", "m", 12.0)
+    assert membership["pi"].draining
+    membership.arrive("pi", "b", "m", 13.0)
+    assert not membership["pi-2"].draining, "another agent has come to work"
 
 
 def test_a_restarted_head_waits_ten_seconds_for_the_hosts_it_knew() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.head.hosts import Hosts
+from pipeline_runner.errors import ProtocolError
+from pipeline_runner.head.hosts import Hosts, host_of
 from pipeline_runner.head.survivors import LeftBehind, Survivors
 from tests.plan.strategies import host, host_lists, pipeline, pipelines
 
@@ -147,6 +148,18 @@ def test_all_are_heard_once_every_host_is_back_and_every_worker_has_said_what_it
         else:
             survivors.worker_done(who)
     assert survivors.all_heard
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"cores": 0}, {"cores": "many"}, {"labels": [1]}, {"name": "a/b"}, {"name": ""}],
+)
+def test_a_host_that_tells_nonsense_of_itself_is_refused(wrong: dict[str, Any]) -> None:
+    facts = {"name": "pi", "os": "linux", "arch": "arm64", "python": "3.11.4", "memory": 2**30}
+    right = facts | {"cores": 4, "labels": {"room": "lab"}, "max_procs": None, "head": False}
+    assert host_of(right | {"what a later version tells": 1}).labels == {"room": "lab"}
+    with pytest.raises(ProtocolError):
+        host_of(right | wrong)
 
 
 def test_a_host_that_is_given_up_takes_its_workers_with_it() -> None:
