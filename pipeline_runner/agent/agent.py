@@ -58,7 +58,9 @@ class Agent:
         self._link = HeadLink(seeker, self)
         self._reporter = Reporter(terms.host, self._send)
         self._supervisor = Supervisor(terms.host, self, terms.output, holds=not terms.local)
-        self._files = Files(terms.store, terms.output, self._send, self._files_ready, self._say)
+        self._files = Files(
+            terms.store, terms.output, self._send, self._files_ready, self._say_moved
+        )
         self._desired: Desired | None = None  # what its files are awaited for
         self._run = ""
         self._hold_s = 0.0
@@ -218,6 +220,9 @@ class Agent:
         if self._desired is not None:
             self._work_in(self._desired)
 
+    def _say_moved(self, text: str, hint: str) -> None:
+        self._say("moved", f"{text}; {hint}")
+
     def _work_in(self, desired: Desired) -> None:
         """Have workers do what is desired, once the release is there that they are to run in."""
         root = self._files.root(desired.release) if desired.release else self._terms.output
@@ -292,6 +297,9 @@ class Agent:
             now = self._loop.time()
             self._supervisor.check(now)
             self._link.look(now)
+            if not self._supervisor.processes:  # none runs in an older release any more
+                wanted = self._desired if self._link.is_up else None
+                self._files.keep_only("" if wanted is None else wanted.release)
             self._part()
             if self._leaving_at is not None and not self._supervisor.processes:
                 self._over.set()

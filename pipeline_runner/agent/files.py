@@ -70,11 +70,13 @@ class Files:
         self._wanted = ""
         self._submit(self._fetcher.cut)
 
-    def keep_only(self, *releases: str) -> None:
+    def keep_only(self, release: str) -> None:
         """Let all other releases go: no worker runs in them any more."""
-        for release in self._roots.keys() - set(releases):
-            del self._roots[release]
-        self._submit(self._fetcher.keep_only, frozenset(releases))
+        others = self._roots.keys() - {release}
+        for other in others:
+            del self._roots[other]
+        if others:
+            self._submit(self._fetcher.keep_only, frozenset({release}))
 
     def close(self) -> None:
         """Let everything go, once no worker is left."""
