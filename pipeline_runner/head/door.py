@@ -34,6 +34,7 @@ class NetworkDoor:
         self.tokens = Tokens(identity)
         self._pipeline = pipeline
         self._now = now
+        self._server: QueueServer | None = None
 
     @property
     def identity(self) -> Identity:
@@ -57,12 +58,19 @@ class NetworkDoor:
         if not self.port:
             self.port = server.listen_tls(settings.bind, wanted, self.certificate, keys)
         self._remember()
+        self._server = server
         return self.port
 
     def rotate(self, new: Identity) -> float:
         """Let ``new`` count from now on; return when the former key is over, by our clock."""
         self.tokens.identity = new
         return self.keyring.rotate(new, self._now())
+
+    def turn_out(self) -> None:
+        """Hang up on whoever came in by a key that is over: to have been in is no key."""
+        if self._server is not None:
+            accepted = self.keyring.accepted(self._now())
+            self._server.turn_out([identity.door_key for identity in accepted])
 
     def _before(self) -> int | None:
         try:

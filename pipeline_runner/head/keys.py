@@ -71,7 +71,7 @@ class Keys:
         new = identities.renew(self._door.identity.name)
         until = self._door.rotate(new)
         self._beacon_uses()
-        self._loop.call_at(until, self._beacon_uses)
+        self._loop.call_at(until, self._former_is_over)
         return {"name": new.name, "hosts": self._tell(new), "former_s": FORMER_S}
 
     @property
@@ -79,6 +79,10 @@ class Keys:
         """What a host that comes in now may not know yet: it may have used the former key."""
         accepted = self._door.keyring.accepted(self._loop.time())
         return accepted[0] if len(accepted) > 1 else None
+
+    def _former_is_over(self) -> None:
+        self._beacon_uses()
+        self._door.turn_out()
 
     def _beacon_uses(self) -> None:
         self._beacon.use(*self._door.keyring.accepted(self._loop.time()))

@@ -55,6 +55,7 @@ class Connection:
         self.peer = ""  # a worker's id or an agent's host
         self.host = ""
         self.remote = remote  # its address, over TLS; empty on this host
+        self.key = b""  # the one it has proved to know, over TLS
         self.heard = loop.time()  # when something of it came last: over TLS, that has the key
         self.closed = False
         self._loop = loop

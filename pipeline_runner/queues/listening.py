@@ -188,7 +188,9 @@ class Listener:
             self._porch.leave(opening)
             opening.sock.close()
         else:
-            self._porch.replaced(opening, self._welcome(opening.sock, opening.remote))
+            connection = self._welcome(opening.sock, opening.remote)
+            connection.key = accepted.key
+            self._porch.replaced(opening, connection)
 
     def denied(self, opening: Opening, why: str) -> None:
         """The peer does not know the key."""

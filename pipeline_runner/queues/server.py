@@ -27,7 +27,7 @@ from pipeline_runner.queues.workforce import Workforce
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pipeline_runner.queues.broker import Broker
@@ -169,6 +169,13 @@ class QueueServer:
                 else:
                     self._workers.part(worker.id)
         self.apply(lambda broker, now: broker.lost(host, now))
+
+    def turn_out(self, keys: Collection[bytes]) -> None:
+        """Hang up on peers of other hosts that came in by a key which is none of ``keys``."""
+        for connection in tuple(self._connections):
+            if connection.remote and connection.key not in keys:
+                connection.refuse("its key is no longer the pipeline's")
+        self._carry_out()
 
     def send(self, connection: Connection, message: Any, data: bytes | None = None) -> None:
         """Send ``message``, with ``data`` behind it, to an agent or a command line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline_runner.errors import ProtocolError
@@ -63,10 +63,11 @@ class OneKey:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The client is who it says: ``reply`` is for it. ``gift`` says that it redeemed a token."""
+    """The client knows ``key``; ``reply`` is for it. ``gift`` says that it redeemed a token."""
 
     reply: bytes
     speaks: Speaks
+    key: bytes = field(repr=False)
     gift: bool = False
 
 
@@ -114,7 +115,7 @@ class Verifier:
                 reply = message(Kind.ACCEPTED, mac_of(key, HEAD, token, *bound, mine) + mine)
                 if redeems and self._speaks.understands(client):
                     reply += message(Kind.GIFT, self._keyring.redeem(token))
-                return Accepted(reply, client, redeems)
+                return Accepted(reply, client, key, redeems)
         why = Why.TOKEN if redeems else Why.KEY
         return Denied(message(Kind.REFUSED, bytes([why])), _DENIED[why])
 

@@ -17,6 +17,7 @@ from pipeline_runner.head.door import NetworkDoor
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.connect import open_wire
 from pipeline_runner.queues.doors import Door
+from pipeline_runner.queues.messages import Hello
 from pipeline_runner.queues.sealed import redeem
 from pipeline_runner.queues.server import QueueServer
 from pipeline_runner.queues.topology import topology_of
@@ -38,6 +39,7 @@ class Nobody:
 
     def __init__(self) -> None:
         self.time = 0.0
+        self.turn_out: Callable[[], object] = lambda: None  # from another thread
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_arguments: None
@@ -56,13 +58,15 @@ def serve(pipeline: Pipeline, scene: Callable[[NetworkDoor, Nobody], object]) ->
     """Open the door, run ``scene`` in a thread, and close it again."""
 
     async def run() -> None:
+        loop = asyncio.get_running_loop()
         head = Nobody()
         broker = Broker(topology_of(pipeline), run="r")
         server = QueueServer(broker, head, pipeline.state_dir, most_item=2**20)
         door = NetworkDoor(pipeline, IDENTITY, lambda: head.time)
         try:
             door.open(server)
-            await asyncio.get_running_loop().run_in_executor(None, scene, door, head)
+            head.turn_out = lambda: loop.call_soon_threadsafe(door.turn_out)
+            await loop.run_in_executor(None, scene, door, head)
         finally:
             server.close()
 
@@ -114,6 +118,33 @@ def test_a_former_key_gets_in_for_a_minute_and_then_no_more(pipeline: Pipeline) 
         with pytest.raises(Refused, match="does not take this key"):
             open_wire(as_door(door, IDENTITY.door_key), 10)
         open_wire(as_door(door, OTHER.door_key), 10).close()
+
+    serve(pipeline, scene)
+
+
+def test_whoever_came_in_by_the_former_key_is_turned_out_when_it_is_over(
+    pipeline: Pipeline,
+) -> None:
+    def scene(door: NetworkDoor, head: Nobody) -> None:
+        former = open_wire(as_door(door, IDENTITY.door_key), 10)
+        until = door.rotate(OTHER)
+        new = open_wire(as_door(door, OTHER.door_key), 10)
+        for wire in (former, new):
+            wire.send(Hello("control", "somewhere"))
+        head.turn_out()
+        former.set_timeout(0.2)
+        with pytest.raises(TimeoutError):
+            former.receive()
+        head.time = until
+        head.turn_out()
+        former.set_timeout(10)
+        with pytest.raises(EOFError):
+            former.receive()
+        new.set_timeout(0.2)
+        with pytest.raises(TimeoutError):
+            new.receive()
+        former.close()
+        new.close()
 
     serve(pipeline, scene)
 
