@@ -79,7 +79,7 @@ def test_roots_pipeline_and_another_users_run_side_by_side(
     two = other.start(
         program=[*become, python, "-c", MAIN],
         environment={
-            "HOME": str(other.root),
+            "HOME": "/nonexistent",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         },
     )
