@@ -124,6 +124,7 @@ def by_token(text: str) -> Meeting:
     token = tokens.parse(text)
     began = time.monotonic()
     missed: NoHead | None = None
+    refused: Refused | None = None
     for address in token.addresses:
         door = Door(
             host=address,
@@ -136,11 +137,16 @@ def by_token(text: str) -> Meeting:
         except NoHead as error:
             missed = error
             continue
+        except Refused as error:  # another head has that address on this machine's own networks
+            refused = error
+            continue
         identity = tokens.open_gift(gift)
         identities.save(identity)
         door = replace(door, key=identity.door_key.hex())
         way = Way(open_wire(door, CONNECT_S), door)
         return Meeting(identity, way, "", time.monotonic() - began)
+    if refused is not None:
+        raise refused
     where = ", ".join(token.addresses)
     raise NoHead(
         f"no head of {token.name} answers at {where}, port {token.port}",
