@@ -44,8 +44,9 @@ def build(store: Store, manifest: Manifest, go_on: Callable[[], bool] = lambda: 
     once ``go_on`` says no.
     """
     with os.scandir(store.staging) as left:
-        for entry in left:  # of a maker that was killed
-            discard(store.staging / entry.name)
+        for entry in left:  # of a maker that was killed; a file may be another's, just now
+            if entry.is_dir(follow_symlinks=False):
+                discard(store.staging / entry.name)
     _refuse_twins(store.staging, manifest)
     tree = store.staging / secrets.token_hex(8)
     tree.mkdir(mode=0o700)

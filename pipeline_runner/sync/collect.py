@@ -70,7 +70,7 @@ def _drop_objects(store: Store, before: float) -> None:
         manifest = store.manifest(name)
         if manifest is not None:
             used.update(manifest.objects)
-    for folder in (store.objects.folder, store.unsure, store.partial):
+    for folder in (store.objects.folder, store.unsure, store.partial, store.staging):
         for path in _contents(folder):
             with suppress(OSError):
                 # A link made of it counts as use: that changes the ctime too.

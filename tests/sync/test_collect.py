@@ -185,9 +185,12 @@ def test_what_was_moved_is_told_with_the_cure(output: Path) -> None:
     assert "context().output" in hint
 
 
-def test_what_a_maker_that_was_killed_left_goes(store: Store) -> None:
+def test_what_a_maker_that_was_killed_left_goes(store: Store, output: Path) -> None:
     kit.write(store.staging, {"tree/a": "1", "b": "2"})
     checked_out(store, release(store, 0))
+    # A file may be a content that another process writes at this moment.
+    assert [path.name for path in store.staging.iterdir()] == ["b"]
+    collect(store, output, time.time() + DAY_S + 60)
     assert not any(store.staging.iterdir())
 
 
