@@ -21,6 +21,7 @@ from pipeline_runner.queues.sealed import redeem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from pipeline_runner.cluster.discovery import Found
     from pipeline_runner.cluster.identity import Identity
@@ -34,7 +35,8 @@ AGAIN_S = 2.0
 class Meeting:
     """A head that took our connection. ``machine`` is its host's name, where it said so.
 
-    ``asks`` says whether broadcasts reach it: it is looked for so if it moves.
+    ``asks`` says whether broadcasts reach it: it is looked for so if it moves. ``aside`` is where
+    another key of that pipeline's name went, to make room for the one that a token brought.
     """
 
     identity: Identity
@@ -42,6 +44,7 @@ class Meeting:
     machine: str
     took_s: float
     asks: bool = True
+    aside: Path | None = None
 
 
 def by_broadcast(
@@ -141,10 +144,10 @@ def by_token(text: str) -> Meeting:
             refused = error
             continue
         identity = tokens.open_gift(gift)
-        identities.save(identity)
+        aside = identities.save(identity)
         door = replace(door, key=identity.door_key.hex())
         way = Way(open_wire(door, CONNECT_S), door)
-        return Meeting(identity, way, "", time.monotonic() - began)
+        return Meeting(identity, way, "", time.monotonic() - began, aside=aside)
     if refused is not None:
         raise refused
     where = ", ".join(token.addresses)

@@ -66,6 +66,8 @@ def join(
     door = meeting.way.door
     who = f" ({meeting.machine})" if meeting.machine else ""
     say("found", f"{meeting.identity.name} at {door}{who}, {meeting.took_s:.1f} s")
+    if meeting.aside is not None:
+        say("key", f"another one of {meeting.identity.name} was here: now {meeting.aside}")
     return _work(meeting, terms, say)
 
 

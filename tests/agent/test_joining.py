@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_runner.agent import joining
-from pipeline_runner.cluster.identity import Identity, known
+from pipeline_runner.cluster.identity import Identity, known, load_or_make
 from pipeline_runner.cluster.token import Token, Tokens
 from pipeline_runner.errors import NoHead, Refused
 
@@ -54,6 +54,16 @@ def test_the_first_address_that_takes_the_token_is_the_heads(join: Callable[...,
     assert (meeting.identity, meeting.way.door.host) == (IDENTITY, "c")
     assert meeting.way.door.key == IDENTITY.door_key.hex()
     assert meeting.way.door.fingerprint == "ab" * 32
+    assert known() == [IDENTITY]
+    assert meeting.aside is None
+
+
+def test_another_key_of_that_name_is_put_aside_and_its_place_is_told(
+    join: Callable[..., Any],
+) -> None:
+    before = load_or_make("thumbs")
+    meeting = join(a=None)
+    assert meeting.aside.read_text().strip() == before.key.decode()
     assert known() == [IDENTITY]
 
 
