@@ -59,7 +59,12 @@ class Agent:
         self._reporter = Reporter(terms.host, self._send)
         self._supervisor = Supervisor(terms.host, self, terms.output, holds=not terms.local)
         self._files = Files(
-            terms.store, terms.output, self._send, self._files_ready, self._say_moved
+            terms.store,
+            terms.output,
+            self._send,
+            self._files_ready,
+            self._say_moved,
+            compares=not terms.local,  # the head's own host has what the head has
         )
         self._desired: Desired | None = None  # what its files are awaited for
         self._run = ""

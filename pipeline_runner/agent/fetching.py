@@ -61,7 +61,8 @@ class Fetcher:
     """``send`` reaches the head, ``done`` hears of every release that is ready or cannot be.
 
     ``moved`` hears where files are now that user code had written into a release;
-    ``later(seconds, call)`` calls in the same thread as everything else here.
+    ``later(seconds, call)`` calls in the same thread as everything else here. Without ``compares``
+    nobody wants to know which packages are installed.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Fetcher:
         done: Callable[[Ready, Path | None], None],
         moved: Callable[[list[Path]], None],
         later: Callable[[float, Callable[[], None]], None],
+        *,
+        compares: bool = True,
     ) -> None:
         self._store = store
         self._output = output
@@ -79,6 +82,7 @@ class Fetcher:
         self._done = done
         self._moved = moved
         self._later = later
+        self._compares = compares
         self._leases: dict[str, Lease] = {}
         self._order: _Order | None = None
         self._is_open = False
@@ -224,7 +228,7 @@ class Fetcher:
             self._moved(moved)
 
     def _ready(self, order: _Order, lease: Lease) -> None:
-        packages = lease.manifest.packages
+        packages = lease.manifest.packages if self._compares else ()
         ready = Ready(
             order.release,
             python=platform.python_version(),

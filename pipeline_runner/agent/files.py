@@ -23,7 +23,8 @@ class Files:
 
     ``store`` is the folder for this pipeline's files, ``output`` the one that user code writes to.
     ``send`` reaches the head; ``on_ready`` hears that a release is there, or why it is not, once
-    for each :meth:`want`; ``say`` gets what a person should know, and what to do about it.
+    for each :meth:`want`, and with ``compares`` which packages this host has; ``say`` gets what a
+    person should know, and what to do about it.
     """
 
     def __init__(
@@ -33,6 +34,8 @@ class Files:
         send: Callable[[Message], object],
         on_ready: Callable[[Ready], None],
         say: Callable[[str, str], None],
+        *,
+        compares: bool = True,
     ) -> None:
         self.output = output
         self._loop = asyncio.get_running_loop()
@@ -49,6 +52,7 @@ class Files:
             done=lambda ready, root: self._in_loop(self._done, ready, root),
             moved=lambda paths: self._in_loop(self._tell, paths),
             later=lambda seconds, call: self._in_loop(self._later, seconds, call),
+            compares=compares,
         )
 
     def want(self, release: str) -> None:

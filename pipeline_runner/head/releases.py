@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -77,8 +78,8 @@ class Releases:
         self._thread = ThreadPoolExecutor(1, "files")
         self._closed = False
         self._lease: Lease | None = None
-        self._here = Environment("", {})
         self._allowed: Mapping[str, str] = {}
+        self._here: Future[Environment] | None = None
         self._pieces = Pieces(self._store.objects)
 
     def begin(self, secrets: Sequence[bytes] = ()) -> None:
@@ -141,14 +142,12 @@ class Releases:
         root = self._pipeline.root
         self._store.open()
         self._allowed = named(root)
-        self._here = environment(self._allowed)
-        installed = tuple(name for name, version in self._here.packages.items() if version)
         scan = Scanner(
             root,
             self._store,
             rules_of(self._pipeline),
             self._pipeline.sync.max_file,
-            installed,
+            tuple(self._allowed),
             secrets,
             go_on=self._goes_on,
         ).scan()
@@ -177,7 +176,11 @@ class Releases:
         self._tell_left(scan)
         self._tell_moved(moved)
         self._ready()
-        if self._lease.is_new and not self._closed:
+        if self._closed:
+            return
+        # Looked up after what runs here: only a host that joins is compared with it.
+        self._here = self._thread.submit(environment, self._allowed)
+        if self._lease.is_new:
             self._thread.submit(self._collect).add_done_callback(
                 lambda done: self._in_loop(self._collected, done)
             )
@@ -231,8 +234,10 @@ class Releases:
     def _fit(self, ready: Ready) -> Fit:
         if not ready.python:
             return Fit(())
-        host = Environment(ready.python, ready.packages)
-        return compare(self._here, host, self._allowed)
+        head = Environment(platform.python_version(), {})
+        if ready.packages and self._here is not None:
+            head = self._here.result()  # it has long been looked up, or is within milliseconds
+        return compare(head, Environment(ready.python, ready.packages), self._allowed)
 
     def _let_go(self) -> list[Path]:
         lease, self._lease = self._lease, None
