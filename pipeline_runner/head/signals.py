@@ -16,27 +16,36 @@ if TYPE_CHECKING:
 
 
 class Signals:
-    """Passes signals to whoever listens. One that comes before or after is taken, and does nothing.
+    """Passes signals to whoever listens.
 
-    An event loop's own handlers go with the loop, while the head still cleans up: a second Ctrl-C
-    would then end the process in the middle of it, and a run that was over would look killed.
+    One that comes before is passed on later; a second one then ends the start. One that comes
+    after does nothing: an event loop's own handlers go with the loop, while the head still cleans
+    up, and a Ctrl-C in the middle of that would make a run that is over look killed.
     """
 
     def __init__(self) -> None:
         self._listener: tuple[AbstractEventLoop, Callable[[signal.Signals], None]] | None = None
+        self._early: signal.Signals | None = None
+        self._over = False
 
     def listen(self, loop: AbstractEventLoop, heard: Callable[[signal.Signals], None]) -> None:
         """Call ``heard`` on ``loop`` for each signal from now on."""
         self._listener = (loop, heard)
+        if self._early is not None:
+            loop.call_soon(heard, self._early)
 
     def stop(self) -> None:
         """Call nobody any more."""
-        self._listener = None
+        self._listener, self._over = None, True
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._listener is not None:
             loop, heard = self._listener
             loop.call_soon_threadsafe(heard, signal.Signals(number))
+        elif not self._over:
+            if self._early is not None:
+                raise KeyboardInterrupt
+            self._early = signal.Signals(number)
 
     @contextmanager
     def taken(self) -> Iterator[None]:

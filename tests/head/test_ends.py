@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from typing import TYPE_CHECKING
+
+import pytest
 
 from pipeline_runner.head.signals import Signals
 from tests.e2e.kit import chain, stage, until
@@ -54,11 +57,30 @@ def test_a_signal_after_the_end_of_a_run_strikes_nobody() -> None:
     signals, heard = Signals(), []
     before = signal.getsignal(signal.SIGTERM)
     with signals.taken():
+        signals.stop()
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
         heard.append("still here")
     assert heard == ["still here"]
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_before_a_run_has_begun_is_heard_then_and_a_second_ends_the_start() -> None:
+    signals, heard = Signals(), []
+    with signals.taken():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        async def run() -> None:
+            came = asyncio.get_running_loop().create_future()
+            signals.listen(asyncio.get_running_loop(), came.set_result)
+            heard.append(await came)
+
+        asyncio.run(run())
+    assert heard == [signal.SIGTERM]
+    with Signals().taken():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_what_workers_had_started_ends_at_the_next_start_when_all_were_killed(
