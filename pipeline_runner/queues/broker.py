@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner.queues.adopting import adopt as adopt_held
 from pipeline_runner.queues.amending import Amending
 from pipeline_runner.queues.blame import Blame
 from pipeline_runner.queues.books import Books
@@ -18,9 +19,10 @@ from pipeline_runner.queues.effects import Send
 from pipeline_runner.queues.granting import Granting
 from pipeline_runner.queues.leases import WorkerRecord
 from pipeline_runner.queues.messages import Adopted, Cursor, Session
-from pipeline_runner.queues.ranges import Range, intersect, union
+from pipeline_runner.queues.pauses import Pauses
+from pipeline_runner.queues.ranges import intersect
 from pipeline_runner.queues.settling import Settling
-from pipeline_runner.queues.transaction import Body
+from pipeline_runner.queues.staging import stage_ahead
 from pipeline_runner.queues.window import RANGES
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Broker:
         window: int = RANGES,
     ) -> None:
         self.books = Books(topology, run=run, epoch=epoch, durable=durable, window=window)
-        self._held = ""  # why stages with outputs are
+        self._pauses = Pauses(self.books)
         self._blame = Blame(self.books)
         self._granting = Granting(self.books)
         self._granting.closed_until = closed_until
@@ -150,16 +152,7 @@ class Broker:
 
     def stage(self, session: int, stage: Stage, data: bytes) -> None:
         """Keep outputs that go ahead of their settle; a repeated one is ignored."""
-        worker = self.books.sessions[session]
-        lease = self.books.leases.get(stage.token)
-        edges = self.books.stages[worker.stage].spec.outputs
-        if lease is None or lease.worker is not worker or stage.key in lease.staged:
-            return
-        if not stage.output.edges or not set(edges).issuperset(stage.output.edges):
-            return
-        body = Body(self.books.next_body, stage.output.n, data, worker.release)
-        self.books.next_body += 1
-        lease.staged[stage.key] = (stage.output.edges, body)
+        stage_ahead(self.books, self.books.sessions[session], stage, data)
 
     def return_(self, session: int, message: Return, now: float) -> None:
         """Take indexes back uncharged; as suspects when a batch of them raised."""
@@ -277,22 +270,12 @@ class Broker:
 
     def pause(self, reason: str, now: float, *, sources_only: bool = True) -> None:
         """Grant nothing more to the sources, or to any stage; an empty reason resumes."""
-        for name, stage in self.books.stages.items():
-            if stage.spec.is_source or not sources_only:
-                stage.paused = reason
-                self.books.dirty[name] = None
+        self._pauses.pause(reason, sources_only=sources_only)
         self._serve(now)
 
     def hold_outputs(self, reason: str, now: float) -> None:
-        """Grant nothing to stages that make something new to keep; an empty reason resumes them.
-
-        A stage that is paused for another reason stays as it is.
-        """
-        held, self._held = self._held, reason
-        for name, stage in self.books.stages.items():
-            if stage.spec.outputs and stage.paused == (held if not reason else ""):
-                stage.paused = reason
-                self.books.dirty[name] = None
+        """Grant nothing to stages that make something new to keep; an empty reason resumes them."""
+        self._pauses.hold_outputs(reason)
         self._serve(now)
 
     def processes(self, stage: str, count: int) -> None:
@@ -306,21 +289,7 @@ class Broker:
                 self.books.give_back(lease, lease.live)
 
     def _adopt(self, worker: WorkerRecord, held: Held) -> tuple[int, Spans]:
-        edge = self.books.edges.get(held.edge)
-        if edge is None or edge.spec.target != worker.stage:
-            return 0, ()
-        self.books.window.fetch(edge, held.body)
-        spans = edge.queue.adopt(held.body, held.spans, held.attempts, suspect=held.suspect)
-        if not spans:
-            return 0, ()
-        leases = [Range(held.body, lo, hi, held.attempts, held.suspect) for lo, hi in spans]
-        for item in leases:
-            self.books.took(edge, item)
-        lease = self.books.lease(worker, held.edge, leases[0])
-        for item in leases[1:]:
-            lease.live = union(lease.live, ((item.lo, item.hi),))
-            self.books.stages[worker.stage].leased += item.hi - item.lo
-        return lease.token, spans
+        return adopt_held(self.books, worker, held)
 
     def _serve(self, now: float) -> None:
         if self.books.maybe_finished:

@@ -240,7 +240,12 @@ class QueueServer:
         self._listener.say(f"closed the connection of {name}: {why}")
 
     def _carry_out(self) -> None:
-        while effects := self._decided():
+        broker, door = self.broker, self.door
+        while True:
+            if door is not None:
+                door.serve(time.monotonic())  # stock clients have what was left for them
+            if not (effects := broker.take()):
+                break
             for effect in effects:
                 if isinstance(effect, Send):
                     self._send(effect)
@@ -250,12 +255,6 @@ class QueueServer:
                     self._head.decided(effect)
             self._outbox.flush()  # whoever has new items is at work while the rest is decided
         self._set_alarm()
-
-    def _decided(self) -> list[Effect]:
-        """Return what is to be carried out, once stock clients have what was left for them."""
-        if self.door is not None:
-            self.door.serve(time.monotonic())
-        return self.broker.take()
 
     def _send(self, send: Send) -> None:
         connection = self._workers.by_session.get(send.session)

@@ -132,31 +132,32 @@ class Link:
                     self.places.add(message.place)
                 if self._unsent:
                     self._send_again(message.token)
+                elif message.at:
+                    self.grants.append(self._grant(message))
                 else:
-                    self.grants.append(self._grant(message, data))
+                    self.grants.append(Grant(message, data))
+            case Settled(ok=True):
+                self.ledger.settled(message)
             case Settled():
-                if not message.ok:
-                    self._take_back(message.seq)
-                cursor = self.ledger.settled(message)
-                if not message.ok and cursor is not None:
-                    self._go_back(cursor)
+                self._refused(message)
             case Empty():
                 self.claiming, self._emptied = False, True
             case End():
                 self.claiming, self.ended = False, True
 
-    def _grant(self, lease: Granted, data: bytes | memoryview) -> Grant:
-        if not lease.at:
-            return Grant(lease, data)
+    def _grant(self, lease: Granted) -> Grant:
         arena = self.places.arena
         assert arena is not None
         return Grant(lease, arena.view(lease.at, lease.size), arena)
 
-    def _take_back(self, seq: int) -> None:
-        """Keep the places of a settle that was refused for other outputs."""
-        owed = self.ledger.owed.get(seq)
+    def _refused(self, answer: Settled) -> None:
+        """Keep the places of a refused settle for other outputs; a source goes back."""
+        owed = self.ledger.owed.get(answer.seq)
         if owed is not None:
             self.places.take_back(owed.settle.outputs)
+        cursor = self.ledger.settled(answer)
+        if cursor is not None:
+            self._go_back(cursor)
 
     def settle(self, settle: Settle, data: Sequence[bytes | memoryview] = ()) -> None:
         """Send what was done. It is ours to keep until the head has acknowledged it."""
