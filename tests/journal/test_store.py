@@ -311,3 +311,33 @@ def test_a_disk_that_really_is_full_loses_nothing_and_resumes(
 
     run(story)
     shutil.rmtree(small_disk, ignore_errors=True)
+
+
+@pytest.mark.parametrize(("size", "seed"), [(10_000, 2), (10_000, 4), (1_000, 5), (300_000, 25)])
+def test_a_disk_full_of_bodies_can_be_emptied(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch, size: int, seed: int
+) -> None:
+    monkeypatch.setattr(stores, "AGAIN_S", 0.02)
+    chance = random.Random(seed)
+
+    async def story() -> None:
+        clerk = Clerk()
+        store, _sql = journal(small_disk, clerk)
+        number = 0
+        while not clerk.fullness:
+            for _ in range(chance.choice((1, 1, 2, 5, 30))):
+                number += 1
+                store.commit(pending(made(number, size)))
+            seen = number
+            await clerk.until(lambda: len(clerk.answers) >= seen)  # noqa: B023
+        kept = [p.step.produced[0][1].id for p, ok in clerk.answers if ok]
+        assert len(kept) * size > 1.5 * 1024**2
+        for each in kept:
+            store.commit(pending(gone(each)))
+        await clerk.until(lambda: len(clerk.answers) == number + len(kept))
+        assert all(ok for _pending, ok in clerk.answers[number:])
+        await clerk.until(lambda: clerk.fullness[-1] == "")
+        store.close()
+
+    run(story)
+    shutil.rmtree(small_disk, ignore_errors=True)

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline_runner.queues.journal.files import mark_suspect
-from pipeline_runner.queues.journal.room import fits, is_full
+from pipeline_runner.queues.journal.room import fits, is_full, needs_room, size_bytes, takes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,8 +76,10 @@ class Journal:
         self._shares: dict[str, int] | None = None
         self._scheduled = False
         self._unsaved_bytes = 0  # since the last checkpoint
+        self._log_bytes = 0  # that these take, at most
+        self._most_steps = _MOST_STEPS  # few, where there is little room: each frees some
         self._saves = False  # a checkpoint is due within a second
-        self._too_large = 0  # bytes of the outputs that found no room
+        self._too_large = 0  # what the largest outputs that found no room would take
         self._timer: asyncio.TimerHandle | None = None
         self._dead = False
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -91,7 +93,7 @@ class Journal:
 
     def commit(self, pending: Pending) -> None:
         """Make ``pending`` durable, then answer."""
-        if self._full and _needs_room(pending):
+        if self._full and needs_room(pending):
             self._refused.append(pending)
         else:
             self._waiting.append(pending)
@@ -137,7 +139,8 @@ class Journal:
         group = self._next_group()
         if not group and shares is None:
             return
-        if any(map(_needs_room, group)) and not self._fits(sum(map(_size, group))):
+        log_bytes = takes(group)
+        if any(map(needs_room, group)) and not self._fits(log_bytes):
             if self._unsaved_bytes:
                 self._committed = True
                 self._do(self._save)  # and then see again
@@ -155,19 +158,20 @@ class Journal:
             return
         self._group = written
         letters = [letter for pending, ok in written if ok for letter in pending.step.letters]
-        self._unsaved_bytes += 4096 + sum(map(_size, group))
+        self._unsaved_bytes += 4096 + sum(map(size_bytes, group))
+        self._log_bytes += log_bytes
         saves = self._unsaved_bytes >= CHECKPOINT_BYTES
         self._committed = False
         self._do(lambda: self._commit(letters, saves=saves))
 
-    def _fits(self, size_bytes: int) -> bool:
-        return fits(self._sql, self._path, self._unsaved_bytes, size_bytes)
+    def _fits(self, log_bytes: int) -> bool:
+        return fits(self._sql, self._path, self._log_bytes, log_bytes)
 
     def _next_group(self) -> tuple[Pending, ...]:
         group: list[Pending] = []
         room = CHECKPOINT_BYTES // 4
-        for pending in islice(self._waiting, _MOST_STEPS):
-            room -= _size(pending)
+        for pending in islice(self._waiting, self._most_steps):
+            room -= size_bytes(pending)
             if room < 0 and group:
                 break
             group.append(pending)
@@ -184,7 +188,7 @@ class Journal:
     def _save(self) -> None:
         """Move the log into the database. What is committed stays so, even if this fails."""
         self._sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self._unsaved_bytes = 0
+        self._unsaved_bytes = self._log_bytes = 0
 
     def _do(self, job: Callable[[], None]) -> None:
         self._busy = True
@@ -209,6 +213,7 @@ class Journal:
             self._failed(error or sqlite3.OperationalError("no commit"))
             return
         self._writer.committed()
+        self._most_steps = min(_MOST_STEPS, 2 * self._most_steps)
         if self._full and group:
             self._full = False
             self._clerk.disk_full("")
@@ -250,12 +255,13 @@ class Journal:
         if not is_full(error):
             self._break(error)
             return
-        refused = [pending for pending in self._waiting if _needs_room(pending)]
-        self._waiting = deque(pending for pending in self._waiting if not _needs_room(pending))
+        refused = [pending for pending in self._waiting if needs_room(pending)]
+        self._waiting = deque(pending for pending in self._waiting if not needs_room(pending))
         self._loop.call_later(AGAIN_S, self._again)
+        self._most_steps = 1
         if not self._full:
             self._full = True
-            self._too_large = max(map(_size, refused), default=0)
+            self._too_large = max((takes([pending]) for pending in refused), default=0)
             self._clerk.disk_full(f"the disk of {self._path.parent} is full")
         self._answer([(pending, False) for pending in refused])
 
@@ -265,7 +271,7 @@ class Journal:
             return
         try:  # the log may hold room of its own
             self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._unsaved_bytes = 0
+            self._unsaved_bytes = self._log_bytes = 0
         except sqlite3.Error as error:
             if not is_full(error):
                 self._break(error)
@@ -283,11 +289,3 @@ class Journal:
         self._dead = True
         mark_suspect(self._path)
         self._clerk.disk_failed(error)
-
-
-def _needs_room(pending: Pending) -> bool:
-    return bool(pending.step.produced or pending.step.revived) and not pending.retryable
-
-
-def _size(pending: Pending) -> int:
-    return sum(len(body.data) for _edges, body in pending.step.produced)
