@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from string import ascii_lowercase
 
 import pytest
 
@@ -34,7 +35,9 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="write the page there")
     asked = parser.parse_args()
     only = set(filter(None, asked.only.split(",")))
-    book = [one for one in BOOK if not only or {one.number, one.number.rstrip("ab")} & only]
+    book = [
+        one for one in BOOK if not only or {one.number, one.number.rstrip(ascii_lowercase)} & only
+    ]
     if asked.marathon:
         book.append(MARATHON)
     measured = []

@@ -49,6 +49,8 @@ PROMISES = """
 `tests/faults/test_kills.py`, `tests/faults/test_workers.py` |
 | ... of the agent | `tests/faults/test_workers.py` |
 | ... of the head, with a journal | `tests/faults/test_head_kills.py` |
+| ... of a host, its agent or its network | `tests/hosts/test_struck.py`, \
+`tests/hosts/test_five_machines.py` |
 | ... through power loss, on a disk that honours fsync | `tests/faults/test_power.py` |
 | ... and through a line that loses answers | `tests/faults/test_rough_going.py` |
 | A late worker's results are refused | `tests/queues/test_rules_settle.py`, \
@@ -57,7 +59,8 @@ PROMISES = """
 `tests/worker/test_failures.py` |
 | Nothing is dropped in silence: damage is named with what it cost | \
 `tests/faults/test_power.py`, `tests/journal/test_recovery.py` |
-| A dead worker's items are taken again at once | `tests/faults/test_workers.py` |
+| A dead worker's items are taken again at once, a dead host's after about 10 s | \
+`tests/faults/test_workers.py`, `tests/hosts/test_struck.py` |
 | Bounded queues do not deadlock, cycles included | `tests/worker/test_limits.py`, \
 `tests/queues/test_simulator.py` |
 | Each rule of the protocol: without it a schedule is found that loses, doubles or charges | \
