@@ -152,6 +152,15 @@ class Lan:
             self._plug(host, "eth1", addresses[-1], f"{host.port}b", "bridge1")
         return addresses
 
+    def move(self, name: str) -> str:
+        """Give a host another address, as a router does after a restart; return that."""
+        host = self.hosts[name]
+        address = host.address.replace(f"{NETWORK}.0.", f"{NETWORK}.0.10")
+        for verb, each in (("del", host.address), ("add", address)):
+            at = (f"{each}/24", "brd", "+", "dev", "eth0")
+            _ip("-n", host.namespace, "addr", verb, *at)
+        return address
+
     def _plug(self, host: Host, link: str, address: str, port: str, bridge: str) -> None:
         cable = ("type", "veth", "peer", "name", port, "netns", self.switch)
         _ip("-n", host.namespace, "link", "add", link, *cable)

@@ -16,7 +16,7 @@ from tests.hosts.tap import TCP, tap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.hosts.lan import Lan
+    from tests.hosts.lan import Host, Lan
 
 DOCUMENT = (
     stage("numbers", "functions:held_back")
@@ -79,6 +79,37 @@ def test_a_second_head_of_the_same_name_and_key_is_refused_and_told_where_the_fi
     assert f"{lan['desk'].address}:{port_of(first)}" in began.said
     assert "desk" in began.said
     assert first.run.look()["state"] == "running"
+
+
+def refused(site: Site, host: Host) -> str:
+    """Return what a join says that ends at once; "" if only one head was quick enough for it."""
+    asked = site.join(host)
+    until(lambda: asked.popen.poll() is not None or "found" in asked.said, "it says something")
+    if asked.popen.poll() is None:
+        asked.popen.kill()
+        return ""
+    assert asked.popen.returncode == 2
+    return asked.said
+
+
+def test_where_two_networks_with_such_heads_became_one_a_host_asks_which_is_meant(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "lab", "pi")
+    ours, theirs = sites(lan, "desk"), sites(lan, "lab")
+    theirs.key = ours.key
+    lan["lab"].cut()
+    ours.up()
+    theirs.up()
+    # A head that answers its own command line may not have looked for another one yet.
+    until(lambda: theirs.workers().get("lab"), "it has not found another")
+    lan["lab"].mend()
+    asked = until(lambda: refused(ours, lan["pi"]), "both have answered in time")
+    assert "several heads answer" in asked
+    assert f"p at {lan['desk'].address}:50000 (desk)" in asked
+    assert f"p at {lan['lab'].address}:50000 (lab)" in asked
+    theirs.join(lan["pi"], "--head", "lab")
+    until(lambda: theirs.workers().get("pi"), "it works for the one that was meant")
 
 
 def test_a_wrong_key_is_told_in_one_line_with_its_cure_and_takes_nobody_in(

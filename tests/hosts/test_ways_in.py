@@ -97,6 +97,20 @@ def test_a_host_of_the_heads_second_network_finds_it_there(ours: Site) -> None:
     assert finish(ours) == {"desk", "pi"}
 
 
+@pytest.mark.slow
+def test_a_head_whose_address_changed_is_found_again_and_so_by_the_workers(ours: Site) -> None:
+    ours.open_gate("shut-pi")
+    ours.up()
+    joined = ours.join(ours.lan["pi"])
+    works(ours, "pi")
+    ours.open_gate("all-here")
+    until(lambda: "pi" in {begun[0][0] for begun in ours.begun().values()}, "it holds an item")
+    address = ours.lan.move("desk")
+    until(lambda: f"at {address}:50000" in joined.said, "it has found the head again")
+    ours.open_gate("open-pi")
+    assert finish(ours) == {"desk", "pi"}
+
+
 def test_a_host_that_waited_works_in_the_next_run_with_the_files_of_then(ours: Site) -> None:
     ours.up()
     joined = ours.join(ours.lan["pi"])
