@@ -6,8 +6,6 @@ import contextlib
 import errno
 import random
 import socket
-import struct
-import sys
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,6 +27,7 @@ from pipeline_runner.cluster.packets import (
     words,
 )
 from pipeline_runner.cluster.schedule import Allowances, announces
+from pipeline_runner.cluster.sockets import answer, listener, receive, sender
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from pipeline_runner.cluster.identity import Identity
     from pipeline_runner.cluster.interfaces import Interface, Links
     from pipeline_runner.cluster.packets import Packet
+    from pipeline_runner.cluster.sockets import Arrived
 
     Answer: TypeAlias = Offer | str | None
 
@@ -47,9 +47,6 @@ _ANSWERS_PER_S = 2.0  # to one question; a host repeats its own six times in thr
 _BURST = 8.0
 _TIMES_ALL = 500  # and to all of them together
 _AT_ONCE = 64  # packets before others of the loop have their turn
-_BUFFER = 1024**2  # bytes; what arrives while the loop is busy waits here
-_PACKET_INFO = 8 if sys.platform == "linux" else 26  # IP_PKTINFO, which not every Python names
-_ABOUT = 64  # bytes, room for it
 _FORBIDDEN = (errno.EPERM, errno.EACCES)
 
 
@@ -101,7 +98,7 @@ class Beacon:
             return
         self._address = _resolved(self._bind)
         try:
-            self._socket = sock = _listener(self._port)
+            self._socket = sock = listener(self._port, large=True)
         except OSError as error:
             self._warn(
                 f"cannot listen on UDP port {self._port}: {error.strerror}; "
@@ -130,46 +127,40 @@ class Beacon:
         assert self._socket is not None
         for _ in range(_AT_ONCE):
             try:
-                data, about, flags, source = self._socket.recvmsg(LARGEST, _ABOUT)
+                arrived = receive(self._socket, LARGEST)
             except BlockingIOError:
                 return
             except OSError:  # what became of an earlier answer of ours
                 continue
             # Silence for all but a true packet: an answer would tell strangers that somebody is
             # here.
-            match None if flags & socket.MSG_TRUNC else decode(data, self._seals):
+            match decode(arrived.data, self._seals):
                 case Opened(Ask() as ask, seal) if ask.name in ("", self._identity.name):
-                    self._asked(ask, seal, source, _here(about))
+                    self._asked(ask, seal, arrived)
                 case Opened(Announce() as announce):
-                    self._look_for_twin(announce, source[0])
+                    self._look_for_twin(announce, arrived.source[0])
                 case Foreign(type=Ask.TYPE, seal=seal):
-                    self._asked(None, seal, source, _here(about))
+                    self._asked(None, seal, arrived)
 
-    def _asked(self, ask: Ask | None, seal: Seal, source: tuple[str, int], here: bytes) -> None:
+    def _asked(self, ask: Ask | None, seal: Seal, arrived: Arrived) -> None:
         """Answer a key holder, None for what it asks in words of another version."""
-        if self._address not in (ANY, socket.inet_ntoa(here)):
+        if self._address not in (ANY, arrived.here):
             return  # we do not serve there
         if not self._allowed.take(ask.nonce if ask else b"", self._loop.time()):
             return
         if ask is None:
-            self._send(
-                Nak("this head cannot read what you ask: another version"), seal, source, here
-            )
+            self._send(Nak("this head cannot read what you ask: another version"), seal, arrived)
             return
         match self._offer():
             case Offer() as offer:
-                self._send(structs.replace(offer, nonce=ask.nonce), seal, source, here)
+                self._send(structs.replace(offer, nonce=ask.nonce), seal, arrived)
             case str(reason):
-                self._send(Nak(words(reason), ask.nonce), seal, source, here)
+                self._send(Nak(words(reason), ask.nonce), seal, arrived)
 
-    def _send(self, packet: Packet, seal: Seal, to: tuple[str, int], here: bytes) -> None:
-        """Send from the address that was asked: the asker connects to it."""
+    def _send(self, packet: Packet, seal: Seal, arrived: Arrived) -> None:
         assert self._socket is not None
         with contextlib.suppress(OSError):  # it asks again
-            info = struct.pack("=i4s4s", 0, here, bytes(4))
-            self._socket.sendmsg(
-                [encode(packet, seal)], [(socket.IPPROTO_IP, _PACKET_INFO, info)], 0, to
-            )
+            answer(self._socket, encode(packet, seal), arrived)
 
     def _look_for_twin(self, announce: Announce, where: str) -> None:
         if announce.name != self._identity.name or announce.head_id in self._told:
@@ -212,42 +203,6 @@ class Beacon:
                     f"cannot announce on {interface.name} {interface.address}: {error.strerror}",
                     f"allow UDP port {self._port} in the firewall, or join by address",
                 )
-
-
-def _listener(port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # every head here has this port
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        sock.setsockopt(socket.IPPROTO_IP, _PACKET_INFO, 1)
-        sock.bind(("", port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def sender(interface: Interface) -> socket.socket:
-    """Return a socket whose broadcasts leave by ``interface``. Raises OSError."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        # Unbound, it would leave by the default route alone.
-        sock.bind((interface.address, 0))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _here(about: list[tuple[int, int, bytes]]) -> bytes:
-    """Return our own address that a packet came to, 4 bytes."""
-    for level, kind, data in about:
-        if (level, kind) == (socket.IPPROTO_IP, _PACKET_INFO):
-            return data[4:8]
-    return bytes(4)
 
 
 def _resolved(bind: str) -> str:

@@ -1,8 +1,8 @@
 """Who belongs to a pipeline: whoever has its key. Where keys are kept, and what is made of one.
 
 A key is a line of text, and its bytes are the key: 64 hexadecimal digits where we made it, in a
-file that only its owner can read, or whatever stands in ``RUNNER_KEY``. It is never sent: beacons
-and the TCP door each have a key of their own that is derived from it.
+file that only its owner can read, or whatever stands in ``RUNNER_KEY``. Beacons and the TCP door
+each have a key of their own that is derived from it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import hmac
 import os
 import re
 import secrets
-import stat
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.cluster.certificate import Certificate, certificate
+from pipeline_runner.cluster.keyfile import SHORTEST_KEY, SUFFIX, checked, read, write
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,11 +37,8 @@ __all__ = [
     "save",
 ]
 
-SHORTEST_KEY = 16  # bytes, wherever others than this machine can reach the head
 LONGEST_NAME = 200  # bytes; it is a file's name here, and a part of one packet
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_LONGEST_KEY = 512
-_SUFFIX = ".key"
 _SALT = b"pipeline_runner"
 
 
@@ -101,15 +97,15 @@ def load_or_make(
         )
     given = environ.get("RUNNER_KEY", "").strip()
     if given:
-        return Identity(name, _checked(given, "RUNNER_KEY", loopback=loopback))
+        return Identity(name, checked(given, "RUNNER_KEY", loopback=loopback))
     path = key_file(name, environ)
     with contextlib.suppress(FileNotFoundError):
-        return Identity(name, _read(path, loopback=loopback))
+        return Identity(name, read(path, loopback=loopback))
     made = make(name)
     try:
-        _write(path, made.key, replace=False)
+        write(path, made.key, replace=False)
     except FileExistsError:  # another head was quicker
-        return Identity(name, _read(path, loopback=loopback))
+        return Identity(name, read(path, loopback=loopback))
     return made
 
 
@@ -120,10 +116,10 @@ def known(environ: Mapping[str, str] = os.environ) -> list[Identity]:
     """
     given = environ.get("RUNNER_KEY", "").strip()
     if given:
-        return [Identity("", _checked(given, "RUNNER_KEY", loopback=False))]
-    files = sorted(_folder(environ).glob(f"*{_SUFFIX}"))
+        return [Identity("", checked(given, "RUNNER_KEY", loopback=False))]
+    files = sorted(_folder(environ).glob(f"*{SUFFIX}"))
     return [
-        Identity(path.stem, _read(path, loopback=False))
+        Identity(path.stem, read(path, loopback=False))
         for path in files
         if _NAME.fullmatch(path.stem)
     ]
@@ -141,9 +137,9 @@ def save(
     kept: Path | None = None
     with contextlib.suppress(OSError):
         if aside and path.read_bytes().strip() != identity.key:
-            kept = path.with_suffix(f".before{_SUFFIX}")  # no pipeline's name has a dot
+            kept = path.with_suffix(f".before{SUFFIX}")  # no pipeline's name has a dot
             path.replace(kept)
-    _write(path, identity.key, replace=True)
+    write(path, identity.key, replace=True)
     return kept
 
 
@@ -163,13 +159,13 @@ def renew(name: str, environ: Mapping[str, str] = os.environ) -> Identity:
             hint="set another one where `runner up` starts, and on every host",
         )
     made = make(name)
-    _write(key_file(name, environ), made.key, replace=True)
+    write(key_file(name, environ), made.key, replace=True)
     return made
 
 
 def key_file(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return where the key of the pipeline ``name`` is kept."""
-    return _folder(environ) / f"{name}{_SUFFIX}"
+    return _folder(environ) / f"{name}{SUFFIX}"
 
 
 def _folder(environ: Mapping[str, str]) -> Path:
@@ -181,76 +177,3 @@ def _folder(environ: Mapping[str, str]) -> Path:
             "there is no home folder to keep a pipeline's key in",
             hint="XDG_CONFIG_HOME names a folder, or RUNNER_KEY is the key",
         ) from error
-
-
-def _read(path: Path, *, loopback: bool) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(_LONGEST_KEY + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UsageError(f"cannot read the key in {path}: {error.strerror}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"others can read the key in {path}", hint=f"chmod 600 {path}")
-    try:
-        return _checked(text.decode().strip(), str(path), loopback=loopback)
-    except UnicodeDecodeError:
-        # Not `from` it: that error carries the bytes.
-        raise UsageError(f"the key in {path} is not text", hint=_AGAIN) from None
-
-
-def _checked(text: str, place: str, *, loopback: bool) -> bytes:
-    key = text.encode()
-    if not key or len(key) > _LONGEST_KEY or "\n" in text:
-        raise UsageError(f"{place} holds no key of one line", hint=_AGAIN)
-    if len(key) < SHORTEST_KEY and not loopback:
-        raise UsageError(
-            f"the key in {place} is too short for a network: {len(key)} bytes of {SHORTEST_KEY}",
-            hint=f"{_LONGER} (or keep to this machine: --local)",
-        )
-    return key
-
-
-_LONGER = "python3 -c 'import secrets; print(secrets.token_hex(32))' makes one of 32 bytes"
-_AGAIN = f"{_LONGER}; `runner token`, where the pipeline runs, gives a machine its key"
-
-
-def _link(part: Path, path: Path) -> None:
-    """Give ``part`` the name ``path`` too. Raises FileExistsError if that is taken."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links: two first starts at once may disagree there
-        if path.exists():
-            raise FileExistsError(path) from None
-        part.replace(path)
-
-
-def _write(path: Path, key: bytes, *, replace: bool) -> None:
-    """Write a key file in one step: nobody sees half of one. Raises FileExistsError."""
-    part = ""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # 0600 from its birth
-        file, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_SUFFIX)
-        with os.fdopen(file, "wb") as out:
-            out.write(key + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
-        if replace:
-            Path(part).replace(path)
-        else:
-            _link(Path(part), path)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise UsageError(
-            f"cannot keep the key in {path.parent}: {error.strerror}",
-            hint="RUNNER_KEY in the environment works without a file",
-        ) from error
-    finally:
-        if part:
-            Path(part).unlink(missing_ok=True)

@@ -6,13 +6,11 @@ import contextlib
 import random
 import secrets
 import select
-import socket
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline_runner import __version__
-from pipeline_runner.cluster.beacon import sender
 from pipeline_runner.cluster.interfaces import Links, Skipped
 from pipeline_runner.cluster.packets import (
     LARGEST,
@@ -30,8 +28,10 @@ from pipeline_runner.cluster.packets import (
 )
 from pipeline_runner.cluster.schedule import Allowance, asks
 from pipeline_runner.cluster.silence import Silence
+from pipeline_runner.cluster.sockets import listener, sender
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
@@ -214,14 +214,9 @@ class Search:
 
 
 def _listener(port: int) -> socket.socket | None:
-    """Return a socket that hears announces; None where it cannot be: asking is enough."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    """Return what hears announces; None where it cannot be had: asking is enough."""
     with contextlib.suppress(OSError):
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("", port))
-        return sock
-    sock.close()
+        return listener(port)
     return None
 
 
