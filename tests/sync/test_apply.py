@@ -141,6 +141,19 @@ def test_what_root_does_to_a_file_does_not_reach_the_object(tmp_path: Path) -> N
     assert store.objects.path(sha256(b"1").hexdigest()).read_bytes() == b"1"
 
 
+def test_an_object_that_was_written_to_is_one_no_more(tmp_path: Path) -> None:
+    """Its owner may do so, by way of a release that has it as a link."""
+    store = kit.store(tmp_path)
+    wanted = manifest(store, {"a": b"whole"})
+    content = sha256(b"whole").hexdigest()
+    store.objects.path(content).chmod(0o600)
+    store.objects.path(content).write_bytes(b"wrong")
+    assert not store.objects.has(content, 5)
+    assert apply.missing(store, wanted) == {content: 5}
+    store.objects.put(b"whole", content)
+    assert kit.tree(checked_out(store, wanted)) == {"a": b"whole"}
+
+
 def test_a_tree_that_lost_a_file_is_made_anew(tmp_path: Path) -> None:
     store = kit.store(tmp_path)
     wanted = manifest(store, {"a": b"1", "b": b"2"})
