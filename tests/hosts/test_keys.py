@@ -123,7 +123,7 @@ def test_a_host_that_was_away_while_the_key_changed_gets_the_new_one_when_it_is_
     until(lambda: ours.workers().get("pi"), "it works here")
     lan["pi"].reset()
     lan["pi"].cut()
-    until(lambda: ours.state("pi") != "running", "it is away")
+    until(lambda: ours.state("pi") != "up", "it is away")
     ask(ours, "key", "rotate")
     new = kept(lan["desk"]).read_text()
     assert kept(lan["pi"]).read_text() != new
@@ -198,3 +198,32 @@ def test_no_key_stands_in_any_argv_environment_log_or_file_of_a_run(
         assert [where for where, data in seen.items() if secret in data] == []
     record_property("places looked at", len(seen))
     assert os.environ.get("RUNNER_KEY") is None
+
+
+@pytest.mark.slow
+def test_when_the_former_key_is_over_hosts_come_in_by_the_new_one_and_keep_their_items(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk", "pi")
+    ours = sites(lan, "desk")
+    ours.up()
+    joined = ours.join(lan["pi"])
+    until(lambda: ours.workers().get("pi"), "it works here")
+    worked = pids(ours, "pi")
+    ask(ours, "key", "rotate")
+    before = ends(lan["pi"])
+    until(lambda: not before & ends(lan["pi"]), "its connections have ended", within_s=80)
+    until(lambda: ours.state("pi") == "up" and ends(lan["pi"]), "it is in again")
+    assert pids(ours, "pi") == worked
+    ours.open_gate("all-here")
+    ours.open_gate("end")
+    assert ours.run.wait().code == 0
+    assert sorted(ours.kept().values()) == list(range(20))
+    assert len(ours.notes("work")) == 20, "nothing ran twice"
+    assert "died" not in joined.said
+
+
+def ends(host: Host) -> set[str]:
+    """Return the ends of its TCP connections."""
+    listed = host.run("ss", "-H", "-n", "--tcp", "state", "established").stdout
+    return {" ".join(line.split()[2:4]) for line in listed.splitlines()}
