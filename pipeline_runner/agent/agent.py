@@ -64,6 +64,7 @@ class Agent:
             self._send,
             self._files_ready,
             self._say_moved,
+            lambda text: self._say("sync", text),
             compares=not terms.local,  # the head's own host has what the head has
         )
         self._desired: Desired | None = None  # what its files are awaited for

@@ -61,8 +61,8 @@ class Fetcher:
     """``send`` reaches the head, ``done`` hears of every release that is ready or cannot be.
 
     ``moved`` hears where files are now that user code had written into a release;
-    ``later(seconds, call)`` calls in the same thread as everything else here. Without ``compares``
-    nobody wants to know which packages are installed.
+    ``later(seconds, call)`` calls in the same thread as everything else here; ``fetches`` hears how
+    many bytes are to come. Without ``compares`` nobody wants to know which packages are installed.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Fetcher:
         done: Callable[[Ready, Path | None], None],
         moved: Callable[[list[Path]], None],
         later: Callable[[float, Callable[[], None]], None],
+        fetches: Callable[[int], None] = lambda _size_bytes: None,
         *,
         compares: bool = True,
     ) -> None:
@@ -82,6 +83,7 @@ class Fetcher:
         self._done = done
         self._moved = moved
         self._later = later
+        self._fetches = fetches
         self._compares = compares
         self._leases: dict[str, Lease] = {}
         self._order: _Order | None = None
@@ -187,6 +189,8 @@ class Fetcher:
                 return
         order.arrivals = Arrivals(self._store, lacking)
         here = [(content, size, order.arrivals.here(content)) for content, size in lacking.items()]
+        if not order.tries:
+            self._fetches(sum(size - so_far for _content, size, so_far in here))
         order.first = self._asked
         order.fetch = Fetch(here, order.first)
         self._ask(order)

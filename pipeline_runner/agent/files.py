@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pipeline_runner.queues.messages import Message, Ready
 
+_LARGE_BYTES = 32 * 1024**2  # to come: worth a word before they are here
+
 
 class Files:
     """What the agent asks for its files. Nothing here blocks but :meth:`close`.
@@ -24,7 +26,8 @@ class Files:
     ``store`` is the folder for this pipeline's files, ``output`` the one that user code writes to.
     ``send`` reaches the head; ``on_ready`` hears that a release is there, or why it is not, once
     for each :meth:`want`, and with ``compares`` which packages this host has; ``say`` gets what a
-    person should know, and what to do about it.
+    person should know, and what to do about it; ``on_fetch`` how much is to come, if that takes a
+    while.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Files:
         send: Callable[[Message], object],
         on_ready: Callable[[Ready], None],
         say: Callable[[str, str], None],
+        on_fetch: Callable[[str], None] = lambda _text: None,
         *,
         compares: bool = True,
     ) -> None:
@@ -41,6 +45,7 @@ class Files:
         self._loop = asyncio.get_running_loop()
         self._on_ready = on_ready
         self._say = say
+        self._on_fetch = on_fetch
         self._roots: dict[str, Path] = {}
         self._wanted = ""
         self._closed = False
@@ -52,6 +57,7 @@ class Files:
             done=lambda ready, root: self._in_loop(self._done, ready, root),
             moved=lambda paths: self._in_loop(self._tell, paths),
             later=lambda seconds, call: self._in_loop(self._later, seconds, call),
+            fetches=lambda size_bytes: self._in_loop(self._fetching, size_bytes),
             compares=compares,
         )
 
@@ -98,6 +104,10 @@ class Files:
 
     def _tell(self, paths: list[Path]) -> None:
         self._say(*told(paths, self.output))
+
+    def _fetching(self, size_bytes: int) -> None:
+        if size_bytes >= _LARGE_BYTES:
+            self._on_fetch(f"{size(size_bytes)} of files are on their way")
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         self._loop.call_later(seconds, self._submit, call)

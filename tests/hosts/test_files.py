@@ -107,6 +107,7 @@ def test_a_join_that_was_killed_while_files_came_goes_on_where_it_was(ours: Site
     ours.up()
     first = ours.join(pi)
     until(lambda: arrived_bytes(pi) > MORE_BYTES // 4, "a part is there")
+    assert "sync   48M of files are on their way" in first.said
     first.popen.send_signal(signal.SIGSTOP)
     pi.power_off()
     first.popen.wait(10)
