@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.files import Files, synced
@@ -16,6 +17,7 @@ from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
 from pipeline_runner.agent.telling import say_nothing, tell_fault, told, waits_after
+from pipeline_runner.agent.watching import Watching
 from pipeline_runner.errors import ExitCode, NoHead
 from pipeline_runner.queues.messages import (
     PROTOCOL,
@@ -29,14 +31,11 @@ from pipeline_runner.queues.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from pipeline_runner.agent.lines import LineReader
-    from pipeline_runner.agent.process import Process
     from pipeline_runner.agent.seeking import Seeker, Way
     from pipeline_runner.agent.terms import Terms
     from pipeline_runner.errors import RunnerError
-    from pipeline_runner.plan.reconcile import Slot
     from pipeline_runner.queues.messages import Message, Ready
 
 BEAT_S = 2.0
@@ -57,7 +56,9 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._link = HeadLink(seeker, self)
         self._reporter = Reporter(terms.host, self._send)
-        self._supervisor = Supervisor(terms.host, self, terms.output, holds=not terms.local)
+        watching = Watching(self._reporter)
+        self._supervisor = Supervisor(terms.host, watching, terms.output, holds=not terms.local)
+        watching.reads = self._supervisor.read
         self._files = Files(
             terms.store,
             terms.output,
@@ -70,9 +71,8 @@ class Agent:
         self._desired: Desired | None = None  # what its files are awaited for
         self._run = ""
         self._hold_s = 0.0
-        self._gone_at: float | None = None  # between two heads
+        self._parting: Parting | None = None  # between two heads
         self._dismissed = ""
-        self._known_dead = False
         self._leaving_at: float | None = None
         self._code = ExitCode.OK
         self._work: str | None = None  # as it was said last
@@ -91,12 +91,10 @@ class Agent:
                 loop.add_signal_handler(number, self._on_signal, number)
         end_orphans()
         self._link.take(way)
-        tasks = [loop.create_task(self._beat()), loop.create_task(self._check())]
-        for task in tasks:
-            task.add_done_callback(tell_fault)
+        tending = loop.create_task(self._tend())
+        tending.add_done_callback(tell_fault)
         await self._over.wait()
-        for task in tasks:
-            task.cancel()
+        tending.cancel()
         self._supervisor.starts = False
         self._supervisor.kill_all()
         while self._supervisor.processes:
@@ -113,34 +111,13 @@ class Agent:
         self._code = ExitCode.ERRORS
         self._over.set()
 
-    # What the supervisor tells.
-
-    def started(self, process: Process) -> None:
-        """Watch a new worker's output."""
-        for reader in process.readers:
-            self._loop.add_reader(reader.fd, self._read, process, reader)
-        self._reporter.started(process)
-
-    def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
-        """Watch it no more, and tell."""
-        for reader in process.readers:
-            self._loop.remove_reader(reader.fd)
-        self._reporter.died(process, running, cause, expected=expected)
-
-    def failing(self, slot: Slot, reason: str, deaths: int, retry_s: float) -> None:
-        """Tell why a worker cannot start."""
-        self._reporter.failing(slot, reason, deaths, retry_s)
-
-    def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
-        """Tell what a worker wrote."""
-        stream = "stdout" if reader is process.readers[0] else "stderr"
-        self._reporter.printed(process, stream, lines)
-
     # What the line to the head tells.
 
     def head_found(self, way: Way) -> None:
         """Say HELLO to a head, and what is here from an earlier one."""
-        if self._gone_at is not None:
+        self._dismissed = ""
+        if self._parting is not None:
+            self._parting = replace(self._parting, dismissed="", known_dead=False)
             self._say("found", f"the head again, at {way.door}")
         self._supervisor.use_door(way.door)
         processes = self._supervisor.processes.values()
@@ -148,7 +125,6 @@ class Agent:
         host, ended = self._reporter.host, self._supervisor.ended
         about = self._terms.about(self._id)
         self._send(Hello("agent", host, "", "", 0, os.getpid(), PROTOCOL, about, workers, ended))
-        self._dismissed, self._known_dead = "", False
         self._reporter.catch_up()
         self._tell()
         if self._leaving_at is not None:
@@ -171,7 +147,8 @@ class Agent:
 
     def head_gone(self) -> None:
         """Hold on, wait for another, or end."""
-        self._gone_at = self._loop.time()
+        terms, now = self._terms, self._loop.time()
+        self._parting = Parting(terms.local, terms.once, now, self._hold_s, self._dismissed)
         self._files.head_gone()
         self._supervisor.starts = False
         self._part()
@@ -186,7 +163,9 @@ class Agent:
 
     def head_missed(self, error: RunnerError, tries: int) -> bool:
         """Go on looking, unless it has been enough."""
-        self._known_dead = isinstance(error.__cause__, ConnectionRefusedError)
+        if self._parting is not None:
+            nobody = isinstance(error.__cause__, ConnectionRefusedError)
+            self._parting = replace(self._parting, known_dead=nobody)
         if tries == 1 and not isinstance(error, NoHead):
             self._say("refused", error.message)
         self._part()
@@ -209,8 +188,8 @@ class Agent:
             self._run = desired.run
             self._reporter.host = supervisor.host = desired.host
         self._hold_s = desired.hold_s
-        if self._gone_at is not None:
-            self._gone_at = None
+        if self._parting is not None:
+            self._parting = None
             supervisor.starts = True
             supervisor.keep_ended(desired.finished)
         self._desired = desired
@@ -248,23 +227,18 @@ class Agent:
             self._say("work", work)
 
     def _part(self) -> None:
-        if self._gone_at is None:
+        if self._parting is None:
             return
-        parting = Parting(
-            local=self._terms.local,
-            once=self._terms.once,
-            since=self._gone_at,
-            hold_s=self._hold_s,
-            dismissed=self._dismissed,
-            known_dead=self._known_dead,
-            leaving=self._leaving_at is not None,
-            workers=len(self._supervisor.processes),
-        )
-        match next_step(parting, self._loop.time()):
-            case "clear":
-                self._supervisor.kill_all()
-            case "end":
-                self._over.set()
+        workers, leaving = len(self._supervisor.processes), self._leaving_at is not None
+        parting = replace(self._parting, workers=workers, leaving=leaving)
+        step = next_step(parting, self._loop.time())
+        if step == "clear":
+            self._supervisor.kill_all()
+        elif step == "end" and not self._over.is_set():
+            if not parting.is_orderly:
+                self._code = ExitCode.NO_HEAD
+                self._say("ends", "the head has gone, and with it all that it kept in memory")
+            self._over.set()
 
     def _on_signal(self, number: signal.Signals) -> None:
         now = self._loop.time()
@@ -278,10 +252,6 @@ class Agent:
             self._code = _SIGNALS[number]
             self._over.set()
 
-    def _read(self, process: Process, reader: LineReader) -> None:
-        if not self._supervisor.read(process, reader):
-            self._loop.remove_reader(reader.fd)
-
     def _reap(self) -> None:
         self._supervisor.reap(self._loop.time())
 
@@ -292,12 +262,8 @@ class Agent:
     def _tell(self) -> None:
         self._reporter.beat(self._supervisor.processes.values())
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_S)
-            self._tell()
-
-    async def _check(self) -> None:
+    async def _tend(self) -> None:
+        beat_at = self._loop.time() + BEAT_S
         while True:
             await asyncio.sleep(CHECK_S)
             now = self._loop.time()
@@ -309,3 +275,6 @@ class Agent:
             self._part()
             if self._leaving_at is not None and not self._supervisor.processes:
                 self._over.set()
+            if now >= beat_at:
+                beat_at = now + BEAT_S
+                self._tell()

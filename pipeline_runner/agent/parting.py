@@ -28,6 +28,11 @@ class Parting:
     leaving: bool = False
     workers: int = 0
 
+    @property
+    def is_orderly(self) -> bool:
+        """Whether the end of this agent would be what somebody asked for."""
+        return bool(self.dismissed) or self.leaving or self.local
+
 
 def next_step(parting: Parting, now: float) -> Step:
     """Return what to do now that there is no head."""

@@ -164,12 +164,30 @@ def test_after_a_run_a_host_waits_for_the_next_and_one_that_came_once_leaves(our
     assert ours.run.wait().code == 0
 
 
+def test_a_run_is_asked_about_and_ended_from_a_machine_that_joined(ours: Site) -> None:
+    ours.up()
+    pi = ours.join(ours.lan["pi"])
+    works_on(ours, "desk", "pi")
+    ours.open_gate("all-here")
+    looked = ours.begin(ours.lan["pi"], RUNNER, "ps", "--hosts")
+    assert looked.ended() == 0, looked.said
+    assert "pi " in looked.said
+    assert "desk*" in looked.said
+    why = ours.begin(ours.lan["pi"], RUNNER, "why", "work")
+    assert why.ended() == 0, why.said
+    assert "work: 2 of 2 workers have a place" in why.said
+    stopped = ours.begin(ours.lan["pi"], RUNNER, "down")
+    assert stopped.ended() == 0, stopped.said
+    assert ours.run.wait().code == 0
+    until(lambda: "the run was stopped" in pi.said, "the host has heard of it")
+
+
 def test_workers_end_with_a_head_that_kept_all_in_memory(ours: Site) -> None:
     file = ours.project.root / "pipeline.toml"
     file.write_text(file.read_text().replace('durability = "fsync"', 'durability = "memory"'))
     ours.up()
-    pi = ours.join(ours.lan["pi"])
-    works_on(ours, "desk", "pi")
+    pi, once = ours.join(ours.lan["pi"]), ours.join(ours.lan["rig"], "--once")
+    works_on(ours, "desk", "pi", "rig")
     ours.open_gate("shut-pi")
     ours.open_gate("all-here")
     until(lambda: any(host == "pi" for _n, host, *_ in ours.notes("work")), "pi holds an item")
@@ -183,7 +201,8 @@ def test_workers_end_with_a_head_that_kept_all_in_memory(ours: Site) -> None:
     os.kill(ours.run.pid, signal.SIGKILL)
     ours.run.popen.communicate()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "their end")
-    assert pi.popen.poll() is None, "the host waits for another run"
+    assert once.ended() == 3, "there is no head any more"
+    assert pi.popen.poll() is None, "the other waits for another run"
 
 
 def test_a_second_agent_of_one_name_gets_a_number(ours: Site) -> None:
