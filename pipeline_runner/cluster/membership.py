@@ -73,7 +73,7 @@ class Membership:
         Where another host has that name, it gets a number: "pi-2", "pi-3".
         """
         for name, host in self._hosts.items():
-            if host.agent == agent:
+            if agent and host.agent == agent:
                 host.heard, host.connected = now, True
                 return Arrival(name, "returns")
         name = wanted if local else self._free(wanted, machine)
