@@ -78,7 +78,7 @@ def without(counts: dict[str, Counter[str]], stage: str) -> dict[str, dict[str, 
 def test_counts_are_exact_and_nothing_is_lost_while_one_dies_and_one_is_cut_off(
     five: Site, record_property: Callable[[str, object], None]
 ) -> None:
-    until(lambda: without(five.workers(), "square") == FIXED, "every host runs what it should")
+    until(lambda: without(five.workers(), "square") == FIXED, "counts as written", within_s=60)
     until(lambda: sum(each["square"] for each in five.workers().values()) == 5, "five squares")
     squares = {host: each["square"] for host, each in five.workers().items()}
     assert max(squares.values()) == 2, squares
@@ -93,7 +93,7 @@ def test_counts_are_exact_and_nothing_is_lost_while_one_dies_and_one_is_cut_off(
     until(lambda: not five.workers().get("pi"), "the head gives it up")
     five.lan["pi"].mend()
     four = {host: counts for host, counts in FIXED.items() if host != "rig-2"}
-    until(lambda: without(five.workers(), "square") == four, "it is back, with its share")
+    until(lambda: without(five.workers(), "square") == four, "it is back", within_s=60)
 
     five.open_gate("fast")
     five.open_gate("end")
