@@ -200,7 +200,8 @@ class Releases:
     def _tell_left(self, scan: Scan) -> None:
         left = [each for each in scan.left if not each.ruled]
         for each in left[:_SHOWN]:
-            self._warn(f"{each.path!r} does not travel: {each.why}", "")
+            cure = f'workers run without it; ignore = ["/{each.path}"] in [sync] says so for good'
+            self._warn(f"{each.path!r} does not travel: {each.why}", cure)
         if len(left) > _SHOWN:
             more = f"{len(left) - _SHOWN:,} more files do not travel"
             self._warn(more, "all of them, and why: runner files")

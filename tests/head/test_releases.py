@@ -209,6 +209,9 @@ def test_what_does_not_travel_for_no_rule_is_told(project: Path) -> None:
         "'link2' does not travel: it is a link that points to an absolute path",
         "2 more files do not travel",
     ]
+    assert warned[0][1] == (
+        'workers run without it; ignore = ["/link0"] in [sync] says so for good'
+    )
     assert warned[-1][1] == "all of them, and why: runner files"
 
 
