@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.sync import paths
+from pipeline_runner.sync.discard import discard
 from pipeline_runner.sync.objects import BLOCK, FOLDER, MTIME_NS, NEW, write_all
 from pipeline_runner.sync.store import Halted, write_whole
 
@@ -43,10 +42,6 @@ def build(store: Store, manifest: Manifest, go_on: Callable[[], bool] = lambda: 
     Raises RunnerError if this host cannot hold it, OSError if the disk does not take it, Halted
     once ``go_on`` says no.
     """
-    with os.scandir(store.staging) as left:
-        for entry in left:  # of a maker that was killed; a file may be another's, just now
-            if entry.is_dir(follow_symlinks=False):
-                discard(store.staging / entry.name)
     _refuse_twins(store.staging, manifest)
     tree = store.staging / secrets.token_hex(8)
     tree.mkdir(mode=0o700)
@@ -61,17 +56,6 @@ def build(store: Store, manifest: Manifest, go_on: Callable[[], bool] = lambda: 
     write_whole(store.manifest_file(name), manifest.data)
     store.make_current(name)
     return name
-
-
-def discard(path: Path) -> None:
-    """Delete a tree or a file, write-protected or not; what cannot be deleted stays."""
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    for folder, _folders, _files in os.walk(path):
-        with suppress(OSError):
-            os.chmod(folder, 0o700)  # noqa: PTH101  (os.walk gives text)
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def _refuse_twins(folder: Path, manifest: Manifest) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.sync import strays
-from pipeline_runner.sync.apply import discard
+from pipeline_runner.sync.discard import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def _drop_objects(store: Store, before: float) -> None:
         manifest = store.manifest(name)
         if manifest is not None:
             used.update(manifest.objects)
-    for folder in (store.objects.folder, store.unsure, store.partial, store.staging):
+    for folder in (store.objects.folder, store.unsure, store.partial):
         for path in _contents(folder):
             with suppress(OSError):
                 # A link made of it counts as use: that changes the ctime too.

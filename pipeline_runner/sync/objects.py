@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from contextlib import suppress
@@ -100,6 +101,7 @@ class Draft:
         self._objects = objects
         self._path = path
         self._fd = os.open(path, NEW, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)  # it is somebody's: see sweep_staging
         self._kept = False
 
     def write(self, data: bytes | memoryview) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.filesystem import refuse_network
+from pipeline_runner.sync.discard import sweep_staging
 from pipeline_runner.sync.manifest import BadManifest, Manifest, read
 from pipeline_runner.sync.objects import Objects, digest
 
@@ -81,6 +82,7 @@ class Store:
             folder.mkdir(mode=0o700, exist_ok=True)
         with self.locked():
             self._doubt()
+            sweep_staging(self.staging)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -185,13 +185,16 @@ def test_what_was_moved_is_told_with_the_cure(output: Path) -> None:
     assert "context().output" in hint
 
 
-def test_what_a_maker_that_was_killed_left_goes(store: Store, output: Path) -> None:
+def test_what_a_maker_that_was_killed_left_goes_and_what_one_writes_now_stays(
+    store: Store,
+) -> None:
     kit.write(store.staging, {"tree/a": "1", "b": "2"})
-    checked_out(store, release(store, 0))
-    # A file may be a content that another process writes at this moment.
-    assert [path.name for path in store.staging.iterdir()] == ["b"]
-    collect(store, output, time.time() + DAY_S + 60)
-    assert not any(store.staging.iterdir())
+    with store.objects.draft() as draft:
+        draft.write(b"now")
+        kit.store(store.root)
+        assert [path.read_bytes() for path in store.staging.iterdir()] == [b"now"]
+        draft.keep(sha256(b"now").hexdigest())
+    assert store.objects.has(sha256(b"now").hexdigest(), 3)
 
 
 def test_a_cache_is_cleared_unless_it_is_used(store: Store, output: Path) -> None:
