@@ -170,7 +170,8 @@ class Link:
                     return
             if settle.advance is not None:
                 self._promised = settle.advance.next.seq
-            # Whoever works on it is woken first. A line that is lost in between keeps quiet.
+            # Sent before it is noted: whoever works on it next is woken so much sooner. The lock
+            # keeps the next head out until both are done.
             self.line.send(settle, in_band(settle.outputs, data) if data else ())
             self.ledger.owe(settle, data)
 
