@@ -72,9 +72,6 @@ class Network:
             self._open()
         except RunnerError as error:
             self._refused(error)
-            return
-        text = f"other machines join with `runner join` (this head is at port {self.port})"
-        self._teller.say(text, "the first time: runner token | ssh MACHINE runner join -")
 
     def _open(self) -> None:
         pipeline = self._pipeline
@@ -110,6 +107,8 @@ class Network:
         except OSError:  # without a network to ask on, nobody else is there either
             other = None
         if other is None:
+            text = f"other machines join with `runner join` (this head is at port {self.port})"
+            self._teller.say(text, "the first time: runner token | ssh MACHINE runner join -")
             self._course.go_on(_ALONE)
             return
         where = f"{other.machine or other.host} ({other.host}:{other.port})"
