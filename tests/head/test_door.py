@@ -159,7 +159,7 @@ def test_a_pickle_is_refused_and_never_run(run: Run) -> None:
         Ask("ps"),
         Died("x", 0, "died"),
         Hello("worker", "h", "h/ghost[0]/1", "ghost"),
-        Hello("control", "h", protocol=999),
+        Hello("agent", "h", protocol=999),
     ],
     ids=["claim", "ask", "died", "unknown stage", "unknown protocol"],
 )
