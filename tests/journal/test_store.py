@@ -341,3 +341,26 @@ def test_a_disk_full_of_bodies_can_be_emptied(
 
     run(story)
     shutil.rmtree(small_disk, ignore_errors=True)
+
+
+def test_shares_are_kept_though_their_first_transaction_found_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "AGAIN_S", 0.01)
+
+    async def story() -> None:
+        clerk = Clerk()
+        store, sql = journal(tmp_path, clerk)
+        sql.on, sql.fault = "COMMIT", full()
+        store.keep_shares({"a": 3})
+        store.commit(pending(made(1)))
+        await clerk.until(lambda: clerk.fullness)
+        sql.fault = None
+        await clerk.until(lambda: clerk.fullness[-1] == "")
+        await clerk.until(lambda: not store._busy and store._shares is None)
+        store.close()
+        again = open_journal(tmp_path)
+        assert again.shares == {"a": 3}
+        again.close()
+
+    run(story)

@@ -9,47 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import queue
 import sqlite3
-import threading
 from collections import deque
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from pipeline_runner.queues.journal import groups
+from pipeline_runner.queues.journal.disk import Disk
 from pipeline_runner.queues.journal.files import mark_suspect
-from pipeline_runner.queues.journal.room import fits, is_full, needs_room, size_bytes, takes
+from pipeline_runner.queues.journal.room import fits, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pipeline_runner.queues.effects import Pending
+    from pipeline_runner.queues.journal.clerk import Clerk
     from pipeline_runner.queues.journal.recovery import Opened
     from pipeline_runner.queues.transaction import Letter
 
 CHECKPOINT_BYTES = 16 * 1024**2  # of bodies since the last one
 RELAXED_S = 1.0
 AGAIN_S = 1.0  # a full disk stays full for a while
-_MOST_STEPS = 512  # of one transaction: the loop has to turn
-
-
-class Clerk(Protocol):
-    """Whom a journal answers to, in the loop's thread."""
-
-    def answer(self, pending: Pending, ok: bool) -> None:
-        """This step is durable, or it will never be."""
-
-    def answered(self) -> None:
-        """Every step of a group has its answer: carry out what follows."""
-
-    def write_letters(self, letters: Sequence[Letter]) -> None:
-        """Put dead letters on disk. Called in the journal's thread. Raises OSError."""
-
-    def disk_full(self, reason: str) -> None:
-        """Nothing new can be kept, for this reason; an empty one says that it can again."""
-
-    def disk_failed(self, error: Exception) -> None:
-        """The disk cannot be trusted any more. Nothing is answered from here on."""
 
 
 class Journal:
@@ -74,17 +54,16 @@ class Journal:
         self._committed = False  # its last transaction, whatever came after it
         self._full = False
         self._shares: dict[str, int] | None = None
+        self._group_shares: dict[str, int] | None = None
         self._scheduled = False
         self._unsaved_bytes = 0  # since the last checkpoint
         self._log_bytes = 0  # that these take, at most
-        self._most_steps = _MOST_STEPS  # few, where there is little room: each frees some
+        self._most_steps = groups.MOST_STEPS  # few, where there is little room: each frees some
         self._saves = False  # a checkpoint is due within a second
         self._too_large = 0  # what the largest outputs that found no room would take
         self._timer: asyncio.TimerHandle | None = None
         self._dead = False
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
+        self._disk = Disk(self._loop, self._done)
 
     @property
     def idle(self) -> bool:
@@ -93,7 +72,7 @@ class Journal:
 
     def commit(self, pending: Pending) -> None:
         """Make ``pending`` durable, then answer."""
-        if self._full and needs_room(pending):
+        if self._full and groups.needs_room(pending):
             self._refused.append(pending)
         else:
             self._waiting.append(pending)
@@ -109,8 +88,7 @@ class Journal:
         self._dead = True
         if self._timer is not None:
             self._timer.cancel()
-        self._jobs.put(None)
-        self._thread.join()
+        self._disk.close()
         with suppress(sqlite3.Error):
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
@@ -135,18 +113,20 @@ class Journal:
 
     def _begin(self) -> None:
         """Write what waits into a transaction, and have it committed."""
-        shares, self._shares = self._shares, None
-        group = self._next_group()
+        shares = self._shares
+        group = groups.first_group(self._waiting, self._most_steps, CHECKPOINT_BYTES // 4)
         if not group and shares is None:
             return
-        log_bytes = takes(group)
-        if any(map(needs_room, group)) and not self._fits(log_bytes):
+        log_bytes = groups.takes(group)
+        if not fits(self._sql, self._path, self._log_bytes, log_bytes):
+            # What only frees room takes some first: enough is kept for it, once the log is empty.
             if self._unsaved_bytes:
                 self._committed = True
                 self._do(self._save)  # and then see again
-            else:
+                return
+            if any(map(groups.needs_room, group)):
                 self._failed(OSError(errno.ENOSPC, "the disk is nearly full"))
-            return
+                return
         try:
             self._writer.begin()
             written = [(pending, self._writer.write(pending.step)) for pending in group]
@@ -157,25 +137,13 @@ class Journal:
             self._failed(error)
             return
         self._group = written
+        self._shares, self._group_shares = None, shares
         letters = [letter for pending, ok in written if ok for letter in pending.step.letters]
-        self._unsaved_bytes += 4096 + sum(map(size_bytes, group))
+        self._unsaved_bytes += 4096 + sum(map(groups.size_bytes, group))
         self._log_bytes += log_bytes
         saves = self._unsaved_bytes >= CHECKPOINT_BYTES
         self._committed = False
         self._do(lambda: self._commit(letters, saves=saves))
-
-    def _fits(self, log_bytes: int) -> bool:
-        return fits(self._sql, self._path, self._log_bytes, log_bytes)
-
-    def _next_group(self) -> tuple[Pending, ...]:
-        group: list[Pending] = []
-        room = CHECKPOINT_BYTES // 4
-        for pending in islice(self._waiting, self._most_steps):
-            room -= size_bytes(pending)
-            if room < 0 and group:
-                break
-            group.append(pending)
-        return tuple(group)
 
     def _commit(self, letters: Sequence[Letter], *, saves: bool) -> None:
         if letters:  # on disk before their items are gone; a crash between leaves one too many
@@ -192,17 +160,7 @@ class Journal:
 
     def _do(self, job: Callable[[], None]) -> None:
         self._busy = True
-        self._jobs.put(job)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            error: Exception | None = None
-            try:
-                job()
-            except (sqlite3.Error, OSError) as fault:
-                error = fault
-            with suppress(RuntimeError):  # the loop has closed: nobody is left to answer to
-                self._loop.call_soon_threadsafe(self._done, error)
+        self._disk.do(job)
 
     def _done(self, error: Exception | None) -> None:
         if self._dead:
@@ -213,7 +171,8 @@ class Journal:
             self._failed(error or sqlite3.OperationalError("no commit"))
             return
         self._writer.committed()
-        self._most_steps = min(_MOST_STEPS, 2 * self._most_steps)
+        self._group_shares = None
+        self._most_steps = min(groups.MOST_STEPS, 2 * self._most_steps)
         if self._full and group:
             self._full = False
             self._clerk.disk_full("")
@@ -252,16 +211,19 @@ class Journal:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
         self._writer.rolled_back()
+        self._shares, self._group_shares = self._shares or self._group_shares, None
         if not is_full(error):
             self._break(error)
             return
-        refused = [pending for pending in self._waiting if needs_room(pending)]
-        self._waiting = deque(pending for pending in self._waiting if not needs_room(pending))
+        refused = [pending for pending in self._waiting if groups.needs_room(pending)]
+        self._waiting = deque(
+            pending for pending in self._waiting if not groups.needs_room(pending)
+        )
         self._loop.call_later(AGAIN_S, self._again)
         self._most_steps = 1
         if not self._full:
             self._full = True
-            self._too_large = max((takes([pending]) for pending in refused), default=0)
+            self._too_large = max((groups.takes([pending]) for pending in refused), default=0)
             self._clerk.disk_full(f"the disk of {self._path.parent} is full")
         self._answer([(pending, False) for pending in refused])
 
@@ -278,7 +240,7 @@ class Journal:
                 return
         if self._waiting:
             self._begin()
-        elif self._fits(self._too_large):
+        elif fits(self._sql, self._path, self._log_bytes, self._too_large):
             self._full = False
             self._clerk.disk_full("")
             self._start_soon()
