@@ -9,7 +9,7 @@ in one process for a debugger, and under thousands of simulated crashes.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.adopting import adopt as adopt_held
 from pipeline_runner.queues.amending import Amending
@@ -26,7 +26,7 @@ from pipeline_runner.queues.staging import stage_ahead
 from pipeline_runner.queues.window import RANGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.messages import (
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.tail import Past
     from pipeline_runner.queues.topology import Topology
     from pipeline_runner.queues.transaction import Revival
-
-    _Rest = tuple[Callable[[Any, float], None], Any, float]
 
 
 class Broker:
@@ -72,7 +70,8 @@ class Broker:
             self.books.alarm(closed_until)
         self._settling = Settling(self.books, self._blame)
         self._amending = Amending(self.books, durable)
-        self._rest: deque[_Rest] = deque()
+        self._durable: deque[tuple[Pending, float]] = deque()  # to be closed, and since when
+        self._read: deque[tuple[WorkerRecord, Settle, bool, float]] = deque()
 
     def take(self) -> list[Effect]:
         """Return what was decided since the last call, in the order to carry it out.
@@ -81,16 +80,18 @@ class Broker:
         whoever has new items to work on has been told so.
         """
         books = self.books
-        if self._rest and not books.effects:
+        if not books.effects:
             self._catch_up()
         effects, books.effects = books.effects, []
         return effects
 
     def _catch_up(self) -> None:
         """Do the rest of what has begun, in order."""
-        while self._rest:
-            do, subject, now = self._rest.popleft()
-            do(subject, now)
+        # A place that is free by now is the best one for who freed it: it is in that core's cache.
+        while self._durable:
+            self._close(*self._durable.popleft())
+        while self._read:
+            self._go_on(*self._read.popleft())
 
     def hello(self, hello: Hello, now: float, release: str = "") -> int:
         """Open a session for a worker and return its number; its older one is closed with it."""
@@ -134,15 +135,13 @@ class Broker:
         self, session: int, settle: Settle, data: Sequence[bytes | memoryview], now: float
     ) -> None:
         """Consume inputs and publish outputs, all or nothing, then serve the claim with it."""
-        if self._rest:
-            self._catch_up()
+        self._catch_up()
         worker = self.books.sessions[session]
         self._blame.now = now
         accepted = self._settling.settle(worker, settle, data)
-        self._rest.append((self._go_on, (worker, settle, accepted), now))
+        self._read.append((worker, settle, accepted, now))
 
-    def _go_on(self, settled: tuple[WorkerRecord, Settle, bool], now: float) -> None:
-        worker, settle, accepted = settled
+    def _go_on(self, worker: WorkerRecord, settle: Settle, accepted: bool, now: float) -> None:
         if accepted and settle.items:
             self.books.stages[worker.stage].service.add(settle.items, settle.busy_s)
         if settle.claim is not None:
@@ -214,7 +213,7 @@ class Broker:
         else:
             self._blame.now = now
             self._settling.publish(pending)
-            self._rest.append((self._close, pending, now))
+            self._durable.append((pending, now))
         self._serve(now)
 
     def _close(self, pending: Pending, now: float) -> None:

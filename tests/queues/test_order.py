@@ -30,8 +30,8 @@ def test_in_memory_the_consumer_is_told_before_the_maker_is_answered() -> None:
     assert [(one.session, type(one.message)) for one in told] == [(consumer.session, Granted)]
     rest = desk.broker.take()
     assert [(one.session, type(one.message)) for one in rest] == [
-        (maker.session, Granted),  # of its next item
         (maker.session, Settled),
+        (maker.session, Granted),  # of its next item
     ]
     assert not desk.broker.take()
 
