@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.kit import NAME, RUNNER, Project, Run, until
-from tests.hosts.lan import NoNamespaces, lan
+from tests.hosts.lan import lan
+from tests.hosts.namespaces import NoNamespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

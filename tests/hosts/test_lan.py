@@ -13,7 +13,8 @@ import pytest
 
 from tests.e2e.kit import until
 from tests.hosts import lan as lans
-from tests.hosts.lan import NoNamespaces, remove_leftovers
+from tests.hosts.lan import remove_leftovers
+from tests.hosts.namespaces import NoNamespaces, pids_in
 from tests.hosts.tap import TCP, tap
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def test_hosts_of_a_killed_run_are_removed_and_those_of_a_living_one_stay(
     )
     assert killed.stdout is not None
     switch, orphan, folder = killed.stdout.readline().split()
-    until(lambda: lans._pids(orphan), "it has a process")
+    until(lambda: pids_in(orphan), "it has a process")
     killed.kill()
     killed.communicate()
     remove_leftovers()
