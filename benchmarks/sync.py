@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.agent.fetching import Fetcher
-from pipeline_runner.queues.messages import ManifestData, ObjectData, WantManifest, WantObjects
+from pipeline_runner.queues.host_messages import ManifestData, ObjectData, WantManifest, WantObjects
 from pipeline_runner.sync.fetch import PIECE
 from pipeline_runner.sync.ignore import rules
 from pipeline_runner.sync.scan import Scanner

@@ -19,16 +19,15 @@ from pipeline_runner.agent.supervise import Supervisor
 from pipeline_runner.agent.telling import say_nothing, tell_fault, told, waits_after
 from pipeline_runner.agent.watching import Watching
 from pipeline_runner.errors import ExitCode, NoHead
-from pipeline_runner.queues.messages import (
-    PROTOCOL,
+from pipeline_runner.queues.host_messages import (
     Desired,
     Dismiss,
-    Hello,
     Leaving,
     ManifestData,
     NewKey,
     ObjectData,
 )
+from pipeline_runner.queues.messages import PROTOCOL, Hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
     from pipeline_runner.agent.seeking import Seeker, Way
     from pipeline_runner.agent.terms import Terms
     from pipeline_runner.errors import RunnerError
-    from pipeline_runner.queues.messages import Message, Ready
+    from pipeline_runner.queues.host_messages import Ready
+    from pipeline_runner.queues.messages import Message
 
 BEAT_S = 2.0
 CHECK_S = 0.1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.host_messages import (
     ManifestData,
     ObjectData,
     Ready,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline_runner.queues.messages import Message, Ready
+    from pipeline_runner.queues.host_messages import Ready
+    from pipeline_runner.queues.messages import Message
 
 _LARGE_BYTES = 32 * 1024**2  # to come: worth a word before they are here
 

@@ -16,7 +16,8 @@ from pipeline_runner.cluster.silence import gap
 from pipeline_runner.errors import NoHead, Refused, UsageError
 from pipeline_runner.queues.connect import open_wire
 from pipeline_runner.queues.doors import Door
-from pipeline_runner.queues.messages import Answer, Ask, Hello
+from pipeline_runner.queues.host_messages import Answer, Ask
+from pipeline_runner.queues.messages import Hello
 from pipeline_runner.queues.sealed import redeem
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipeline_runner.agent.facts import Load
-from pipeline_runner.queues.messages import Beat, Died, Line, Lines, Report, WorkerState
+from pipeline_runner.queues.host_messages import Beat, Line, Lines, Report, WorkerState
+from pipeline_runner.queues.messages import Died
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

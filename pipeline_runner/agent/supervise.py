@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline_runner.agent.lines import LineReader
-    from pipeline_runner.queues.messages import Desired
+    from pipeline_runner.queues.host_messages import Desired
 
 _FINISHED = 64
 _MOST_READS = 16  # of what a pipe still holds after its worker's death: 64 KiB each

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-    from pipeline_runner.queues.messages import Desired
+    from pipeline_runner.queues.host_messages import Desired
 
 
 def told(desired: Desired) -> str | None:

@@ -85,7 +85,7 @@ def _connect(head: Path | Door, patience_s: float) -> Wire:
 
 
 def _watch(wire: Wire) -> dict[str, Any]:
-    from pipeline_runner.queues.messages import Ask
+    from pipeline_runner.queues.host_messages import Ask
 
     wire.send(Ask("watch"))
     run = _next(wire)

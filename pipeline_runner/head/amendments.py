@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.queues import deadletters
-from pipeline_runner.queues.messages import Answer
+from pipeline_runner.queues.host_messages import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.deadletters import Dead
     from pipeline_runner.queues.effects import Amended
-    from pipeline_runner.queues.messages import Ask
+    from pipeline_runner.queues.host_messages import Ask
     from pipeline_runner.queues.server import QueueServer
 
 VERBS = frozenset({"retry", "drop", "purge"})

@@ -8,7 +8,8 @@ from pipeline_runner.errors import NoHead, RunnerError
 from pipeline_runner.head.address import find
 from pipeline_runner.queues.connect import Wire, open_wire
 from pipeline_runner.queues.doors import Door
-from pipeline_runner.queues.messages import Answer, Ask, Hello
+from pipeline_runner.queues.host_messages import Answer, Ask
+from pipeline_runner.queues.messages import Hello
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.head.desired import hold_s, specs
 from pipeline_runner.head.ending import Standing, next_step
-from pipeline_runner.queues.messages import Desired
+from pipeline_runner.queues.host_messages import Desired
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

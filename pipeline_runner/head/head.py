@@ -26,7 +26,7 @@ from pipeline_runner.head.watchers import Watchers
 from pipeline_runner.observe.sentences import stays_queued
 from pipeline_runner.queues.ages import Ages
 from pipeline_runner.queues.effects import Amended, Failed, Finished, Stopped
-from pipeline_runner.queues.messages import Ask
+from pipeline_runner.queues.host_messages import Ask
 from pipeline_runner.queues.server import QueueServer
 from pipeline_runner.queues.topology import topology_of
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline_runner.observe.snapshot import HostState
     from pipeline_runner.plan.assign import Plan
     from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.messages import Beat
+    from pipeline_runner.queues.host_messages import Beat
 
 _NAME = re.compile(r"[\w.-]{1,255}")
 Slots = dict[str, dict[str, tuple[int, ...]]]

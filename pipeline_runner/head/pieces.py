@@ -11,7 +11,7 @@ from pipeline_runner.sync.fetch import MOST_WANTS, PIECE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline_runner.queues.messages import Want
+    from pipeline_runner.queues.host_messages import Want
     from pipeline_runner.sync.objects import Objects
 
 _REMEMBERED = 32  # answers of at most a piece each

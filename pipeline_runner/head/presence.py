@@ -13,7 +13,7 @@ from pipeline_runner.errors import RunnerError
 from pipeline_runner.head import survivors
 from pipeline_runner.head.hosts import host_of
 from pipeline_runner.head.reunion import Reunion
-from pipeline_runner.queues.messages import Dismiss
+from pipeline_runner.queues.host_messages import Dismiss
 
 if TYPE_CHECKING:
     from pipeline_runner.cluster.membership import Arrival

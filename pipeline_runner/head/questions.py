@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.errors import ExitCode, RunnerError
 from pipeline_runner.head import answers
 from pipeline_runner.head.amendments import VERBS, Amendments
-from pipeline_runner.queues.messages import Answer
+from pipeline_runner.queues.host_messages import Answer
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline_runner.head.watchers import Watchers
     from pipeline_runner.queues.ages import Ages
     from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.messages import Ask
+    from pipeline_runner.queues.host_messages import Ask
     from pipeline_runner.queues.server import QueueServer
 
 

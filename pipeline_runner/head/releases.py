@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.head.pieces import Pieces, may_ask
-from pipeline_runner.queues.messages import ManifestData, ObjectData, WantManifest, WantObjects
+from pipeline_runner.queues.host_messages import ManifestData, ObjectData, WantManifest, WantObjects
 from pipeline_runner.sync.checkout import check_out, hand_back
 from pipeline_runner.sync.collect import collect
 from pipeline_runner.sync.environment import Environment, Fit, compare
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.messages import Ready, Want
+    from pipeline_runner.queues.host_messages import Ready, Want
     from pipeline_runner.sync.scan import Scan
     from pipeline_runner.sync.store import Lease
 

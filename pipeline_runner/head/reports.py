@@ -6,9 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import events
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.host_messages import (
     Beat,
-    Died,
     Heard,
     Leaving,
     Lines,
@@ -17,6 +16,7 @@ from pipeline_runner.queues.messages import (
     WantManifest,
     WantObjects,
 )
+from pipeline_runner.queues.messages import Died
 
 if TYPE_CHECKING:
     from pipeline_runner.head.course import Course

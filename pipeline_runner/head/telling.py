@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline_runner.head.logs import LogFiles
     from pipeline_runner.head.watchers import Watchers
     from pipeline_runner.queues.effects import Failed, Finished, Stopped
-    from pipeline_runner.queues.messages import Lines
+    from pipeline_runner.queues.host_messages import Lines
     from pipeline_runner.queues.transaction import Letter
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.events import Notice, Printed
-from pipeline_runner.queues.messages import Answer
+from pipeline_runner.queues.host_messages import Answer
 
 if TYPE_CHECKING:
     from pipeline_runner.errors import ExitCode, RunnerError

@@ -17,14 +17,7 @@ from pipeline_runner.queues.ranges import size, subtract, union
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline_runner.queues.messages import (
-        Adopted,
-        Cursor,
-        Granted,
-        Output,
-        Settled,
-        Token,
-    )
+    from pipeline_runner.queues.messages import Adopted, Cursor, Granted, Output, Settled, Token
     from pipeline_runner.queues.ranges import Spans
 
 

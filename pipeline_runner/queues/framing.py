@@ -7,12 +7,43 @@ before anything is allocated for it.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import msgspec
 
 from pipeline_runner.errors import ProtocolError
-from pipeline_runner.queues.messages import FromHead, ToHead
+from pipeline_runner.queues.host_messages import (
+    Answer,
+    Ask,
+    Beat,
+    Desired,
+    Dismiss,
+    Heard,
+    Leaving,
+    Lines,
+    ManifestData,
+    NewKey,
+    ObjectData,
+    Ready,
+    Report,
+    WantManifest,
+    WantObjects,
+)
+from pipeline_runner.queues.messages import (
+    Adopt,
+    Adopted,
+    Claim,
+    Died,
+    Empty,
+    End,
+    Granted,
+    Hello,
+    Return,
+    Session,
+    Settle,
+    Settled,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +55,43 @@ HEADER_SIZE = _HEADER.size
 MOST_MESSAGE = 8 * 1024**2  # bytes of msgpack; tracebacks and log lines are the largest
 MOST_UNKNOWN = 64 * 1024  # before the peer has said who it is
 
+
+_ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
+    Hello,
+    Claim,
+    Settle,
+    Stage,
+    Return,
+    Adopt,
+    Died,
+    Beat,
+    Lines,
+    Report,
+    Ask,
+    WantManifest,
+    WantObjects,
+    Ready,
+    Leaving,
+]
+_FromHead = Union[  # noqa: UP007
+    Session,
+    Granted,
+    Empty,
+    End,
+    Settled,
+    Adopted,
+    Desired,
+    Answer,
+    ManifestData,
+    ObjectData,
+    Heard,
+    Dismiss,
+    NewKey,
+]
+
 _encoder = msgspec.msgpack.Encoder()
-_to_head: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ToHead)
-_from_head: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(FromHead)
+_to_head: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(_ToHead)
+_from_head: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(_FromHead)
 
 
 def encode_frame(message: Message, bodies_size: int = 0) -> bytes:

@@ -16,9 +16,10 @@ from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.arena import Arena
 from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.effects import Commit, Send
+from pipeline_runner.queues.host_messages import Answer
 from pipeline_runner.queues.keeping import Keeper
 from pipeline_runner.queues.listening import Listener
-from pipeline_runner.queues.messages import PROTOCOL, Answer, Died, Hello
+from pipeline_runner.queues.messages import PROTOCOL, Died, Hello
 from pipeline_runner.queues.outbox import Outbox
 from pipeline_runner.queues.proof import Speaks
 from pipeline_runner.queues.slots import Slots

@@ -13,7 +13,7 @@ from pipeline_runner.cluster.identity import Identity
 from pipeline_runner.cluster.search import Found
 from pipeline_runner.errors import NoHead, Refused
 from pipeline_runner.queues.doors import Door
-from pipeline_runner.queues.messages import Desired
+from pipeline_runner.queues.host_messages import Desired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,8 @@ from pipeline_runner.cluster.certificate import certificate
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.connect import Wire, open_wire
 from pipeline_runner.queues.doors import Door
-from pipeline_runner.queues.messages import Answer, Ask, Hello
+from pipeline_runner.queues.host_messages import Answer, Ask
+from pipeline_runner.queues.messages import Hello
 from pipeline_runner.queues.server import QueueServer
 from tests.e2e.kit import until
 from tests.queues.shapes import graph

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_runner.errors import NoHead
-from pipeline_runner.queues.messages import Answer, Ask, Hello
+from pipeline_runner.queues.host_messages import Answer, Ask
+from pipeline_runner.queues.messages import Hello
 from pipeline_runner.queues.sealed import open_sealed
 from tests.doors.house import visit
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline_runner.queues.connect import open_wire
-from pipeline_runner.queues.messages import Ask, Hello
+from pipeline_runner.queues.host_messages import Ask
+from pipeline_runner.queues.messages import Hello
 from pipeline_runner.queues.porch import MOST, STEP_S
 from tests.doors.house import visit, visit_s
 from tests.e2e.kit import until

@@ -12,9 +12,9 @@ from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.connect import UnixWire
 from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.effects import Commit, Send
+from pipeline_runner.queues.host_messages import Answer
 from pipeline_runner.queues.messages import (
     Advance,
-    Answer,
     Claim,
     Cursor,
     Done,

@@ -22,11 +22,9 @@ from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.codec import encode
 from pipeline_runner.queues.connect import UnixWire, Wire
 from pipeline_runner.queues.framing import encode_frame
+from pipeline_runner.queues.host_messages import Answer, Ask, Beat
 from pipeline_runner.queues.messages import (
     Advance,
-    Answer,
-    Ask,
-    Beat,
     Claim,
     Cursor,
     Died,

@@ -15,7 +15,7 @@ from pipeline_runner.cluster.token import open_gift, parse
 from pipeline_runner.errors import UsageError
 from pipeline_runner.head.door import NetworkDoor
 from pipeline_runner.head.keys import Keys
-from pipeline_runner.queues.messages import NewKey
+from pipeline_runner.queues.host_messages import NewKey
 
 if TYPE_CHECKING:
     from pathlib import Path

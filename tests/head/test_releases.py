@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_runner.config.parse import load
 from pipeline_runner.head.releases import Releases
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.host_messages import (
     ManifestData,
     ObjectData,
     Ready,

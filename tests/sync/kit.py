@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_runner.agent.fetching import Fetcher
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.host_messages import (
     ManifestData,
     ObjectData,
     Ready,
