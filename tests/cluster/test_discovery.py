@@ -82,7 +82,7 @@ def impostor(
             thread.join()
 
 
-def silent(
+def assert_silent(
     port: int, identity: Identity = THUMBS, *, timeout_s: float = 0.25, name: str | None = None
 ) -> Silence:
     """Search, find nothing, and return what is said then."""
@@ -150,8 +150,8 @@ def test_two_heads_of_one_pipeline_are_both_listed(port: int) -> None:
 
 def test_another_key_or_another_name_finds_nothing(port: int) -> None:
     with head(port):
-        assert silent(port, OTHER).forged == ()
-        silent(port, name="other")
+        assert assert_silent(port, OTHER).forged == ()
+        assert_silent(port, name="other")
 
 
 def test_a_search_without_a_key_says_how_to_get_one() -> None:
@@ -163,7 +163,7 @@ def test_a_search_without_a_key_says_how_to_get_one() -> None:
 def test_an_offer_that_was_recorded_answers_nothing(port: int) -> None:
     old = encode(structs.replace(OFFER, nonce=bytes(16)), seal())
     with impostor(port, lambda _ask, _data: [old, old]):
-        silent(port)
+        assert_silent(port)
 
 
 def test_offers_that_are_forged_cut_foreign_or_huge_are_not_taken_and_forgers_are_told(
@@ -183,7 +183,7 @@ def test_offers_that_are_forged_cut_foreign_or_huge_are_not_taken_and_forgers_ar
         ]
 
     with impostor(port, answer):
-        assert silent(port).forged == ("127.0.0.1",)
+        assert assert_silent(port).forged == ("127.0.0.1",)
 
 
 def test_forged_offers_do_not_hide_the_true_one(port: int) -> None:
@@ -200,7 +200,7 @@ def test_why_a_head_takes_nobody_is_passed_on_and_a_recorded_no_is_not(port: int
         return [encode(Nak(*each), seal()) for each in (("now", ask.nonce), ("once", bytes(16)))]
 
     with impostor(port, answer):
-        assert silent(port).naks == ("now (127.0.0.1)",)
+        assert assert_silent(port).naks == ("now (127.0.0.1)",)
 
 
 def test_a_head_that_opens_later_is_found_and_silence_is_told_once(port: int) -> None:

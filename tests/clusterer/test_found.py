@@ -125,7 +125,9 @@ def test_what_a_killed_client_ran_goes_to_another(started: Started) -> None:
     first.kill()
     first.wait()
     seen = len(numbers(started.out("second"), "Print"))
-    until(lambda: len(numbers(started.out("second"), "Print")) > seen + 3, "the second does it all")
+    assert until(
+        lambda: len(numbers(started.out("second"), "Print")) > seen + 3, "the second does it all"
+    )
     ctrl_c(second, server)
 
 

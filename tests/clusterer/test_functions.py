@@ -242,7 +242,7 @@ def test_silent_connections_keep_nobody_out_for_long() -> None:
                 except (EOFError, OSError):
                     return False
 
-            until(served, "a client is served")
+            assert until(served, "a client is served")
         finally:
             for each in silent:
                 each.close()

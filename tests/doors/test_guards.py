@@ -214,4 +214,4 @@ def test_strangers_leave_no_descriptor_behind(head: House) -> None:
         with knock(head) as sock:
             sock.sendall(half_a_handshake())
         visit(head.door).close()
-    until(lambda: head.opens() <= before, "everything is closed again")
+    assert until(lambda: head.opens() <= before, "everything is closed again")

@@ -66,7 +66,9 @@ def test_whoever_has_the_key_comes_in_by_tls_1_3(head: House) -> None:
 
 
 def test_without_a_fingerprint_the_proof_alone_tells_who_it_is(head: House) -> None:
-    visit(replace(head.door, fingerprint="")).close()
+    wire = visit(replace(head.door, fingerprint=""))
+    assert not wire.closed
+    wire.close()
 
 
 def test_a_wrong_key_is_refused_in_one_line_at_either_end(head: House) -> None:

@@ -94,12 +94,12 @@ def strike(project: Project, run: Run, killed: set[int]) -> None:
     os.kill(victims[0], signal.SIGKILL)
 
 
-def every_value_once(project: Project, ended: Ended) -> None:
+def assert_every_value_once(project: Project, ended: Ended) -> None:
     assert ended.code == 0, ended.err
     assert sorted(project.kept()) == list(range(1, N + 1))
 
 
-def counted_once(ended: Ended) -> None:
+def assert_counted_once(ended: Ended) -> None:
     assert ended.stage("source")["out"] == N
     assert ended.edge("source->plus")["settled"] == ended.edge("plus->keep")["settled"] == N
 
@@ -113,8 +113,8 @@ def test_a_source_killed_20_times_emits_every_value_once(
     while len(killed) < KILLS:
         strike(project, run, killed)
     ended = run.wait(within_s=60)
-    every_value_once(project, ended)
-    counted_once(ended)
+    assert_every_value_once(project, ended)
+    assert_counted_once(ended)
     record_property("N of each", len(project.kept()))
     record_property("kills of each", len(killed))
 
@@ -140,7 +140,7 @@ def test_a_source_and_its_head_killed_in_turn_emit_every_value_once(
             os.kill(orphan, signal.SIGKILL)
             headless += 1
             run = project.start("--no-import")
-    every_value_once(project, run.wait(within_s=60))
+    assert_every_value_once(project, run.wait(within_s=60))
     record_property("N of each", len(project.kept()))
     record_property("kills of each", len(killed))
     record_property("of its head", heads)

@@ -98,5 +98,5 @@ def test_what_workers_had_started_ends_at_the_next_start_when_all_were_killed(
     until(lambda: run.processes() == [child], "the workers' end")
     (project.root / "kept").unlink()
     again = project.start()
-    until(lambda: child not in run.processes(), "the end of the orphan")
+    assert until(lambda: child not in run.processes(), "the end of the orphan")
     again.end()

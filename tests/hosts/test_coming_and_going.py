@@ -52,7 +52,7 @@ def kill(run: Run) -> None:
     run.popen.communicate()
 
 
-def all_came_out_and_nothing_ran_twice(ours: Site) -> None:
+def assert_all_came_out_and_nothing_ran_twice(ours: Site) -> None:
     ours.open_gate("fast")
     ours.open_gate("end")
     ended = ours.run.wait()
@@ -72,7 +72,7 @@ def test_a_host_that_is_drained_finishes_what_it_holds_and_leaves(ours: Site) ->
     assert pi.ended() == 0
     assert "the head has released this host" in pi.said
     assert not ours.state("pi")
-    all_came_out_and_nothing_ran_twice(ours)
+    assert_all_came_out_and_nothing_ran_twice(ours)
 
 
 def test_ctrl_c_on_a_host_finishes_what_it_holds_and_leaves(ours: Site) -> None:
@@ -84,7 +84,7 @@ def test_ctrl_c_on_a_host_finishes_what_it_holds_and_leaves(ours: Site) -> None:
     pi.popen.send_signal(signal.SIGINT)
     assert pi.ended() == 0
     until(lambda: not ours.state("pi"), "the head has forgotten it")
-    all_came_out_and_nothing_ran_twice(ours)
+    assert_all_came_out_and_nothing_ran_twice(ours)
 
 
 def test_while_a_killed_head_comes_back_nothing_moves_and_nothing_runs_twice(ours: Site) -> None:
@@ -212,4 +212,4 @@ def test_a_second_agent_of_one_name_gets_a_number(ours: Site) -> None:
     ours.join(ours.lan["rig"], "--name", "box")
     works_on(ours, "box", "box-2")
     ours.open_gate("all-here")
-    all_came_out_and_nothing_ran_twice(ours)
+    assert_all_came_out_and_nothing_ran_twice(ours)

@@ -137,4 +137,4 @@ def test_a_waiting_host_joins_a_head_that_has_another_certificate_by_now(
     until(lambda: "waits" in joined.said, "it waits for the next run")
     shutil.rmtree(ours.project.state)  # as people do, to begin anew
     ours.up()
-    until(lambda: ours.workers().get("pi"), "it is found by the signed offer of the new one")
+    assert until(lambda: ours.workers().get("pi"), "it is found by the signed offer of the new one")

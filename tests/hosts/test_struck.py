@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def held(record_property: Callable[[str, object], None]) -> Callable[[Outcome], None]:
+def assert_held(record_property: Callable[[str, object], None]) -> Callable[[Outcome], None]:
     """Give what asserts that a scenario held its bars, and notes its figures for the book."""
 
     def note(outcome: Outcome) -> None:
@@ -28,41 +28,41 @@ def held(record_property: Callable[[str, object], None]) -> Callable[[Outcome], 
 
 @pytest.mark.slow
 def test_when_an_agent_is_killed_its_items_are_taken_again_within_12_s(
-    held: Callable[[Outcome], None],
+    assert_held: Callable[[Outcome], None],
 ) -> None:
-    held(many_hosts.agent_killed())
+    assert_held(many_hosts.agent_killed())
 
 
 @pytest.mark.slow
 def test_when_a_host_is_cut_off_its_items_are_taken_again_after_10_s(
-    held: Callable[[Outcome], None],
+    assert_held: Callable[[Outcome], None],
 ) -> None:
-    held(many_hosts.cut_for_good())
+    assert_held(many_hosts.cut_for_good())
 
 
 @pytest.mark.slow
 def test_a_host_cut_off_for_5_s_keeps_its_items_and_nothing_runs_again(
-    held: Callable[[Outcome], None],
+    assert_held: Callable[[Outcome], None],
 ) -> None:
-    held(many_hosts.cut_for(5))
+    assert_held(many_hosts.cut_for(5))
 
 
 @pytest.mark.slow
 def test_a_host_stopped_for_20_s_is_refused_what_it_settles_late(
-    held: Callable[[Outcome], None],
+    assert_held: Callable[[Outcome], None],
 ) -> None:
-    held(many_hosts.stopped_for(20))
+    assert_held(many_hosts.stopped_for(20))
 
 
 @pytest.mark.slow
 def test_a_host_whose_connections_are_reset_keeps_a_long_item(
-    held: Callable[[Outcome], None],
+    assert_held: Callable[[Outcome], None],
 ) -> None:
-    held(many_hosts.connections_reset(15))
+    assert_held(many_hosts.connections_reset(15))
 
 
 @pytest.mark.slow
 def test_hosts_outlast_a_killed_head_and_hand_in_what_they_hold(
-    held: Callable[[Outcome], None],
+    assert_held: Callable[[Outcome], None],
 ) -> None:
-    held(many_hosts.head_killed(15))
+    assert_held(many_hosts.head_killed(15))

@@ -87,7 +87,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(ours: Site)
     ours.up(PYTHONPATH=install(ours.head.home / "site", "some_thing", "1.5"))
     joined = ours.join(ours.lan["pi"])
     until(lambda: "it has no some-thing" in why(ours), "the head says why it gives no work")
-    until(lambda: "pip install some-thing==1.5" in joined.said, "the host says it too")
+    assert until(lambda: "pip install some-thing==1.5" in joined.said, "the host says it too")
     finish_alone(ours)
 
 

@@ -200,7 +200,7 @@ def test_a_connection_that_stays_silent_is_closed(
 def test_a_large_frame_before_the_handshake_is_refused(server: Serving, size: int) -> None:
     with silent(server.address) as sock:
         sock.sendall(struct.pack("!i", size))
-        until(lambda: is_closed(sock), "it is closed")
+        assert until(lambda: is_closed(sock), "it is closed")
 
 
 def test_a_too_large_item_is_an_error_that_names_the_setting(

@@ -170,13 +170,17 @@ def test_a_request_of_plain_values_is_read_as_it_was_written(
     assert read_request(data) == Request(ident, method, tuple(arguments), keywords)
 
 
+def is_read_or_refused(data: bytes) -> bool:
+    try:
+        return isinstance(read_request(data), Request)
+    except (ProtocolError, TypeError):
+        return True
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_do_worse_than_be_refused(data: bytes) -> None:
     for each in (data, b"\x80\x04(" + data, asked(1, ((), {}))[:-7] + data):
-        try:
-            read_request(each)
-        except (ProtocolError, TypeError):
-            continue
+        assert is_read_or_refused(each)
 
 
 @given(ITEMS, ENDS, st.data())
@@ -188,10 +192,7 @@ def test_a_cut_or_changed_request_does_no_worse_than_be_refused(
     changed = bytearray(sound)
     changed[place] = data.draw(st.integers(0, 255))
     for each in (sound[:place], bytes(changed)):
-        try:
-            read_request(each)
-        except (ProtocolError, TypeError):
-            continue
+        assert is_read_or_refused(each)
 
 
 BOMB = b"\x80\x04\x8e\xff\xff\xff\x7f\x00\x00\x00\x00."  # two gigabytes of bytes, says its length
