@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_runner.worker.lives import lives
+from pipeline_runner.worker.lives import born, lives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,5 +42,5 @@ def _orphaned() -> Iterator[int]:
             if not marks or lives(marks[0][len(mark) :].decode()):
                 continue
             group = os.getpgid(int(folder.name))
-            if not Path(f"/proc/{group}").exists():
+            if not born(group):  # gone, or dead and not yet buried by a slow init
                 yield group
