@@ -46,7 +46,7 @@ def test_a_module_that_writes_where_it_is_imported_is_told_so_too(project: Proje
     project.write(f'open("log/it", "w")\n{work("pass")}', DOCUMENT)
     anybody = AS_ANYBODY if os.geteuid() == 0 else []
     run = project.start("--no-import", program=[*anybody, RUNNER])
-    until(lambda: "write to context().output" in run.stage("work").get("reason", ""))
+    assert until(lambda: "write to context().output" in run.stage("work").get("reason", ""))
     run.end()
 
 
