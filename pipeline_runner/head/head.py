@@ -82,7 +82,7 @@ class Head:
         self._logs = LogFiles(state)
         self._teller = Teller(self._screen, self._logs)
         self._hosts = Hosts(pipeline)
-        self._view = View(pipeline, broker, started)
+        self._view = View(pipeline, broker, started, local=options.local)
         self._stop = Stop()
         keeps = start.journal is not None
         self._course = Course(

@@ -76,7 +76,7 @@ class Hosts:
         self, connection: Connection, host: Host, now: float, *, unfit: tuple[str, ...] = ()
     ) -> None:
         """Take in a host and plan anew. One that is ``unfit`` has no files yet."""
-        report = HostReport(host.name, head=host.head, seen=now, memory_total=host.memory)
+        report = _report(host, now)
         self.members[host.name] = Member(host, report, connection, unfit, syncing=bool(unfit))
         self.replan()
 
@@ -176,8 +176,7 @@ class Hosts:
         """
         for name, facts in data["hosts"].items():
             host = Host(**facts)
-            report = HostReport(name, host.head, now, host.memory)
-            self.members[name] = Member(host, report, None)
+            self.members[name] = Member(host, _report(host, now), None)
         known = self._pipeline.stages
         self.slots = {
             name: {
@@ -198,6 +197,10 @@ def host_of(facts: Mapping[str, Any]) -> Host:
     if host.cores < 1 or not _NAME.fullmatch(host.name):
         raise ProtocolError(f"there is no host {host.name!r} with {host.cores} cores")
     return host
+
+
+def _report(host: Host, now: float) -> HostReport:
+    return HostReport(host.name, host.head, now, memory_total=host.memory, cores=host.cores)
 
 
 def _facts(host: Host) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class HostReport:
     head: bool
     seen: float
     memory_total: int | None = None
+    cores: int = 0
     cpu: float | None = None
     memory_used: int | None = None
     state: HostState = "up"
@@ -52,11 +53,14 @@ class _Mark:
 class View:
     """Makes snapshots of one run."""
 
-    def __init__(self, pipeline: Pipeline, broker: Broker, started: float) -> None:
+    def __init__(
+        self, pipeline: Pipeline, broker: Broker, started: float, *, local: bool = False
+    ) -> None:
         self._pipeline = pipeline
         self._stages = broker.books.stages
         self._edges = broker.books.edges
         self._started = started
+        self._local = local
         self._marks: deque[_Mark] = deque()
         self.failing: dict[str, str] = {}  # why a stage's workers cannot start
 
@@ -92,6 +96,7 @@ class View:
             hosts=tuple(_host(host, now) for host in hosts),
             dead_letters=sum(stage.dead for stage in self._stages.values()),
             note=note,
+            local=self._local,
         )
 
     def _mark(self, now: float) -> _Mark:
@@ -174,4 +179,5 @@ def _host(host: HostReport, now: float) -> HostView:
         memory_total=host.memory_total,
         seen_s=now - host.seen,
         release=host.release,
+        cores=host.cores,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline_runner.observe.trend import fill, queued_for, stage_growth
-from pipeline_runner.plan.bottleneck import StageLoad
+from pipeline_runner.plan.bottleneck import Cores, StageLoad
 from pipeline_runner.plan.bottleneck import bottleneck as judge
 
 if TYPE_CHECKING:
@@ -33,5 +33,18 @@ def bottleneck(snapshot: Snapshot, trend: Trend, keys: Mapping[str, str]) -> tup
         )
         for stage in snapshot.stages
     ]
-    found = judge(loads)
+    found = judge(loads, cores(snapshot))
     return None if found is None else (f"BOTTLENECK {found.sentence}", found.cure)
+
+
+def cores(snapshot: Snapshot) -> Cores | None:
+    """Return the cores of the hosts that take work, None where one has not told how busy it is."""
+    busy_cores, count = 0.0, 0
+    for host in snapshot.hosts:
+        if host.state != "up":
+            continue
+        if host.cpu is None or not host.cores:
+            return None
+        busy_cores += host.cpu * host.cores
+        count += host.cores
+    return Cores(count, busy_cores / count, can_grow=not snapshot.local) if count else None

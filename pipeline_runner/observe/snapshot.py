@@ -62,7 +62,7 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """One host. ``cpu`` is 0..1 of all its cores."""
+    """One host. ``cpu`` is 0..1 of the time of its ``cores``; 0 cores: it has not told."""
 
     name: str
     state: HostState
@@ -73,11 +73,15 @@ class HostView:
     memory_total: int | None = None
     seen_s: float = 0.0
     release: str = ""
+    cores: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run at one moment. ``up_s`` is seconds since it began."""
+    """A run at one moment. ``up_s`` is seconds since it began.
+
+    ``local`` if no other machine can join it.
+    """
 
     name: str
     state: RunState
@@ -90,6 +94,7 @@ class Snapshot:
     hosts: tuple[HostView, ...]
     dead_letters: int = 0
     note: str = ""
+    local: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data with the documented names (``in`` and ``from`` among them)."""

@@ -40,11 +40,23 @@ class StageLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Cores:
+    """The cores of all hosts that take work; ``busy`` is 0..1 of their time, lately.
+
+    ``can_grow`` if another machine can join.
+    """
+
+    count: int
+    busy: float
+    can_grow: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Bottleneck:
     """The stage that holds the others up, in a sentence, with its cure.
 
     ``workers`` would keep up, by estimate; ``at_least`` when a full queue hides how much more
-    would come.
+    would come. With ``needs_host`` they would find no free core on the hosts that are here.
     """
 
     stage: str
@@ -52,10 +64,14 @@ class Bottleneck:
     at_least: bool
     sentence: str
     cure: str
+    needs_host: bool = False
 
 
-def bottleneck(stages: Sequence[StageLoad]) -> Bottleneck | None:
-    """Return the stage that falls behind its input the most, None when none does."""
+def bottleneck(stages: Sequence[StageLoad], cores: Cores | None = None) -> Bottleneck | None:
+    """Return the stage that falls behind its input the most, None when none does.
+
+    ``cores`` is None where nobody knows how busy they are: then more workers are the cure.
+    """
     slow = [stage for stage in stages if _holds_up(stage)]
     if not slow:
         return None
@@ -65,12 +81,17 @@ def bottleneck(stages: Sequence[StageLoad]) -> Bottleneck | None:
     if 0 < worst.growth_per_s < 1 and not hidden:
         queue = f"queue +{worst.growth_per_s:.1g}/s"
     about = f"{'at least' if hidden else 'about'} {needed} workers would keep up"
+    cure = f"raise `{worst.key}` of [stages.{worst.name}]: {about}"
+    needs_host = cores is not None and cores.busy >= BUSY
+    if cores is not None and needs_host:
+        cure = _more_cores(cores)
     return Bottleneck(
         stage=worst.name,
         workers=needed,
         at_least=hidden,
         sentence=f"{worst.name}: {worst.busy:.0%} busy, {queue}".replace("%", " %"),
-        cure=f"raise `{worst.key}` of [stages.{worst.name}]: {about}",
+        cure=cure,
+        needs_host=needs_host,
     )
 
 
@@ -81,6 +102,13 @@ def count_key(stage: Stage) -> str:
     if stage.processes is None and stage.per_host is not None:
         return "per_host"
     return "processes"
+
+
+def _more_cores(cores: Cores) -> str:
+    """Return the cure where more workers would only take turns on the same cores."""
+    full = "the only core is busy" if cores.count == 1 else f"all {cores.count} cores are busy"
+    first = "" if cores.can_grow else "start without --local, then "
+    return f"{full}: {first}`runner join` on another machine"
 
 
 def _holds_up(stage: StageLoad) -> bool:

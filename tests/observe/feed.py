@@ -53,6 +53,7 @@ def host(name: str = "desk", workers: int = 2, **changes: Any) -> HostView:
         memory_used=3 * 1024**3 + 100 * 1024**2,
         memory_total=16 * 1024**3,
         release="a91fc0ffee",
+        cores=4,
     )
     return replace(base, **changes)
 

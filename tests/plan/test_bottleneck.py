@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_runner.config.model import Autoscale, Stage
-from pipeline_runner.plan.bottleneck import StageLoad, bottleneck, count_key
+from pipeline_runner.plan.bottleneck import Cores, StageLoad, bottleneck, count_key
 
 LIST = StageLoad("list", busy=0.31, queued=0, growth_per_s=0, workers=1, in_rate=0)
 RESIZE = StageLoad("resize", busy=0.97, queued=8100, growth_per_s=41, workers=8, in_rate=171)
@@ -48,6 +48,26 @@ def test_a_stage_that_finished_nothing_yet_needs_at_least_one_more() -> None:
     assert found is not None
     assert found.workers == 2
     assert found.sentence == "train: 100 % busy, queue +0.2/s"
+
+
+def test_with_every_core_busy_the_cure_is_another_machine() -> None:
+    found = bottleneck([LIST, RESIZE], Cores(12, 0.99))
+    assert found is not None
+    assert found.needs_host
+    assert found.cure == "all 12 cores are busy: `runner join` on another machine"
+    alone = bottleneck([RESIZE], Cores(1, 1.0, can_grow=False))
+    assert alone is not None
+    assert alone.cure == (
+        "the only core is busy: start without --local, then `runner join` on another machine"
+    )
+
+
+def test_with_a_core_to_spare_the_cure_is_more_workers() -> None:
+    for cores in (Cores(12, 0.5), None):
+        found = bottleneck([LIST, RESIZE], cores)
+        assert found is not None
+        assert not found.needs_host
+        assert found.cure.startswith("raise `processes` of [stages.resize]")
 
 
 def test_the_cure_names_the_key_that_decides_the_count() -> None:
