@@ -58,7 +58,7 @@ def _largest(found: Survey) -> None:
 
 def _explain(found: Survey, *, everything: bool) -> None:
     from pipeline_runner.observe.quantity import plural
-    from pipeline_runner.sync.checks import about
+    from pipeline_runner.sync.scan import about
 
     links = f" and {plural(found.links, 'link')}" if found.links else ""
     travels = f"{plural(len(found.files), 'file')}{links}, {about(found.size_bytes)}"

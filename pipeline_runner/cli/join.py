@@ -53,6 +53,7 @@ def join(
     Ctrl-C finishes what the workers here hold, and leaves; again stops now.
     """
     from pipeline_runner.agent.terms import Terms
+    from pipeline_runner.observe.quantity import duration
 
     say = _silent if manner.quiet else _say
     terms = partial(
@@ -65,7 +66,7 @@ def join(
     meeting = _meet(address, pipeline, head, partial(_waits, say) if wait else None)
     door = meeting.way.door
     who = f" ({meeting.machine})" if meeting.machine else ""
-    say("found", f"{meeting.identity.name} at {door}{who}, {meeting.took_s:.1f} s")
+    say("found", f"{meeting.identity.name} at {door}{who}, {duration(meeting.took_s)}")
     if meeting.aside is not None:
         say("key", f"another one of {meeting.identity.name} was here: now {meeting.aside}")
     return _work(meeting, terms, say)

@@ -1,6 +1,7 @@
 """Durations, rates, counts and sizes as a person reads them: three digits and a unit.
 
 Every function is pure and gives at most six characters, so that columns stay where they are.
+What is more than nothing never reads as nothing: below the smallest unit it is ``<1ns``, ``<1%``.
 """
 
 from __future__ import annotations
@@ -8,21 +9,29 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_LONGEST = 99_999 * _DAY
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time: ``250µs``, ``46ms``, ``1.2s``, ``12s``, ``14m02s``, ``3h07m``.
+    """Return a length of time: ``40ns``, ``250µs``, ``46ms``, ``1.2s``, ``14m02s``, ``3h07m``.
 
-    ``seconds`` below zero reads as zero: a clock that was set back is nobody's business.
+    ``seconds`` below zero reads as zero: a clock that was set back is nobody's business. Past
+    270 years it is ``∞``.
     """
-    if seconds < 0.0000005:
+    if seconds <= 0:
         return "0s"
+    if seconds < 0.9995e-9:
+        return "<1ns"
+    if seconds < 0.9995e-6:
+        return f"{seconds * 1e9:.0f}ns"
     if seconds < 0.0009995:
         return f"{seconds * 1e6:.0f}µs"
     if seconds < 0.9995:
         return f"{seconds * 1e3:.0f}ms"
     if seconds < 9.95:
         return f"{seconds:.1f}s"
+    if seconds >= _LONGEST:
+        return "∞"
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole}s"
@@ -55,7 +64,9 @@ def size(size_bytes: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share of one as a percentage: ``97%``."""
+    """Return a share of one as a percentage: ``0%``, ``<1%``, ``97%``."""
+    if 0 < share <= 0.005:  # which would be rounded to nothing
+        return "<1%"
     return f"{share * 100:.0f}%"
 
 

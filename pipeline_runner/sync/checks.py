@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.config.faults import Fault, placed
 from pipeline_runner.config.locate import Locator
 from pipeline_runner.sync.paths import parents
+from pipeline_runner.sync.scan import about
 from pipeline_runner.sync.survey import LARGE_BYTES, MANY_FILES, survey
 
 if TYPE_CHECKING:
@@ -119,11 +120,3 @@ def _in_src(root: Path, stage: str, run: str) -> Iterator[Fault]:
             'env = { PYTHONPATH = "src" } in [defaults] has them look there, on every host',
             severity="warning",
         )
-
-
-def about(size_bytes: int) -> str:
-    """Return a size as a person would say it: one unit, at most one decimal."""
-    for unit, name in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
-        if size_bytes >= unit:
-            return f"{size_bytes / unit:.1f}".removesuffix(".0") + f" {name}"
-    return f"{size_bytes} B"

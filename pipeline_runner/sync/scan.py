@@ -182,12 +182,20 @@ _MOVED = "moved"
 def too_large(files: list[tuple[int, str]], max_file: int) -> TooLarge:
     """Return the error for files of (size in bytes, path) over ``max_file``, the largest first."""
     size, path = max(files)
-    more = f", and {len(files) - 1} more are" if len(files) > 1 else ""
+    others = len(files) - 1
+    more = f", and {others:,} more {'is' if others == 1 else 'are'}" if others else ""
     return TooLarge(
-        f"{path} is {size / 1024**3:.2f} GiB, larger than max_file allows "
-        f"({max_file / 1024**3:.2f} GiB){more}",
+        f"{path} is {about(size)}, larger than max_file allows ({about(max_file)}){more}",
         hint=f'leave it out: ignore = ["{path}"] in [sync]; or raise max_file there',
     )
+
+
+def about(size_bytes: int) -> str:
+    """Return a size as a person would say it: one unit, at most one decimal."""
+    for unit, name in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{size_bytes} B"
 
 
 def _kind(facts: os.stat_result) -> Kind:

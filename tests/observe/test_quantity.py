@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,11 @@ from pipeline_runner.observe import quantity
     [
         (0, "0s"),
         (-3, "0s"),
+        (1e-12, "<1ns"),
+        (4e-8, "40ns"),
+        (0.0000004, "400ns"),
+        (0.00000099951, "1µs"),
+        (0.0000015, "2µs"),
         (0.00025, "250µs"),
         (0.00099951, "1ms"),
         (0.046, "46ms"),
@@ -24,6 +31,9 @@ from pipeline_runner.observe import quantity
         (3599.7, "1h00m"),
         (11_220, "3h07m"),
         (86_399.8, "1d00h"),
+        (99_998 * 86_400, "99998d"),
+        (1e30, "∞"),
+        (float("inf"), "∞"),
     ],
 )
 def test_duration_names_the_two_units_that_matter(seconds: float, said: str) -> None:
@@ -56,7 +66,37 @@ def test_size_counts_in_powers_of_1024(size_bytes: int, said: str) -> None:
     assert quantity.size(size_bytes) == said
 
 
-@given(st.floats(0, 1e9))
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0%"), (0.0001, "<1%"), (0.005, "<1%"), (0.0051, "1%"), (0.97, "97%"), (1, "100%")],
+)
+def test_percent_keeps_a_little_apart_from_nothing(share: float, said: str) -> None:
+    assert quantity.percent(share) == said
+
+
+@given(st.floats(0, exclude_min=True, allow_nan=False))
+def test_what_is_more_than_nothing_never_reads_as_nothing(value: float) -> None:
+    nothing = re.compile(r"-?0(\.0*)?\D*")
+    for said in (quantity.duration, quantity.rate, quantity.percent):
+        assert not nothing.fullmatch(said(min(value, 1e14)))
+    if value >= 1:  # items and bytes come whole
+        assert not nothing.fullmatch(quantity.count(min(value, 1e14)))
+        assert not nothing.fullmatch(quantity.size(min(value, 1e14)))
+
+
+@given(st.floats(1e-9, 1e9))
+def test_a_duration_is_at_most_half_of_its_last_digit_off(seconds: float) -> None:
+    said = quantity.duration(seconds)
+    units = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+    parts = re.findall(r"([\d.]+)(ns|µs|ms|s|m|h|d)", said)
+    last, unit = parts[-1]
+    step = units[unit] * (0.1 if "." in last else 1.0)
+    meant = sum(float(number) * units[name] for number, name in parts)
+    # Below an hour it is rounded, above it what does not fit is left out.
+    assert abs(meant - seconds) <= step * (0.51 if seconds < 3599 else 1.01)
+
+
+@given(st.floats(0))
 def test_no_duration_is_wider_than_its_column(seconds: float) -> None:
     assert len(quantity.duration(seconds)) <= 6
 
