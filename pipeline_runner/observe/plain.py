@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from pipeline_runner.events import DeadLettered, Event, Printed
+from pipeline_runner.events import DeadLettered, Event, ItemFailed, Printed
 from pipeline_runner.observe import quantity
 from pipeline_runner.observe.sentences import draining, headline
 from pipeline_runner.observe.stream import Stream
@@ -25,10 +26,10 @@ _MOST_DEAD = 3
 class Plain:
     """A screen of lines for logs and pipes: no control codes, nothing drawn twice.
 
-    ``quiet`` leaves what user code prints, warnings and errors; ``verbose`` adds each worker's
-    start and end and each failed attempt. With ``out``, what user code writes to its stdout goes
-    there: it is the run's data, and the rest is about it. Without ``owns`` Ctrl-C does not stop
-    the run.
+    ``quiet`` leaves what user code prints, warnings and errors, and the first failure of each
+    stage is one; ``verbose`` adds each worker's start and end and each failed attempt. With
+    ``out``, what user code writes to its stdout goes there: it is the run's data, and the rest is
+    about it. Without ``owns`` Ctrl-C does not stop the run.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Plain:
         self._next_s = EVERY_S
         self._state = ""
         self._dead: Counter[str] = Counter()
+        self._failed: set[str] = set()  # stages whose first failure has been told
 
     def event(self, event: Event) -> None:
         """Write one line about what happened, if it matters enough."""
@@ -61,6 +63,10 @@ class Plain:
             if self._dead[event.stage] > _MOST_DEAD:
                 return
         told = tell(event, again=self._again)
+        if isinstance(event, (ItemFailed, DeadLettered)) and event.stage not in self._failed:
+            self._failed.add(event.stage)
+            if told.weight == "detail":  # whether a retry helps may show minutes later
+                told = replace(told, weight="warning")
         if told.weight not in self._hidden:
             printed = isinstance(event, Printed) and event.stream == "stdout"
             (self._out if printed else self._stream).write(_line(told))

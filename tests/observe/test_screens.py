@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from pipeline_runner.events import DeadLettered, Printed, WorkerStarted
+from pipeline_runner.events import DeadLettered, ItemFailed, Printed, WorkerStarted
 from pipeline_runner.observe.live import Live
 from pipeline_runner.observe.plain import Plain
 from pipeline_runner.observe.ps import ps
@@ -26,6 +26,10 @@ def printed(text: str) -> Printed:
 
 def dead(letter: int) -> DeadLettered:
     return DeadLettered(0.0, letter, "square", "i1", "desk", "ValueError: bad")
+
+
+def failed(stage: str, attempt: int) -> ItemFailed:
+    return ItemFailed(0.0, stage, "i1", attempt, 3, "ValueError: bad", 1.0)
 
 
 def console(file: io.StringIO, *, colour: bool = False) -> Console:
@@ -92,6 +96,31 @@ class TestPlain:
         lines = out.getvalue().splitlines()
         assert sum("errors show" in line for line in lines) == 3
         assert "square: 7 more dead letters  runner errors list -f a.toml" in lines
+
+    def test_it_tells_of_a_stage_that_fails_at_the_first_failure(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out, quiet=True)
+        for attempt in (1, 2):
+            screen.event(failed("square", attempt))
+        screen.event(failed("upload", 1))
+        assert [line.split(" ", 1)[1] for line in out.getvalue().splitlines()] == [
+            "warning: square ValueError: bad  (attempt 1 of 3, again in 1.0s)",
+            "warning: upload ValueError: bad  (attempt 1 of 3, again in 1.0s)",
+        ]
+
+    def test_a_dead_letter_is_a_first_failure_too(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out)
+        screen.event(dead(17))
+        screen.event(failed("square", 1))
+        assert out.getvalue().count("ValueError") == 1
+
+    def test_verbose_tells_of_every_failure_once(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out, verbose=True)
+        for attempt in (1, 2):
+            screen.event(failed("square", attempt))
+        assert out.getvalue().count("ValueError") == 2
 
     def test_it_says_once_that_it_drains_and_for_what(self) -> None:
         out = io.StringIO()
