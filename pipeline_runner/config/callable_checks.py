@@ -179,6 +179,8 @@ class _Judge:
         if self._may_be_several():
             message = f"every process iterates {self.attribute} from its beginning"
             hint = "divide the work by context().index and context().count, or run one process"
+            if self.stage.processes is None:
+                hint += "; only `processes` gives a count that no joining host changes"
             yield Fault("copies", message, self.path, hint, severity="note")
 
     def _may_be_several(self) -> bool:

@@ -85,7 +85,9 @@ class Course:
         """Tell each host what it should run now."""
         if self._awaited or self.release is None:
             return
-        counts = self._hosts.desired()
+        # Of the workers that are wanted, not of those with a place by now: a source that divides
+        # its work by their number would give items twice as soon as another host joins.
+        counts = self._hosts.wanted()
         every = specs(self._pipeline, self.release, dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})

@@ -23,7 +23,7 @@ def specs(pipeline: Pipeline, release: Release, counts: dict[str, int]) -> dict[
     """Return each stage's spec: its fingerprint, its job but for what only its host knows, its
     environment.
 
-    ``counts`` are the workers of each stage over all hosts.
+    ``counts`` are the workers that each stage should have, over all hosts.
     """
     return {name: _spec(pipeline, name, release, counts.get(name, 0)) for name in pipeline.stages}
 

@@ -12,6 +12,8 @@ from pipeline_runner.errors import ProtocolError
 from pipeline_runner.head.view import HostReport
 from pipeline_runner.observe.snapshot import WorkerView
 from pipeline_runner.plan.assign import assign
+from pipeline_runner.plan.demand import demands
+from pipeline_runner.plan.groups import enrol
 from pipeline_runner.plan.hosts import Host
 from pipeline_runner.plan.slots import slots
 
@@ -150,6 +152,15 @@ class Hosts:
             for stage, indexes in stages.items():
                 counts[stage] = counts.get(stage, 0) + len(indexes)
         return counts
+
+    def wanted(self) -> Mapping[str, int]:
+        """Return the workers that each stage should have in all, however many have a place now."""
+        here = enrol(self._pipeline.hosts, self.planned)
+        placed = self.desired()
+        return {
+            stage: max(demand.total, placed.get(stage, 0))
+            for stage, demand in demands(self._pipeline, here, {}).items()
+        }
 
     def replan(self) -> None:
         """Plan for whoever is here; what runs stays where it may."""

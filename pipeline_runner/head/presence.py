@@ -54,6 +54,7 @@ class Presence:
         remembers: bool,
     ) -> None:
         self._state = pipeline.state_dir
+        self._sources = pipeline.sources
         self._remembers = remembers
         self._server = server
         self._hosts = hosts
@@ -250,6 +251,8 @@ class Presence:
         found = dict.fromkeys(plan.warnings, "")
         for stage, count in plan.pending.items():
             text = f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed"
+            if stage in self._sources:
+                text += f", and the run waits for {'their' if count > 1 else 'its'} share"
             found[text] = f"runner why {stage}"
         for text, hint in found.items():
             if text not in self._said:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Context:
     """Where user code runs, and on what.
 
-    ``index`` of ``count`` is this process's place among its stage's; ``output`` is a folder that
-    stays; ``run`` names this run; ``finished`` is true only in ``close()`` at its true end.
+    ``index`` of ``count`` is this process's place among all that its stage should have, however
+    many have a host by now; ``output`` is a folder that stays; ``run`` names this run; ``finished``
+    is true only in ``close()`` at its true end.
     """
 
     stage: str
