@@ -26,7 +26,14 @@ _ENTRY = (
     "import sys; sys.path[:] = filter(None, sys.path);"
     "import runpy; runpy.run_module('pipeline_runner.worker', run_name='__main__')"
 )
-_EXITS = {0: "drained", 64: "finished", 65: "recycled", 66: "the head is gone"}
+_EXITS = {
+    0: "drained",
+    64: "finished",
+    65: "recycled",
+    66: "the head is gone",
+    68: "died: stage code closed its worker's own descriptors (os.closerange?): close only what"
+    " it has opened",
+}
 
 
 @dataclass(frozen=True, slots=True)

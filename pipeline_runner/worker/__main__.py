@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -39,6 +40,7 @@ EXIT_FINISHED = 64  # the stage has ended
 EXIT_RECYCLE = 65  # max_items or max_memory was reached: start another
 EXIT_NO_HEAD = 66
 EXIT_NO_START = 67  # user code could not be imported or built
+EXIT_CLOSED = 68  # user code closed this worker's own descriptors
 
 EXIT_FUNCTIONS_S = 30.0  # what users registered for the exit may take so long
 _PR_SET_PDEATHSIG = 1
@@ -114,9 +116,11 @@ def _work(job: Job, page: Page, link: Link) -> int:
         link.finish()
     except (EOFError, ConnectionError, BrokenPipeError):
         return EXIT_NO_HEAD
-    except OSError:
+    except OSError as error:
         if link.line.left:
             os._exit(EXIT_DRAINED)  # a child that user code forked and let return
+        if error.errno in (errno.EBADF, errno.ENOTSOCK):
+            return EXIT_CLOSED
         raise
     if link.ended:
         return EXIT_FINISHED

@@ -77,6 +77,7 @@ class ConcurrentLoop:
         self._tasks: dict[asyncio.Task[None], float] = {}  # and when each began, oldest first
         self._changed = asyncio.Event()
         self._watched = -1
+        self._fault: BaseException | None = None  # what kept a settle from leaving
 
     def item(self) -> tuple[str, int]:
         """Return the id and the attempt of the item of the task that asks."""
@@ -92,6 +93,8 @@ class ConcurrentLoop:
         loop.add_reader(self._link.line.wake_fileno(), self._changed.set)
         link = self._link
         while not link.stopping and not self._limits.reached:
+            if self._fault is not None:
+                raise self._fault
             link.pump()
             self._watch(loop)
             while link.grants:
@@ -141,7 +144,8 @@ class ConcurrentLoop:
     def _finished(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         self._limits.count(1)
-        if not self._tasks:
+        self._fault = self._fault or (None if task.cancelled() else task.exception())
+        if not self._tasks and self._fault is None:  # else what ran is to be charged
             self._page.running(0)
         self._note_oldest()
         self._changed.set()

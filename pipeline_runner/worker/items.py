@@ -169,7 +169,8 @@ class ItemLoop:
                 return
         if self._watched:
             self._page.item(0, 0.0)
-        self._page.running(0)
+        # The token stays on the page: until the head has this settle, what ran is to be charged
+        # with a death; afterwards the token is nobody's.
         self._lease = None
 
     def _ship(self, failed: Failure | None = None, *, last: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import stat
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ class Line:
 
     def wake(self) -> None:
         """Wake the thread that waits for the head."""
-        with contextlib.suppress(BlockingIOError):  # it is full of wake-ups already
+        with contextlib.suppress(OSError):  # it is full of wake-ups already, or user code closed it
             os.write(self.wake_write, b"\0")
 
     def wait(self) -> None:
@@ -106,10 +107,20 @@ class Line:
 
     def _lost(self) -> None:
         """Wait for the next head, or pass the fault on."""
-        if not self._holds:
+        if not self._holds or not self._is_open():
             raise
         self._down = True
         self._up.clear()
+
+    def _is_open(self) -> bool:
+        """Whether the socket is still ours: user code may have closed its descriptor.
+
+        That is no loss of the head, and no head to come would cure it.
+        """
+        try:
+            return stat.S_ISSOCK(os.fstat(self._wire.sock.fileno()).st_mode)
+        except OSError:
+            return False
 
     def renew(self, wire: Wire) -> None:
         """Go on with the next head."""

@@ -31,8 +31,11 @@ def _outlive(link: Link, job: Job, page: Page) -> None:
     line = link.line
     while True:
         line.await_end()
-        while not line.is_down and not line.closed:
-            link.pump()  # what came before the end counts
+        try:
+            while not line.is_down and not line.closed:
+                link.pump()  # what came before the end counts
+        except OSError:  # user code closed our descriptors: the main thread meets it, and tells
+            return
         if line.closed or not _find_head(link, job, page):
             return
 
