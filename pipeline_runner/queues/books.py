@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Commit
 from pipeline_runner.queues.leases import Lease, WorkerRecord
+from pipeline_runner.queues.messages import MOST_ITEM
 from pipeline_runner.queues.ranges import Range, size, subtract
 from pipeline_runner.queues.sizing import RateLimit
 from pipeline_runner.queues.sources import SourceState
@@ -52,6 +53,7 @@ class Books:
         self.leases: dict[int, Lease] = {}
         self.bodies: dict[int, Body | Shelved] = {}
         self.memory_bytes = 1 << 62  # so much of bodies fits
+        self.most_item = MOST_ITEM  # bytes, encoded
         self.held_bytes = 0
         self.window = Window(self, durable, window)
         self.slots: Slots | None = None  # of the memory shared with this host's workers

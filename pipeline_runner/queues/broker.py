@@ -111,7 +111,7 @@ class Broker:
         stage = books.stages[worker.stage]
         cursor = stage.source(worker.index).cursor if stage.spec.is_source else Cursor()
         slots = 0 if books.slots is None else books.slots.count
-        message = Session(books.run, books.epoch, worker.session, cursor, slots)
+        message = Session(books.run, books.epoch, worker.session, cursor, slots, books.most_item)
         books.effects.append(Send(worker.session, message))
         self._serve(now)
         return worker.session

@@ -54,6 +54,7 @@ _HEADER = struct.Struct("!II")
 HEADER_SIZE = _HEADER.size
 MOST_MESSAGE = 8 * 1024**2  # bytes of msgpack; tracebacks and log lines are the largest
 MOST_UNKNOWN = 64 * 1024  # before the peer has said who it is
+_BESIDE_AN_ITEM = 8 * 1024**2  # bytes: what a worker had made when the largest item came
 
 
 _ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
@@ -102,6 +103,11 @@ def encode_frame(message: Message, bodies_size: int = 0) -> bytes:
 
 # From bytes and an offset to (message size, bodies size); without a frame of Python's in between.
 read_header: Callable[..., tuple[int, int]] = _HEADER.unpack_from
+
+
+def most_bodies(most_item: int) -> int:
+    """Return how many bytes of bodies a frame may carry, where an item may have ``most_item``."""
+    return most_item + _BESIDE_AN_ITEM
 
 
 def check_sizes(message: int, bodies: int, *, known: bool, most_bodies: int) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.effects import Commit, Send
+from pipeline_runner.queues.messages import MOST_ITEM
 from pipeline_runner.queues.stock.door import Door
 from pipeline_runner.queues.stock.peer import EXPOSED
 from pipeline_runner.queues.topology import EdgeSpec, StageSpec, Topology
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int] | str
 
-MOST_ITEM = 64 * 1024**2  # bytes
 CAPACITY = 10_000
 _PUTTING, _GETTING = "whoever puts", "whoever gets"
 

@@ -14,6 +14,8 @@ import msgspec
 
 PROTOCOL = 1
 
+MOST_ITEM = 64 * 1024**2  # bytes, encoded; unless max_item says otherwise
+
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
 Token = int  # unique over every epoch: the epoch in its high bits
@@ -55,6 +57,7 @@ class Session(Message, frozen=True, tag=2):
     session: int
     cursor: Cursor = Cursor()
     slots: int = 0  # of the shared memory whose descriptor comes along; 0 for none
+    most_item: int = MOST_ITEM  # bytes: a larger output is a failure
 
 
 class Claim(Message, frozen=True, tag=3):

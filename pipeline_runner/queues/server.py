@@ -16,6 +16,7 @@ from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.arena import Arena
 from pipeline_runner.queues.connection import Connection
 from pipeline_runner.queues.effects import Commit, Send
+from pipeline_runner.queues.framing import most_bodies
 from pipeline_runner.queues.host_messages import Answer
 from pipeline_runner.queues.keeping import Keeper
 from pipeline_runner.queues.listening import Listener
@@ -97,7 +98,8 @@ class QueueServer:
         self.broker = broker
         self.door: Door | None = None  # for stock clients
         self._head = head
-        self._most_bodies = most_item
+        self._most_bodies = most_bodies(most_item)
+        broker.books.most_item = most_item
         self._loop = asyncio.get_running_loop()
         self._arena = Arena.create()
         if self._arena is not None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done, Settle
-from pipeline_runner.worker.failures import failure, undecodable
+from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.grants import UndecodableError
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router, unsendable
+from pipeline_runner.worker.routing import Router, UnsendableError, runs
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from pipeline_runner.queues.messages import Failure
     from pipeline_runner.worker.call import Target
-    from pipeline_runner.worker.grants import Grant
+    from pipeline_runner.worker.grants import Grant, Items
     from pipeline_runner.worker.job import BatchSpec, Job
     from pipeline_runner.worker.limits import Limits
     from pipeline_runner.worker.link import Link
@@ -27,7 +30,7 @@ RUNS_ALL = -1  # on the page: everything this worker holds is running
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One item of a batch and the lease it came with."""
+    """One item of a batch, in its body, and the lease it came with."""
 
     token: int
     edge: str
@@ -35,7 +38,7 @@ class Member:
     index: int
     attempts: int
     suspect: bool
-    value: Any
+    items: Items
 
 
 class BatchLoop:
@@ -49,7 +52,7 @@ class BatchLoop:
         self._link = link
         self._page = page
         self._limits = limits
-        self._router = Router(job.outs)
+        self._router = Router(job.outs, link.most_item)
         self._pace = Pace()
         self._watched = job.timeout_s is not None
         self._members: list[Member] = []
@@ -93,60 +96,65 @@ class BatchLoop:
         return members
 
     def _members_of(self, grant: Grant) -> list[Member]:
-        lease = grant.lease
-        bad: set[int] = set()
-        try:
-            items = self._link.in_hand.items(grant)
-        except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            items = self._link.in_hand.salvage(grant, error)
-            failed = undecodable(lease, items)
-            self._link.settle_failed(failed)
-            bad = {one.index for one in failed}
+        lease, items = grant.lease, self._link.in_hand.items(grant)
         return [
-            Member(
-                lease.token,
-                lease.edge,
-                lease.body,
-                index,
-                lease.attempts,
-                lease.suspect,
-                items[index],
-            )
+            Member(lease.token, lease.edge, lease.body, index, lease.attempts, lease.suspect, items)
             for index in range(lease.lo, lease.hi)
-            if index not in bad
         ]
 
     def _run_batch(self) -> None:
-        members = self._members
         self._page.running(RUNS_ALL)
         if self._watched:
             self._page.item(-1, time.monotonic())
         started = time.perf_counter()
+        values = self._decoded()
+        members = self._members
         try:
-            results = self._call([member.value for member in members])
+            taken = self._call(values) if members else []
         except BaseException as error:  # noqa: BLE001  (SystemExit of a batch is its failure)
             self._failed(error)
         else:
             self._pace.add(len(members), time.perf_counter() - started)
-            with self._link.lock:  # or a reunion could end the places between encode and settle
-                self._settle(results)
+            if members:
+                self._settle_in_runs(taken)
         self._page.item(0, 0.0)
         self._page.running(0)
         self._limits.count(len(members))
 
+    def _decoded(self) -> list[Any]:
+        """Return the members' values; who has none fails by itself, and is no member any more."""
+        values: list[Any] = []
+        sound: list[Member] = []
+        for member in self._members:
+            try:
+                values.append(member.items.item(member.index))
+            except UndecodableError as error:
+                self._link.settle_failed([failure(member.token, member.index, error)])
+            else:
+                sound.append(member)
+        self._members = sound
+        return values
+
     def _call(self, values: list[Any]) -> list[Any]:
+        """Return what came of each value, taken as it was then, or why it cannot travel."""
         results = self._target.call(values)
         if self._target.kind == "async":
             results = self._own_loop().run_until_complete(results)
         if self._router.is_sink:
             return [None] * len(values)
-        results = list(results)
-        if len(results) != len(values):
+        taken = [self._take(result) for result in results]
+        if len(taken) != len(values):
             raise ValueError(
-                f"a batch of {len(values)} items came back as {len(results)}; "
+                f"a batch of {len(values)} items came back as {len(taken)}; "
                 "return one output for each input"
             )
-        return results
+        return taken
+
+    def _take(self, result: Any) -> Any:
+        try:
+            return self._router.take(result)
+        except UnsendableError as error:
+            return error
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop that a coroutine function's batches run in, one after the other."""
@@ -164,18 +172,28 @@ class BatchLoop:
         only = self._members[0]
         self._link.settle_failed([failure(only.token, only.index, error)])
 
-    def _settle(self, results: list[Any]) -> None:
-        bodies, failed = self._encode(results)
-        bad = {(one.token, one.index) for one in failed}
+    def _settle_in_runs(self, taken: Sequence[Any]) -> None:
+        """Settle as many members at a time as their outputs fit into a message."""
+        members = iter(self._members)
+        for run in runs(taken):
+            with self._link.lock:  # or a reunion could end the places between encode and settle
+                self._settle(list(islice(members, len(run))), run)
+
+    def _settle(self, members: Sequence[Member], taken: Sequence[Any]) -> None:
+        failed: list[Failure] = []
+        sound: list[Any] = []
         spans: dict[int, list[tuple[int, int]]] = {}
-        for member in self._members:
-            if (member.token, member.index) in bad:
+        for member, output in zip(members, taken, strict=True):
+            if isinstance(output, UnsendableError):
+                failed.append(failure(member.token, member.index, output))
                 continue
+            sound.append(output)
             mine = spans.setdefault(member.token, [])
             if mine and mine[-1][1] == member.index:
                 mine[-1] = (mine[-1][0], member.index + 1)
             else:
                 mine.append((member.index, member.index + 1))
+        bodies = self._router.encode(sound, self._link.places)
         items, busy_s = self._pace.report()
         settle = Settle(
             self._link.ledger.next_seq(),
@@ -186,13 +204,3 @@ class BatchLoop:
             busy_s=busy_s,
         )
         self._link.settle(settle, bodies.data)
-
-    def _encode(self, results: list[Any]) -> tuple[Bodies, list[Failure]]:
-        try:
-            return self._router.encode(results, self._link.places), []
-        except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
-            bodies, faults = self._router.sift([[result] for result in results])
-            return bodies, [
-                failure(self._members[i].token, self._members[i].index, error, unsendable(error))
-                for i, error in faults
-            ]

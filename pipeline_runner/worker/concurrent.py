@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker.context import async_item
-from pipeline_runner.worker.failures import failure, undecodable
+from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.outputs import Outputs
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router, unsendable
+from pipeline_runner.worker.routing import Router
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from pipeline_runner.queues.messages import Granted
     from pipeline_runner.worker.call import Target
-    from pipeline_runner.worker.grants import Grant
+    from pipeline_runner.worker.grants import Grant, Items
     from pipeline_runner.worker.job import Job
     from pipeline_runner.worker.limits import Limits
     from pipeline_runner.worker.link import Link
@@ -72,7 +73,7 @@ class ConcurrentLoop:
         self._limits = limits
         self._most = job.concurrency
         self._timeout_s = job.timeout_s
-        self._router = Router(job.outs)
+        self._router = Router(job.outs, link.most_item)
         self._pace = Pace()
         self._tasks: dict[asyncio.Task[None], float] = {}  # and when each began, oldest first
         self._changed = asyncio.Event()
@@ -125,18 +126,10 @@ class ConcurrentLoop:
             os.read(self._link.line.wake_fileno(), 4096)
 
     def _start(self, grant: Grant) -> None:
-        lease = grant.lease
-        bad: set[int] = set()
-        try:
-            items = self._link.in_hand.items(grant)
-        except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            items = self._link.in_hand.salvage(grant, error)
-            failed = undecodable(lease, items)
-            self._link.settle_failed(failed)
-            bad = {one.index for one in failed}
+        lease, items = grant.lease, self._link.in_hand.items(grant)
         self._page.running(RUNS_ALL)
-        for index in sorted({*range(lease.lo, lease.hi)} - bad):
-            task = asyncio.create_task(self._one(lease, index, items[index]))
+        for index in range(lease.lo, lease.hi):
+            task = asyncio.create_task(self._one(lease, index, items))
             self._tasks[task] = time.monotonic()
             task.add_done_callback(self._finished)
         self._note_oldest()
@@ -159,38 +152,40 @@ class ConcurrentLoop:
         else:
             self._page.item(0, 0.0)
 
-    async def _one(self, lease: Granted, index: int, value: Any) -> None:
+    async def _one(self, lease: Granted, index: int, items: Items) -> None:
         async_item.set((f"{lease.edge}:{lease.body}:{index}", lease.attempts + 1))
         started = time.perf_counter()
         deadline = Deadline(self._timeout_s)
+        outputs = Outputs(self._link, self._router, lease, index)
         try:
-            produced = await deadline.hold(self._call(value))
+            await deadline.hold(self._call(items, index, outputs))
         except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
             cause = "timeout" if deadline.passed else "raised"
             self._link.settle_failed([failure(lease.token, index, error, cause)])
             return
-        with self._link.lock:  # or a reunion could end the places between encode and settle
-            try:
-                bodies = self._router.encode(produced, self._link.places)
-            except BaseException as error:  # noqa: BLE001  (pickling runs user code)
-                self._link.settle_failed([failure(lease.token, index, error, unsendable(error))])
-            else:
-                self._settle(lease, index, bodies, time.perf_counter() - started)
+        self._settle(lease, index, outputs, time.perf_counter() - started)
 
-    async def _call(self, value: Any) -> list[Any]:
+    async def _call(self, items: Items, index: int, outputs: Outputs) -> None:
+        """Decode an item, call with it, and take what comes of it as it comes."""
+        value = items.item(index)
         if self._target.kind == "async":
-            return [await self._target.call(value)]
-        return [output async for output in self._target.call(value)]
+            outputs.add(await self._target.call(value))
+            return
+        async for output in self._target.call(value):
+            outputs.add(output)
 
-    def _settle(self, lease: Granted, index: int, bodies: Bodies, busy_s: float) -> None:
+    def _settle(self, lease: Granted, index: int, outputs: Outputs, busy_s: float) -> None:
         # Concurrent items share their process: each took its part of the time.
         self._pace.add(1, busy_s / max(1, len(self._tasks)))
-        items, share_s = self._pace.report()
-        settle = Settle(
-            self._link.ledger.next_seq(),
-            (Done(lease.token, ((index, index + 1),)),),
-            tuple(bodies.outputs),
-            items=items,
-            busy_s=share_s,
-        )
-        self._link.settle(settle, bodies.data)
+        count, share_s = self._pace.report()
+        with self._link.lock:  # or a reunion could end the places between encode and settle
+            bodies = self._router.encode(outputs.kept, self._link.places)
+            settle = Settle(
+                self._link.ledger.next_seq(),
+                (Done(lease.token, ((index, index + 1),)),),
+                tuple(bodies.outputs),
+                tuple(outputs.keys),
+                items=count,
+                busy_s=share_s,
+            )
+            self._link.settle(settle, bodies.data)

@@ -1,16 +1,16 @@
-"""What a worker has in hand: leases that arrived, and the one body that is decoded."""
+"""What a worker has in hand: leases that arrived, and the body it claimed from last."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pickle import loads
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from pipeline_runner.queues.codec import decode
-from pipeline_runner.worker.salvage import Broken, salvage
+from pipeline_runner.queues.codec import Apart, decode, is_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pipeline_runner.queues.arena import Arena
     from pipeline_runner.queues.messages import Granted
@@ -42,8 +42,84 @@ def with_bodies(grants: Sequence[Grant], body: int) -> list[Grant]:
     return kept
 
 
+class UndecodableError(Exception):
+    """An item cannot be decoded; why not is this exception's ``__cause__``."""
+
+
 class TornError(Exception):
     """A lease was lost while its body was read: what it gives is for nobody."""
+
+
+class Items(Protocol):
+    """The items of one body, by index, each decoded when it is asked for.
+
+    Both raise UndecodableError; an iterator that did is at its end.
+    """
+
+    def item(self, index: int) -> Any:
+        """Return one item."""
+
+    def span(self, lo: int, hi: int) -> Iterable[Any]:
+        """Return items lo..hi-1, each decoded when its turn comes."""
+
+
+class _Together:
+    """Items that were encoded together: scalars, or just one item."""
+
+    def __init__(self, grant: Grant, data: bytes | memoryview) -> None:
+        self._grant = grant
+        self._data: bytes | memoryview = data
+        self._items: list[Any] | None = None
+
+    def item(self, index: int) -> Any:
+        return self._all()[index]
+
+    def span(self, lo: int, hi: int) -> Iterable[Any]:
+        items = self._all()
+        return items[lo:hi] if hi - lo < len(items) else items
+
+    def _all(self) -> list[Any]:
+        if self._items is not None:
+            return self._items
+        try:
+            items = decode(self._data)
+        except BaseException as error:
+            raise UndecodableError from error
+        _check(self._grant)
+        if len(items) > 1:  # scalars; one alone may be anything, and user code may change it
+            self._items = items
+        return items
+
+
+class _Apart:
+    """Items that stand each by itself."""
+
+    def __init__(self, grant: Grant, items: Apart) -> None:
+        self._grant = grant
+        self._data, self._offsets = items.data, items.offsets
+
+    def item(self, index: int) -> Any:
+        return next(self.span(index, index + 1))
+
+    def span(self, lo: int, hi: int) -> Iterator[Any]:
+        data, offsets, is_shared = self._data, self._offsets, self._grant.arena is not None
+        start = offsets[lo]
+        for end in offsets[lo + 1 : hi + 1]:
+            try:
+                item = loads(data[start:end])  # noqa: S301  (the key holders' own)
+            except BaseException as error:
+                raise UndecodableError from error
+            if is_shared:
+                _check(self._grant)
+            yield item
+            start = end
+
+
+def _check(grant: Grant) -> None:
+    """Raise UndecodableError if what was read from shared memory was another's by then."""
+    if not grant.is_whole:
+        torn = TornError(f"body {grant.lease.body} of {grant.lease.edge} is no longer there")
+        raise UndecodableError from torn
 
 
 class InHand:
@@ -51,36 +127,21 @@ class InHand:
 
     def __init__(self) -> None:
         self.body = 0  # its number; 0 for none
-        self._data: bytes | memoryview = b""
-        self._items: list[Any] = []
-        self._fresh_from = 0  # items from here on have not been handed to user code
+        self._items: Items | None = None
 
-    def items(self, grant: Grant) -> list[Any]:
-        """Return the items of the grant's whole body, none of them used before.
-
-        Raises what unpickling raises.
-        """
+    def items(self, grant: Grant) -> Items:
+        """Return the items of the grant's body; nothing is decoded yet."""
         lease = grant.lease
-        if lease.body != self.body or (grant.data and not lease.at):
-            self._fresh_from = lease.n  # nothing is decoded yet
-            self._items = []
-        if grant.data:
-            self.body, self._data = lease.body, grant.data
-        # User code may change an item in place: one that was handed out is decoded again.
-        if lease.lo < self._fresh_from or len(self._items) != lease.n:
-            self._items = []
-            items = decode(self._data)
-            if grant.arena is not None and not grant.is_whole:
-                raise TornError(f"body {lease.body} of {lease.edge} is no longer there")
-            self._items = items
-        self._fresh_from = lease.hi
+        if self._items is None or lease.body != self.body or (grant.data and not lease.at):
+            self.body = lease.body
+            self._items = _items_of(grant)
         return self._items
 
-    def salvage(self, grant: Grant, error: BaseException) -> list[Any]:
-        """Return the items of a body that raised ``error``, each bad one as a ``Broken``."""
-        if isinstance(error, TornError) or not grant.is_whole:
-            return [Broken(error)] * grant.lease.n
+
+def _items_of(grant: Grant) -> Items:
+    if is_apart(grant.data):
         try:
-            return salvage(self._data)
-        except BaseException:  # noqa: BLE001  (it is no pickle at all, or a truncated one)
-            return [Broken(error)] * grant.lease.n
+            return _Apart(grant, Apart(grant.data))
+        except ValueError:  # shared memory that is another's by now, or damage: each item says so
+            pass
+    return _Together(grant, grant.data)

@@ -1,8 +1,9 @@
 """A whole pipeline in this process, one call after the other: for a debugger, and for tests.
 
 Nothing is retried and nothing is caught: what user code raises arrives where it was called.
-Values travel through the codec as they would between processes, so what cannot be pickled or is
-changed by it shows here too.
+Values travel through the codec as they would between processes, taken at the moment they are
+yielded or returned: what cannot be pickled, is changed by it, or is changed afterwards shows here
+too.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.codec import decode, encode
+from pipeline_runner.queues.codec import decode, encode, take
 from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker.call import Target, load
 from pipeline_runner.worker.job import Out
-from pipeline_runner.worker.routing import Router
+from pipeline_runner.worker.routing import Router, UnsendableError
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class _Desk:
     def _made(self, name: str) -> _Stage:
         stage = self._pipeline.stages[name]
         outs = [Out(edge.name, edge.tags) for edge in self._pipeline.outputs(name)]
-        return _Stage(Router(outs), stage.batch.count if stage.batch else None)
+        router = Router(outs, self._pipeline.server.max_item)
+        return _Stage(router, stage.batch.count if stage.batch else None)
 
     def _target(self, name: str) -> Target:
         target = self._stages[name].target
@@ -168,18 +170,24 @@ class _Desk:
         value = value.value if isinstance(value, At) else value
         if self._stages[name].router.is_sink:
             self.results[name].append(value)
-        self.emit(name, [value])
+        self.emit(name, [self._taken(name, value)])
         self.drain()
 
     def take(self, name: str, item: Any) -> None:
         """Let a stage take ``item`` as if an edge had brought it, and go on like :meth:`give`."""
-        for copy in decode(encode([item])):
-            self.call(name, copy)
+        self.call(name, decode(encode([take(item)]))[0])
         self.drain()
 
-    def emit(self, name: str, values: list[Any]) -> None:
-        """Send a stage's outputs to the edges they fit."""
-        bodies = self._stages[name].router.encode(values)
+    def _taken(self, name: str, value: Any) -> Any:
+        """Return a stage's output as it is now. Raises why it cannot travel, if so."""
+        try:
+            return self._stages[name].router.take(value)
+        except UnsendableError as error:
+            raise error.__cause__ or error from None
+
+    def emit(self, name: str, taken: list[Any]) -> None:
+        """Send a stage's outputs, as they were taken, to the edges they fit."""
+        bodies = self._stages[name].router.encode(taken)
         targets = {edge.name: edge.to for edge in self._pipeline.outputs(name)}
         for output, data in zip(bodies.outputs, bodies.data, strict=True):
             for edge in output.edges:
@@ -218,18 +226,21 @@ class _Desk:
         self._enter(name)
         self._count += 1
         stage, target = self._stages[name], self._target(name)
-        result = target.call(given)
-        if target.kind == "asyncgen":
-            outputs = list(self._iterate(result))
-        elif target.kind == "generator":
-            outputs = list(result)
-        else:
-            result = self._finish(target, result)
-            outputs = list(result) if stage.batch and not stage.router.is_sink else [result]
         if not forward or stage.router.is_sink:
-            self.results[name] += outputs
+            self.results[name] += self._outputs(stage, target, target.call(given))
         else:
-            self.emit(name, outputs)
+            outputs = self._outputs(stage, target, target.call(given))
+            self.emit(name, [self._taken(name, output) for output in outputs])
+
+    def _outputs(self, stage: _Stage, target: Target, result: Any) -> Iterable[Any]:
+        """Return what a call gives, one after the other as it is yielded."""
+        if target.kind == "asyncgen":
+            return self._iterate(result)
+        if target.kind == "generator":
+            values: Iterable[Any] = result
+            return values
+        result = self._finish(target, result)
+        return result if stage.batch and not stage.router.is_sink else [result]
 
     def _close(self, *, finished: bool) -> None:
         """Close what classes built. After an error, it alone is told: not what follows from it."""

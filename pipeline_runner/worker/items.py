@@ -10,18 +10,18 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.messages import Done, Settle, Stage
+from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker.failures import done_without, failure
+from pipeline_runner.worker.outputs import Outputs
 from pipeline_runner.worker.pace import PREFETCH_BELOW_S, Pace
-from pipeline_runner.worker.routing import Bodies, Router, unsendable
-from pipeline_runner.worker.salvage import Broken
+from pipeline_runner.worker.routing import SEND_BYTES, Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline_runner.queues.messages import Failure, Granted
     from pipeline_runner.worker.call import Target
-    from pipeline_runner.worker.grants import Grant
+    from pipeline_runner.worker.grants import Grant, Items
     from pipeline_runner.worker.job import Job
     from pipeline_runner.worker.limits import Limits
     from pipeline_runner.worker.link import Link
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 LINGER_S = 0.1  # results of a lease that runs longer than planned go ahead of its end
 ROUND_TRIP_S = 2e-4
-BODY_BYTES = 1024**2
-_MOST_VALUES = 4096
 
 
 class ItemLoop:
@@ -42,17 +40,16 @@ class ItemLoop:
         self._link = link
         self._page = page
         self._limits = limits
-        self._router = Router(job.outs)
+        self._router = Router(job.outs, link.most_item)
         self._pace = Pace()
         self._watched = job.timeout_s is not None
         self._lease: Granted | None = None
         self._ahead = False  # the next lease is claimed before this one ends
         self._base = 0  # the index of the item behind _out[0]
-        self._out: list[Any] = []
+        self._out: list[Any] = []  # as the router took them
         self._shipped = 0  # of _out
+        self._shipped_bytes = 0  # of what the router took
         self._staged: dict[int, list[int]] = {}  # by index: keys of outputs sent ahead
-        self._next_key = 0
-        self._values_at_once = 1
         self._working = threading.Event()
         threading.Thread(target=self._linger, name="flush", daemon=True).start()
 
@@ -77,10 +74,7 @@ class ItemLoop:
         link, lease = self._link, grant.lease
         self._begin(lease)
         careful = self._many or self._watched
-        try:
-            items = link.in_hand.items(grant)
-        except BaseException as error:  # noqa: BLE001  (unpickling runs user code)
-            items, careful = link.in_hand.salvage(grant, error), True
+        items = link.in_hand.items(grant)
         self._ahead = self._prefetches(lease)
         if self._ahead and not link.claiming and not link.grants:
             link.claim(self._limits.cap(self._pace.want()))
@@ -97,7 +91,7 @@ class ItemLoop:
                     self._run(items, index, lease.hi)
             except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
                 index = self._base + len(self._out)
-                self._failed(index, error, items[index])
+                self._failed(index, error)
                 index += 1
             else:
                 index = self._base + len(self._out)
@@ -107,48 +101,47 @@ class ItemLoop:
         self._limits.count(index - lease.lo)
         self._end()
 
-    def _run(self, items: list[Any], lo: int, hi: int) -> None:
+    def _run(self, items: Items, lo: int, hi: int) -> None:
         call, append = self._call, self._out.append
-        for item in items[lo:hi] if hi - lo < len(items) else items:
-            append(call(item))
+        if self._router.is_sink:
+            for item in items.span(lo, hi):
+                call(item)
+                append(None)
+            return
+        plain, take = self._router.plain, self._take
+        for item in items.span(lo, hi):
+            append(value if type(value := call(item)) is plain else take(value))
 
-    def _run_carefully(self, items: list[Any], lo: int, hi: int) -> None:
+    def _run_carefully(self, items: Items, lo: int, hi: int) -> None:
         for index in range(lo, hi):
             if self._link.stopping:
                 return
             if self._watched:
                 self._page.item(index, time.monotonic())
-            item = items[index]
-            if type(item) is Broken:
-                raise item.error
-            result = self._call(item)
-            self._out.append(self._collect(index, result) if self._many else result)
+            result = self._call(items.item(index))
+            self._out.append(self._collect(index, result) if self._many else self._take(result))
+
+    def _take(self, value: Any) -> Any:
+        """Take an output as it is now; if that makes too much to keep, what is there goes ahead."""
+        taken = self._router.take(value)
+        self._ship_much()
+        return taken
+
+    def _ship_much(self) -> None:
+        if self._router.taken_bytes - self._shipped_bytes >= SEND_BYTES:
+            with self._link.lock:
+                self._ship()
 
     def _collect(self, index: int, values: Any) -> list[Any]:
-        """Gather a generator's outputs; what would be a large body is staged on the way."""
-        kept: list[Any] = []
-        for value in values:
-            kept.append(value)
-            if len(kept) >= self._values_at_once:
-                kept = self._stage_if_large(index, kept)
-        return kept
-
-    def _stage_if_large(self, index: int, values: list[Any]) -> list[Any]:
-        bodies = self._router.encode(values)
-        if bodies.size < BODY_BYTES and len(values) < _MOST_VALUES:
-            each = bodies.size / len(values) if bodies.size else 1.0
-            self._values_at_once = max(
-                len(values) + 1, min(_MOST_VALUES, int(BODY_BYTES / each), len(values) * 2)
-            )
-            return values
+        """Take a generator's outputs, each as it is when it is yielded."""
         assert self._lease is not None
-        for output, data in zip(bodies.outputs, bodies.data, strict=True):
-            self._next_key += 1
-            spans = ((index, index + 1),)
-            message = Stage(self._lease.token, spans, self._next_key, output)
-            self._link.stage(message, data)
-            self._staged.setdefault(index, []).append(self._next_key)
-        return []
+        outputs = Outputs(self._link, self._router, self._lease, index)
+        for value in values:
+            outputs.add(value)
+        if outputs.keys:
+            self._staged[index] = outputs.keys
+        self._ship_much()
+        return outputs.kept
 
     def _begin(self, lease: Granted) -> None:
         with self._link.lock:
@@ -181,13 +174,12 @@ class ItemLoop:
         done_to = self._base + count
         lo = self._base + self._shipped
         produced = self._out[self._shipped : count] if self._shipped or not last else self._out
-        self._shipped = count
-        bodies, failures = self._encode(lease, produced, lo)
-        if failed is not None:
-            failures.append(failed)
-        bad = {failure.index for failure in failures} if failures else set()
+        if not last:
+            self._out[self._shipped : count] = [None] * (count - self._shipped)  # sent: let it go
+        self._shipped, self._shipped_bytes = count, self._router.taken_bytes
+        failures = [] if failed is None else [failed]
         whole = not failures and lo == lease.lo and done_to == lease.hi
-        done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, bad)
+        done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, ())
         wants = last and not link.stopping and not link.claiming and self._wants_more()
         want = self._limits.cap(self._pace.want()) if wants else 0
         if not done and not failures:
@@ -195,7 +187,8 @@ class ItemLoop:
                 link.claim(want)
             return
         claim = link.new_claim(want) if wants else None
-        staged = self._keys_of(range(lo, done_to), bad) if self._staged else ()
+        staged = self._keys_of(range(lo, done_to)) if self._staged else ()
+        bodies = self._router.encode(self._flat(produced), link.places)
         items, busy_s = self._pace.report()
         settle = Settle(
             link.ledger.next_seq(),
@@ -209,14 +202,14 @@ class ItemLoop:
         )
         link.settle(settle, bodies.data)
 
-    def _keys_of(self, indexes: range, bad: set[int]) -> tuple[int, ...]:
-        """Return the keys of what was staged for ``indexes``, but for those in ``bad``."""
+    def _keys_of(self, indexes: range) -> tuple[int, ...]:
+        """Return the keys of what was staged for ``indexes``."""
         return tuple(
-            key
-            for index, keys in self._staged.items()
-            if index in indexes and index not in bad
-            for key in keys
+            key for index, keys in self._staged.items() if index in indexes for key in keys
         )
+
+    def _flat(self, produced: list[Any]) -> list[Any]:
+        return [taken for each in produced for taken in each] if self._many else produced
 
     def _prefetches(self, lease: Granted) -> bool:
         """Whether to have the next lease at hand before this one ends.
@@ -234,24 +227,10 @@ class ItemLoop:
             return False
         return len(self._link.grants) < (2 if self._ahead else 1)
 
-    def _encode(self, lease: Granted, produced: list[Any], lo: int) -> tuple[Bodies, list[Failure]]:
-        if self._router.is_sink or not produced:
-            return Bodies(), []
-        values = [v for values in produced for v in values] if self._many else produced
-        try:
-            return self._router.encode(values, self._link.places), []
-        except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
-            each = produced if self._many else [[value] for value in produced]
-            bodies, faults = self._router.sift(each)
-            return bodies, [
-                failure(lease.token, lo + i, error, unsendable(error)) for i, error in faults
-            ]
-
-    def _failed(self, index: int, error: BaseException, item: Any) -> None:
+    def _failed(self, index: int, error: BaseException) -> None:
         assert self._lease is not None
-        cause = "undecodable" if type(item) is Broken else "raised"
         with self._link.lock:
-            self._ship(failure(self._lease.token, index, error, cause))
+            self._ship(failure(self._lease.token, index, error))
             self._base, self._out, self._shipped = index + 1, [], 0
 
     def _linger(self) -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from pipeline_runner.queues.client import Ledger, in_band
-from pipeline_runner.queues.messages import Empty, End, Granted, Return, Settle, Settled
+from pipeline_runner.queues.messages import (
+    MOST_ITEM,
+    Empty,
+    End,
+    Granted,
+    Return,
+    Settle,
+    Settled,
+)
 from pipeline_runner.worker.grants import Grant, InHand, with_bodies
 from pipeline_runner.worker.line import Line
 from pipeline_runner.worker.outliving import outlive
@@ -53,6 +61,7 @@ class Link:
         self.on_stop: Callable[[FrameType], None] | None = None  # may raise where it was called
         self.refused = False  # a source's settle was: go on from ``cursor``
         self.hints: tuple[int, ...] = ()
+        self.most_item = MOST_ITEM
         self.ledger = ledger
         self.places = Places(arena)
         self._renaming = Renaming()
@@ -69,6 +78,7 @@ class Link:
         """
         wire, session, arena = hail(job)
         link = Link(wire, session.cursor, Ledger(session.run), arena, holds=job.hold_s > 0)
+        link.most_item = session.most_item
         if job.hold_s:
             outlive(link, job, page)
         return link

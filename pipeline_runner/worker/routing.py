@@ -1,4 +1,4 @@
-"""From outputs to bodies: which edges each value fits, encoded in batches, faults told apart."""
+"""From outputs to bodies: which edges each value fits, each taken as it is, encoded in batches."""
 
 from __future__ import annotations
 
@@ -6,53 +6,85 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipeline_runner.queues.codec import encode
-from pipeline_runner.queues.messages import Output
-from pipeline_runner.queues.slots import LARGE_BYTES
+from pipeline_runner.queues.codec import SCALARS, Pickled, encode, take
+from pipeline_runner.queues.messages import MOST_ITEM, Output
+from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
 from pipeline_runner.worker.values import Tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline_runner.worker.job import Out
     from pipeline_runner.worker.places import Places
+
+SEND_BYTES = SLOT_BYTES  # outputs of so many bytes are sent before more is made
+UNROUTABLE, UNPICKLABLE, TOO_LARGE = "unroutable", "unpicklable", "too large"
+_SCALAR_BYTES = 16  # about what a number takes in a body
 
 
 class NoEdgeFitsError(LookupError):
     """An output whose tags fit no edge: an error, not a loss."""
 
 
-def unsendable(error: BaseException) -> str:
-    """Return the cause of a failure whose item could not be sent: "unroutable" or "unpicklable"."""
-    return "unroutable" if isinstance(error, NoEdgeFitsError) else "unpicklable"
+class ItemTooLargeError(ValueError):
+    """An output that is larger than an item may be."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            f"an item of {size:,} bytes; the bound is {most:,}: raise max_item in [server], "
+            "or give the name of a file that holds it"
+        )
+
+
+class UnsendableError(Exception):
+    """An output cannot travel; ``cause`` is UNROUTABLE, UNPICKLABLE or TOO_LARGE.
+
+    What is wrong with it is this exception's ``__cause__``.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Routed(msgspec.Struct, gc=False):
+    """An output that was taken, and the edges it fits."""
+
+    edges: tuple[str, ...]
+    taken: Any
 
 
 class Bodies(msgspec.Struct):
-    """Encoded outputs, ready to send, and the mean size of an item in bytes."""
+    """Encoded outputs, ready to send."""
 
     outputs: list[Output] = []
     data: list[bytes | memoryview] = []
 
-    def add(self, edges: tuple[str, ...], items: list[Any], places: Places | None = None) -> None:
-        """Encode ``items`` for ``edges``, into a place if there is one for them.
+    def add(
+        self,
+        edges: tuple[str, ...],
+        taken: Sequence[Any],
+        most: int = SEND_BYTES,
+        places: Places | None = None,
+    ) -> None:
+        """Encode ``taken`` for ``edges``, into a place if there is one for them.
 
-        Raises what pickling one of them raises.
+        A body over ``most`` bytes is made two, as long as it has two items.
         """
-        at, n = 0, len(items)
+        at, n = 0, len(taken)
         data: bytes | memoryview | None = None
         if places is not None and places.item_bytes * n >= LARGE_BYTES:
-            at, data = places.write(items)
+            at, data = places.write(taken)
         if data is None:
-            data = encode(items)
+            data = encode(taken)
+            if len(data) > most and n > 1:
+                self.add(edges, taken[: n // 2], most, places)
+                self.add(edges, taken[n // 2 :], most, places)
+                return
         if places is not None:
             places.item_bytes = len(data) / n
         self.outputs.append(Output(edges, n, len(data), at))
         self.data.append(data)
-
-    def extend(self, other: Bodies) -> None:
-        """Add what another already encoded."""
-        self.outputs += other.outputs
-        self.data += other.data
 
     @property
     def size(self) -> int:
@@ -61,44 +93,89 @@ class Bodies(msgspec.Struct):
 
 
 class Router:
-    """Sends the values of one stage to its edges."""
+    """Takes the values of one stage, and sends them to its edges.
 
-    def __init__(self, outs: Sequence[Out]) -> None:
+    ``most_item`` is the largest encoded item in bytes. ``taken_bytes`` only grows, by what was
+    taken, but for numbers.
+    """
+
+    def __init__(self, outs: Sequence[Out], most_item: int = MOST_ITEM) -> None:
         self._outs = tuple(outs)
         self.is_sink = not outs  # no edge out: values are dropped
+        self.taken_bytes = 0
+        self.plain: type = type(None)  # of the last number: one of this type is taken as it is
+        self._most_item = most_item
+        self._most_body = min(SEND_BYTES, most_item)
         self._all = tuple(out.edge for out in outs)
         self._tagged = any(out.tags for out in outs)
+        self._sized = False  # whether anything but numbers was taken
+        if self.is_sink or self._tagged:
+            self.plain = _Nothing
 
-    def encode(self, values: list[Any], places: Places | None = None) -> Bodies:
-        """Return ``values`` as bodies, large ones in ``places``; those have to be settled then.
+    def take(self, value: Any) -> Any:
+        """Return ``value`` as it is now, for :meth:`encode`.
 
-        Raises NoEdgeFitsError, or what pickling raises.
+        Nothing that happens to it later shows. Raises UnsendableError.
+        """
+        if self.is_sink:
+            return None
+        if not self._tagged:
+            return self._take(value)
+        try:
+            edges = self._edges_of(value)
+        except NoEdgeFitsError as error:
+            raise UnsendableError(UNROUTABLE) from error
+        return Routed(edges, self._take(value))
+
+    def _take(self, value: Any) -> Any:
+        while type(value) is Tagged:
+            value = value.value
+        kind = type(value)
+        if kind in SCALARS:
+            if kind is str or kind is bytes:
+                self._add(len(value))
+            elif not self._tagged:
+                self.plain = kind
+            return value
+        try:
+            pickled = take(value)
+        except Exception as error:
+            raise UnsendableError(UNPICKLABLE) from error
+        self._add(len(pickled.data))
+        return pickled
+
+    def _add(self, size: int) -> None:
+        self._sized = True
+        self.taken_bytes += size
+        if size > self._most_item:
+            raise UnsendableError(TOO_LARGE) from ItemTooLargeError(size, self._most_item)
+
+    def encode(self, taken: Sequence[Any], places: Places | None = None) -> Bodies:
+        """Return what :meth:`take` returned as bodies, none larger than it should be.
+
+        Large ones lie in ``places``; those have to be settled then.
         """
         bodies = Bodies()
-        if not values or not self._outs:
+        if not taken or not self._outs:
             return bodies
         if not self._tagged:
-            bodies.add(self._all, values, places)
+            for part in self._parts(taken):
+                bodies.add(self._all, part, self._most_body, places)
             return bodies
         groups: dict[tuple[str, ...], list[Any]] = {}
-        for value in values:
-            groups.setdefault(self._edges_of(value), []).append(value)
+        for routed in taken:
+            groups.setdefault(routed.edges, []).append(routed.taken)
         for edges, group in groups.items():
-            bodies.add(edges, group)
+            for part in self._parts(group):
+                bodies.add(edges, part, self._most_body)
         return bodies
 
-    def sift(self, produced: list[list[Any]]) -> tuple[Bodies, list[tuple[int, BaseException]]]:
-        """Encode each item's outputs apart; return those that can travel and the items at fault."""
-        sound: list[Any] = []
-        faults: list[tuple[int, BaseException]] = []
-        for index, values in enumerate(produced):
-            try:
-                self.encode(values)
-            except BaseException as error:  # noqa: BLE001  (user classes raise what they like)
-                faults.append((index, error))
-            else:
-                sound += values
-        return self.encode(sound), faults
+    def _parts(self, taken: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Yield runs of ``taken`` that fit into a body; one item may be larger than that."""
+        if self._sized:
+            yield from runs(taken, self._most_body)
+        else:
+            yield taken
 
     def _edges_of(self, value: Any) -> tuple[str, ...]:
         tags = value.tags if isinstance(value, Tagged) else frozenset[str]()
@@ -110,3 +187,31 @@ class Router:
             has = f"tags {sorted(tags)}" if tags else "no tag"
             raise NoEdgeFitsError(f"an output with {has} fits no edge; edges want: {wanted}")
         return edges
+
+
+class _Nothing:
+    """A type of which there is no value."""
+
+
+def size_of(taken: Any) -> int:
+    """Return about how many bytes an item that was taken will have in a body."""
+    kind = type(taken)
+    if kind is Pickled:
+        return len(taken.data)
+    if kind is Routed:
+        return size_of(taken.taken)
+    if kind is list:  # the outputs of one item
+        return sum(map(size_of, taken))
+    return _SCALAR_BYTES + (len(taken) if kind is str or kind is bytes else 0)
+
+
+def runs(taken: Sequence[Any], most: int = SEND_BYTES) -> Iterator[Sequence[Any]]:
+    """Yield ``taken`` in runs of at most ``most`` bytes, or of one that alone is larger."""
+    start, size = 0, 0
+    for i, item in enumerate(taken):
+        each = size_of(item)
+        if size + each > most and i > start:
+            yield taken[start:i]
+            start, size = i, 0
+        size += each
+    yield taken[start:] if start else taken

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.messages import Advance, Cursor, Done, Settle
+import msgspec
+from msgspec.structs import replace
+
+from pipeline_runner.queues.codec import encode_one, take
+from pipeline_runner.queues.messages import Advance, Cursor, Done, Failure, Settle
 from pipeline_runner.worker.failures import failure, lost
 from pipeline_runner.worker.pace import Pace
-from pipeline_runner.worker.routing import Bodies, Router
+from pipeline_runner.worker.routing import (
+    SEND_BYTES,
+    TOO_LARGE,
+    Router,
+    UnsendableError,
+    size_of,
+)
+from pipeline_runner.worker.values import At
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.queues.messages import Failure
     from pipeline_runner.worker.grants import Grant
     from pipeline_runner.worker.job import Job
     from pipeline_runner.worker.link import Link
@@ -34,6 +43,12 @@ class Stopped(BaseException):
     """
 
 
+class Lost(msgspec.Struct):
+    """Stands for a value that was yielded and cannot travel."""
+
+    failure: Failure
+
+
 class Shipper:
     """The buffer that user code yields into, and the leave to emit that empties it.
 
@@ -42,16 +57,44 @@ class Shipper:
     """
 
     def __init__(self, job: Job, link: Link, page: Page, *, marks: bool) -> None:
-        self.buffer: list[Any] = []
+        self.buffer: list[Any] = []  # as they were taken
         self.limit = 1  # ship when the buffer is as long: 1 while nothing is on its way
         self.cursor = link.cursor  # after the last settle
         self.grant: Grant | None = None
         self._link = link
         self._page = page
         self._marks = marks  # values are At(value, cursor)
-        self._router = Router(job.outs)
+        self._router = Router(job.outs, link.most_item)
+        self._sent_bytes = 0  # of what the router took
+        self._has_lost = False  # perhaps: something waits that cannot travel
         self._pace = Pace()
         self._resumed_at = time.perf_counter()
+
+    @property
+    def plain(self) -> type:
+        """The type of the numbers that need no :meth:`take`."""
+        return self._router.plain
+
+    def take(self, value: Any) -> Any:
+        """Return a value that was yielded as it is now, for the buffer.
+
+        What cannot travel waits there as its :class:`Lost`; raises UnsendableError where it is too
+        large, for it would be so whenever the source is iterated again.
+        """
+        cursor: Any = None
+        if self._marks:
+            cursor, value = take(value.cursor), value.value
+        taken: Any
+        try:
+            taken = self._router.take(value)
+        except UnsendableError as error:
+            if error.cause == TOO_LARGE:
+                raise
+            taken = Lost(lost(0, value, error))
+            self._has_lost = True
+        if self._router.taken_bytes - self._sent_bytes >= SEND_BYTES:
+            self.limit = 1
+        return At(taken, cursor) if self._marks else taken
 
     def resume(self) -> None:
         """Count the time from here on as the user code's own."""
@@ -98,12 +141,12 @@ class Shipper:
         with link.lock:
             self.take_grant()
             if self.grant is not None and not link.refused and not link.stopping:
-                if link.ledger.owed and len(self.buffer) < self._whole():
+                if link.ledger.owed and not self._is_whole():
                     self.limit = self._whole()
                 else:
                     self.send(finished=False)
                 return
-            if not link.refused and not link.stopping and len(self.buffer) < self._whole():
+            if not link.refused and not link.stopping and not self._is_whole():
                 self.limit = self._whole()
                 return
         if link.refused:
@@ -156,7 +199,7 @@ class Shipper:
         grant, link = self.grant, self._link
         assert grant is not None
         # Without an edge out nobody counts the room; and a last settle may carry nothing.
-        count = min(len(self.buffer), grant.lease.hi)
+        count = self._fitting(min(len(self.buffer), grant.lease.hi))
         values = self.buffer[:count]
         del self.buffer[:count]
         finished = finished and not self.buffer
@@ -164,15 +207,22 @@ class Shipper:
         before = self.cursor
         mark = before.mark
         if self._marks and values:
-            mark = pickle.dumps(values[-1].cursor, pickle.HIGHEST_PROTOCOL)
+            mark = encode_one(values[-1].cursor)
             values = [value.value for value in values]
-        bodies, failed = self._encode(values, grant.lease.token)
+        token = grant.lease.token
+        failed: list[Failure] = []
+        if self._has_lost:
+            failed = [replace(one.failure, token=token) for one in values if type(one) is Lost]
+            values = [value for value in values if type(value) is not Lost]
+        bodies = self._router.encode(values, link.places)
+        if self._router.taken_bytes > self._sent_bytes:
+            self._sent_bytes = self._router.taken_bytes - sum(map(self._size, self.buffer))
         self.cursor = Cursor(before.seq + 1, before.count + count, mark, finished)
         self._note_pace(count)
         items, busy_s = self._pace.report()
         settle = Settle(
             link.ledger.next_seq(),
-            (Done(grant.lease.token),),
+            (Done(token),),
             tuple(bodies.outputs),
             failed=tuple(failed),
             advance=Advance(before.seq, self.cursor),
@@ -214,14 +264,26 @@ class Shipper:
     def _whole(self) -> int:
         return max(1, min(self._link.hints, default=_UNTOLD))
 
+    def _is_whole(self) -> bool:
+        """Whether as much waits as should travel at once."""
+        much = self._router.taken_bytes - self._sent_bytes >= SEND_BYTES
+        return much or len(self.buffer) >= self._whole()
+
+    def _fitting(self, count: int) -> int:
+        """Return how many of the first ``count`` values fit into a message; at least one."""
+        if self._router.taken_bytes - self._sent_bytes < SEND_BYTES:
+            return count
+        size = 0
+        for i, value in enumerate(self.buffer[:count]):
+            size += self._size(value)
+            if size > SEND_BYTES and i:
+                return i
+        return count
+
+    def _size(self, taken: Any) -> int:
+        return size_of(taken.value if self._marks else taken)
+
     def _note_pace(self, count: int) -> None:
         now = time.perf_counter()
         self._pace.add(count, now - self._resumed_at)
         self._resumed_at = now
-
-    def _encode(self, values: list[Any], token: int) -> tuple[Bodies, list[Failure]]:
-        try:
-            return self._router.encode(values, self._link.places), []
-        except BaseException:  # noqa: BLE001  (one of them is at fault: find it below)
-            bodies, faults = self._router.sift([[value] for value in values])
-            return bodies, [lost(token, values[index], error) for index, error in faults]

@@ -68,9 +68,13 @@ class SourceLoop:
         """Yield into the buffer; the loop every item pays."""
         shipper = self._shipper
         buffer, append, ship = shipper.buffer, shipper.buffer.append, shipper.ship
+        plain, take = shipper.plain, shipper.take
         shipper.resume()
         try:
             for value in self._feed.values(shipper.cursor):
+                if type(value) is not plain:
+                    value = take(value)
+                    plain = shipper.plain
                 append(value)
                 if len(buffer) >= shipper.limit:
                     ship()
@@ -89,8 +93,6 @@ class SourceLoop:
         if frame is None or _is_ours(frame):
             return  # our own steps are short, and see the stop by themselves
         while frame is not None and frame.f_code is not SourceLoop._emit_all.__code__:
-            if frame.f_code is Shipper.send.__code__:
-                return  # it pickles what was yielded
             frame = frame.f_back
         if frame is not None:
             raise Stopped

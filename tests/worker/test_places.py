@@ -12,11 +12,12 @@ import pytest
 
 from pipeline_runner.queues.arena import Arena
 from pipeline_runner.queues.client import Ledger
-from pipeline_runner.queues.codec import decode
-from pipeline_runner.queues.messages import Granted
+from pipeline_runner.queues.codec import decode, encode
+from pipeline_runner.queues.messages import MOST_ITEM, Granted
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
 from pipeline_runner.worker.call import Target
 from pipeline_runner.worker.concurrent import ConcurrentLoop
+from pipeline_runner.worker.grants import Grant, InHand
 from pipeline_runner.worker.job import Out
 from pipeline_runner.worker.limits import Limits
 from pipeline_runner.worker.page import Page
@@ -37,6 +38,7 @@ def test_what_a_coroutine_returns_goes_into_a_place_once_it_is_known_to_be_large
         lock=threading.RLock(),
         ledger=Ledger("run-1"),
         places=Places(arena),
+        most_item=MOST_ITEM,
         settle=lambda settle, data: settled.append((settle, data)),
     )
     for slot in range(3):
@@ -46,11 +48,13 @@ def test_what_a_coroutine_returns_goes_into_a_place_once_it_is_known_to_be_large
     job: Any = SimpleNamespace(outs=(Out("a->b", ()),), concurrency=4, timeout_s=None)
     target = Target(enlarged, "async", takes_cursor=False)
     loop = ConcurrentLoop(job, target, link, Page.create({}), Limits(None, None))
-    lease = Granted(1, 1, "s->a", 1, 0, 3, 3, 10)
+    body = encode([0, 1, 2])
+    lease = Granted(1, 1, "s->a", 1, 0, 3, 3, len(body))
+    items = InHand().items(Grant(lease, body))
 
     async def run() -> None:
         for index in range(3):
-            await loop._one(lease, index, index)
+            await loop._one(lease, index, items)
 
     asyncio.run(run())
     places = [settle.outputs[0].at for settle, _data in settled]

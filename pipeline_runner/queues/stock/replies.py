@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import assert_never
 
+from pipeline_runner.queues.codec import Apart, is_apart
 from pipeline_runner.queues.stock.guests import GaveUp, Idle, Item, Stored
 
 if TYPE_CHECKING:
@@ -54,8 +55,12 @@ def reply_to(answer: Answer) -> list[bytes | memoryview]:
 def item_of(body: bytes, index: int) -> list[bytes | memoryview]:
     """Return, in parts, the reply ``("#RETURN", items[index])`` of a body of items.
 
-    Around the body's own opcodes stands what makes the client pick one of them.
+    An item that stands by itself is put into the reply as it is. Where items are together, around
+    the body's own opcodes stands what makes the client pick one of them.
     """
+    if is_apart(body):
+        item = Apart(body).pickle(index)
+        return [bytes(item[:2]) + _RETURN, item[2:-1], pickle.TUPLE2 + pickle.STOP]
     opening = body[:2] + _RETURN + _GETITEM
     closing = b"".join(
         (
