@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline_runner.cli import place
+from pipeline_runner.cli.edges import Ends, edge_meant
 from pipeline_runner.cli.manners import Manner, verb
-from pipeline_runner.errors import NoHead, UsageError
+from pipeline_runner.errors import NoHead, RunnerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +45,26 @@ def ls(manner: Manner) -> None:
         click.echo("nothing is queued", err=True)
 
 
+_edge = click.argument(
+    "words", nargs=-1, required=True, metavar="EDGE", shell_complete=place.stage_names
+)
+
+
 @verb("peek", facts=True)
-@click.argument("edge", metavar="EDGE")
+@_edge
 @click.option(
     "-n", "most", type=click.IntRange(1, 1000), default=10, help="So many items.  [default: 10]"
 )
-def peek(manner: Manner, edge: str, most: int) -> None:
-    """Show the items that are next in EDGE. They stay where they are."""
+def peek(manner: Manner, words: tuple[str, ...], most: int) -> None:
+    """Show the items that are next in EDGE. They stay where they are.
+
+    EDGE is its name, or the two stages that it joins: `runner queue peek parse enrich`.
+    """
     state = place.state_dir(manner.file)
-    seen, bodies, queued = _first(state, edge, most)
+    backlogs, running = _backlogs(state)
+    edge = edge_meant(words, _ends(manner.file, state, backlogs, running=running)).name
+    seen, bodies = _first(state, edge, most, running=running)
+    queued = next((each["queued"] for each in backlogs if each["name"] == edge), 0)
     with place.modules_of(manner.file):
         values = {body: _decoded(data) for body, data in bodies.items()}
     facts = [asdict(item) | {"value": _shown(values[item.body], item.place)} for item in seen]
@@ -72,22 +84,21 @@ def peek(manner: Manner, edge: str, most: int) -> None:
 
 
 @verb("purge", facts=True)
-@click.argument("edge", metavar="EDGE")
+@_edge
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(manner: Manner, edge: str, yes: bool) -> None:
+def purge(manner: Manner, words: tuple[str, ...], yes: bool) -> None:
     """Throw away every item that is queued in EDGE. Asks first.
 
-    What workers hold at this moment is not touched.
+    EDGE is its name, or the two stages that it joins. What workers hold at this moment is not
+    touched.
     """
     from pipeline_runner.cli.sure import sure
     from pipeline_runner.observe.quantity import plural
 
     state = place.state_dir(manner.file)
     backlogs, running = _backlogs(state)
-    found = next((each for each in backlogs if each["name"] == edge), None)
-    if found is None and running:
-        raise _unknown(edge, [each["name"] for each in backlogs])
-    count = 0 if found is None else found["queued"]
+    edge = edge_meant(words, _ends(manner.file, state, backlogs, running=running)).name
+    count = next((each["queued"] for each in backlogs if each["name"] == edge), 0)
     facts = {"purged": 0, "leased": 0}
     if count:
         items = plural(count, "item")
@@ -121,28 +132,44 @@ def _backlogs(state: Path) -> tuple[list[dict[str, Any]], bool]:
     return backlogs, True
 
 
-def _first(state: Path, edge: str, most: int) -> tuple[list[Seen], dict[int, bytes], int]:
-    """Return the next items of ``edge``, their bodies, and how many it holds in all."""
-    from pipeline_runner.head.control import ask_for_bodies
-    from pipeline_runner.queues.looking import Seen
-
-    backlogs, running = _backlogs(state)
-    queued = {each["name"]: each["queued"] for each in backlogs}
-    if edge not in queued:
-        if running or queued:
-            raise _unknown(edge, list(queued))
-        return [], {}, 0
+def _ends(file: Path, state: Path, backlogs: list[dict[str, Any]], *, running: bool) -> list[Ends]:
+    """Return every edge there is: of the run, or of the journal and the file beside it."""
     if running:
+        from pipeline_runner.head.control import ask
+
+        return [Ends(each["name"], each["from"], each["to"]) for each in ask(state, "ps")["edges"]]
+    try:
+        edges = place.load(file).edges
+    except RunnerError:  # what is queued can be looked at while the file is being edited
+        edges = ()
+    ends = {edge.name: Ends(edge.name, edge.from_, edge.to) for edge in edges}
+    for each in backlogs:
+        ends.setdefault(each["name"], Ends(each["name"], *_split(each["name"])))
+    return list(ends.values())
+
+
+def _split(name: str) -> tuple[str, str]:
+    source, arrow, target = name.partition("->")
+    return (source, target) if arrow else ("", "")
+
+
+def _first(
+    state: Path, edge: str, most: int, *, running: bool
+) -> tuple[list[Seen], dict[int, bytes]]:
+    """Return the next items of ``edge``, and their bodies."""
+    if running:
+        from pipeline_runner.head.control import ask_for_bodies
+        from pipeline_runner.queues.looking import Seen
+
         result, data = ask_for_bodies(state, "peek", edge=edge, most=most)
         seen = [Seen(**item) for item in result["items"]]
         bodies: dict[int, bytes] = {}
         for number, size in result["bodies"]:
             bodies[number], data = data[:size], data[size:]
-        return seen, bodies, queued[edge]
+        return seen, bodies
     from pipeline_runner.queues.journal.looking import first
 
-    seen, bodies = first(state, edge, most) or ([], {})
-    return seen, bodies, queued[edge]
+    return first(state, edge, most) or ([], {})
 
 
 def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
@@ -165,10 +192,6 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
     with held(state, state.name):
         finished.amend(state, step)
     return {"purged": purged, "leased": 0}
-
-
-def _unknown(edge: str, names: list[str]) -> UsageError:
-    return UsageError(f"there is no queue {edge}", hint=f"queues: {', '.join(names)}")
 
 
 def _decoded(data: bytes) -> list[Any] | str:

@@ -84,11 +84,23 @@ def test_ls_and_peek_say_what_is_queued_and_take_nothing(project: Project, full:
 
 def test_a_queue_of_another_name_is_told_with_those_there_are(project: Project, full: Run) -> None:
     for verb in (("peek",), ("purge", "--yes")):
-        ended = project.runner("queue", *verb, "words")
+        ended = project.runner("queue", *verb, "wrods", "hold")
         assert ended.returncode == 2
         assert ended.stderr == (
-            f"error: there is no queue words\nhint: queues: {EDGE}, hold->keep\n"
+            "error: there is no queue wrods->hold\nhint: did you mean `words hold`?\n"
+            f"queues: {EDGE}, hold->keep\n"
         )
+
+
+def test_an_edge_is_named_by_its_two_stages_too(project: Project, full: Run) -> None:
+    by_name = facts(project, "peek", EDGE)
+    assert len(by_name) == 10
+    assert facts(project, "peek", "words", "hold") == by_name
+    full.signal(signal.SIGKILL)
+    full.popen.communicate()
+    full.end()
+    assert facts(project, "peek", "hold", "keep") == [], "it is there, and empty"
+    assert facts(project, "purge", "words", "hold", "--yes")["purged"] == 40
 
 
 def test_purge_empties_a_queue_and_leaves_what_is_in_work(project: Project, full: Run) -> None:
