@@ -275,6 +275,6 @@ class Agent:
             self._part()
             if self._leaving_at is not None and not self._supervisor.processes:
                 self._over.set()
-            if now >= beat_at:
+            if now >= beat_at or self._reporter.is_behind(self._supervisor.processes.values()):
                 beat_at = now + BEAT_S
                 self._tell()

@@ -39,6 +39,7 @@ class Reporter:
         self._dropped = 0  # lines that found no head, and no room
         self._flushing = False
         self._untold: list[Died] = []  # deaths that no head has heard of
+        self._ready: set[str] = set()  # workers that were ready at the last beat
 
     def started(self, process: Process) -> None:
         """A worker runs: watch what it writes."""
@@ -81,6 +82,8 @@ class Reporter:
 
     def beat(self, processes: Iterable[Process]) -> None:
         """Tell that this host is alive, and what runs here."""
+        processes = tuple(processes)
+        self._ready = _ready(processes)
         now = self._loop.time()
         cpu, memory = self._load.look()
         states = tuple(
@@ -88,6 +91,10 @@ class Reporter:
             for p in processes
         )
         self._send(Beat(states, cpu, memory))
+
+    def is_behind(self, processes: Iterable[Process]) -> bool:
+        """Whether a worker has become ready since the last beat: nobody should wait to see it."""
+        return not _ready(processes) <= self._ready
 
     def _flush_lines(self) -> None:
         self._flushing = False
@@ -110,7 +117,11 @@ class Reporter:
         self._send(Report(kind, about | more))
 
 
+def _ready(processes: Iterable[Process]) -> set[str]:
+    return {process.id for process in processes if process.was_ready}
+
+
 def _state(process: Process) -> str:
     if process.phase == "draining":
         return "draining"
-    return "running" if process.was_ready else "starting"
+    return "running" if process.was_ready else "loading"

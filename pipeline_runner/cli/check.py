@@ -30,7 +30,7 @@ def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github
     from pipeline_runner.config import report
     from pipeline_runner.config.checks import durability_note
 
-    judged = judge(manner.file, tries_imports=not no_import)
+    judged = judge(manner.file, tries_imports=not no_import, quiet=manner.quiet)
     problems = judged.errors if manner.quiet else judged.problems
     if manner.json or form == "json":
         click.echo(json.dumps(report.as_json(problems), indent=2))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline_runner.cli import say
 from pipeline_runner.cli.place import existing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pipeline_runner.config.pipeline import Pipeline
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 # Importing a large library can take a good part of a minute on a cold disk.
 IMPORT_TIMEOUT_S = 60.0
+_SAID_AFTER_S = 1.5  # a terminal that is silent for longer looks stuck
 
 
 def frames(problems: Sequence[Problem], text: str, colour: bool | None) -> str:
@@ -43,11 +47,12 @@ class Judged:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
 
-def judge(file: Path, *, tries_imports: bool) -> Judged:
+def judge(file: Path, *, tries_imports: bool, quiet: bool = False) -> Judged:
     """Read ``file`` and return all there is to say about it.
 
-    With ``tries_imports`` what the stages run is imported too, in a process of its own. Raises
-    UsageError if the file cannot be read.
+    With ``tries_imports`` what the stages run is imported too, in a process of its own; unless
+    ``quiet``, imports that take long are told of meanwhile. Raises UsageError if the file cannot be
+    read.
     """
     from pipeline_runner.config.faults import in_file_order
     from pipeline_runner.config.parse import parse, read
@@ -59,14 +64,33 @@ def judge(file: Path, *, tries_imports: bool) -> Judged:
         pipeline = pipeline.at(file.resolve())
         problems = in_file_order((*problems, *check_files(pipeline, text, str(file))))
         if tries_imports:
-            problems = in_file_order((*problems, *_import_problems(pipeline, text, str(file))))
+            problems = in_file_order(
+                (*problems, *_import_problems(pipeline, text, str(file), quiet))
+            )
     return Judged(pipeline, text, problems)
 
 
-def _import_problems(pipeline: Pipeline, text: str, file: str) -> tuple[Problem, ...]:
+def _import_problems(pipeline: Pipeline, text: str, file: str, quiet: bool) -> tuple[Problem, ...]:
     from pipeline_runner.config.callable_checks import check_callables
     from pipeline_runner.config.locate import Locator
     from pipeline_runner.worker.probe import probe
 
-    results = probe(pipeline, IMPORT_TIMEOUT_S)
+    with nullcontext() if quiet else _said_when_slow(pipeline):
+        results = probe(pipeline, IMPORT_TIMEOUT_S)
     return check_callables(pipeline, results, Locator(text, file))
+
+
+@contextmanager
+def _said_when_slow(pipeline: Pipeline) -> Iterator[None]:
+    """Say what is being imported, on stderr, once it has taken more than a moment."""
+    modules = ", ".join(
+        dict.fromkeys(stage.run.partition(":")[0] for stage in pipeline.stages.values())
+    )
+    timer = threading.Timer(_SAID_AFTER_S, say.note, [f"importing {modules} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()

@@ -128,7 +128,7 @@ def _sound(manner: Manner, *, tries_imports: bool) -> Pipeline:
     from pipeline_runner.cli.problems import frames, judge
     from pipeline_runner.errors import InvalidPipeline
 
-    judged = judge(manner.file, tries_imports=tries_imports)
+    judged = judge(manner.file, tries_imports=tries_imports, quiet=manner.quiet)
     if judged.pipeline is None or judged.errors:
         raise InvalidPipeline(judged.problems, judged.text)
     warnings = [problem for problem in judged.problems if problem.severity == "warning"]

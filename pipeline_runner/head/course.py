@@ -50,6 +50,7 @@ class Course:
         self._stop_by: float | None = None  # once a stop was asked for
         self._grace_s = pipeline.reload.grace
         self._ended: set[str] = set()  # stages whose end a worker has heard
+        self._has_begun = False
         self.release: Release | None = None  # nobody is told anything before it is there
         self.left = asyncio.Event()
 
@@ -176,17 +177,22 @@ class Course:
                 pass
 
     def snapshot(self) -> Snapshot:
-        """Return the run as it is now."""
+        """Return the run as it is now; it starts until the first worker can take work."""
+        self._has_begun = self._has_begun or self._hosts.has_loaded
         state = self._stop.state(
             finished=self.is_finished,
             left=self.left.is_set(),
-            running=bool(self._hosts.running()),
+            running=self._has_begun,
         )
-        desired = self._hosts.desired()
         hosts = self._hosts.reports()
         release = "" if self.release is None else self.release.name
         return self._view.snapshot(
-            self._loop.time(), state=state, desired=desired, hosts=hosts, release=release
+            self._loop.time(),
+            state=state,
+            desired=self._hosts.wanted(),
+            pending={} if self._hosts.plan is None else self._hosts.plan.pending,
+            hosts=hosts,
+            release=release,
         )
 
     def exit_code(self, lost: int) -> ExitCode:

@@ -128,7 +128,7 @@ class Hosts:
     def started(self, name: str, pid: int, stage: str, index: int, now: float) -> None:
         """Record a new worker before the next beat tells of it."""
         report = self.members[name].report
-        report.workers[pid] = WorkerView(pid, stage, index, "starting")
+        report.workers[pid] = WorkerView(pid, stage, index, "loading")
         report.since[pid] = now
 
     def exited(self, name: str, pid: int) -> None:
@@ -142,6 +142,15 @@ class Hosts:
             stage is None or worker.stage == stage
             for name, member in self.members.items()
             if host is None or name == host
+            for worker in member.report.workers.values()
+        )
+
+    @property
+    def has_loaded(self) -> bool:
+        """Whether any worker has its code loaded, and can take work."""
+        return any(
+            worker.state != "loading"
+            for member in self.members.values()
             for worker in member.report.workers.values()
         )
 

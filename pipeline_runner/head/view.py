@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pipeline_runner.observe.snapshot import (
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.stages import StageState as Books
 
+_NONE: Mapping[str, int] = MappingProxyType({})
 WINDOW_S = 3.0  # rates are over about so long
 
 
@@ -70,16 +72,22 @@ class View:
         *,
         state: RunState,
         desired: Mapping[str, int],
+        pending: Mapping[str, int] = _NONE,
         hosts: Sequence[HostReport],
         release: str = "",
         note: str = "",
     ) -> Snapshot:
-        """Return the run as it is at ``now``, monotonic seconds."""
-        running = dict.fromkeys(self._stages, 0)
+        """Return the run as it is at ``now``, monotonic seconds.
+
+        ``desired`` and ``pending`` are workers by stage: all that it should have, and those of them
+        that fit on no host.
+        """
+        running, loading = dict.fromkeys(self._stages, 0), dict.fromkeys(self._stages, 0)
         for host in hosts:
             for worker in host.workers.values():
-                if worker.stage in running:
-                    running[worker.stage] += 1
+                counts = loading if worker.state == "loading" else running
+                if worker.stage in counts:
+                    counts[worker.stage] += 1
         past = self._mark(now)
         return Snapshot(
             name=self._pipeline.name,
@@ -89,7 +97,15 @@ class View:
             durability=self._pipeline.durability,
             up_s=now - self._started,
             stages=tuple(
-                self._stage(name, past, now, desired.get(name, 0), running[name])
+                self._stage(
+                    name,
+                    past,
+                    now,
+                    desired.get(name, 0),
+                    pending.get(name, 0),
+                    running[name],
+                    loading[name],
+                )
                 for name in self._stages
             ),
             edges=tuple(self._edge(name) for name in self._edges),
@@ -113,15 +129,27 @@ class View:
             self._marks.popleft()
         return self._marks[0]
 
-    def _stage(self, name: str, past: _Mark, now: float, desired: int, running: int) -> StageView:
+    def _stage(
+        self,
+        name: str,
+        past: _Mark,
+        now: float,
+        desired: int,
+        pending: int,
+        running: int,
+        loading: int,
+    ) -> StageView:
         stage = self._stages[name]
         span = max(now - past.at, 1e-9)
         busy = (stage.service.busy_s - past.busy_s[name]) / (span * max(running, 1))
         reason = stage.paused or self.failing.get(name, "")
+        state = _state(stage, reason, desired, running, loading)
+        if pending and state == "waiting":
+            reason = "no host has a place for it"
         return StageView(
             name=name,
             kind=self._pipeline.kind(name),
-            state=_state(stage, reason, desired, running),
+            state=state,
             desired=desired,
             running=running,
             in_=stage.consumed,
@@ -136,6 +164,7 @@ class View:
             p50_s=stage.service.quantile(0.50),
             p99_s=stage.service.quantile(0.99),
             reason=reason,
+            loading=loading,
         )
 
     def _edge(self, name: str) -> EdgeView:
@@ -154,14 +183,16 @@ class View:
         )
 
 
-def _state(stage: Books, reason: str, desired: int, running: int) -> StageState:
+def _state(stage: Books, reason: str, desired: int, running: int, loading: int) -> StageState:
     if stage.finished:
         return "finished"
     if stage.paused:
         return "paused"
     if reason and running < desired:
         return "failing"
-    return "running" if running else "waiting"
+    if running:
+        return "running"
+    return "loading" if loading else "waiting"
 
 
 def _host(host: HostReport, now: float) -> HostView:

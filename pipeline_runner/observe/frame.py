@@ -139,6 +139,10 @@ def _name_style(stage: StageView) -> str:
 def _workers(stage: StageView) -> Cell:
     if stage.state == "finished":
         return Text("done", "green")
+    if stage.state == "loading":
+        return Text("loading", "yellow")
+    if not stage.desired and not stage.running:
+        return "-"  # not planned yet
     style = "yellow" if stage.running < stage.desired else ""
     return Text(f"{stage.running}/{stage.desired}", style)
 
@@ -176,7 +180,7 @@ def _troubles(snapshot: Snapshot) -> list[Text]:
     return [
         Text(f"{stage.name} is {stage.state}: {stage.reason}", "bold red")
         for stage in snapshot.stages
-        if stage.reason and stage.state in ("failing", "paused")
+        if stage.reason and stage.state in ("failing", "paused", "waiting")
     ]
 
 

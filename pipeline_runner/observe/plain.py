@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 10.0
 _WIDTH = 100
+_COUNTED = ("running", "waiting")
 # Ten thousand items that fail alike need three examples and a count.
 _MOST_DEAD = 3
 
@@ -120,7 +121,7 @@ def _line(told: Told) -> str:
 def _stage(snapshot: Snapshot, stage: StageView, name_width: int) -> str:
     parts = [
         f"{stage.name:<{name_width}}",
-        stage.state if stage.state != "running" else f"{stage.running}/{stage.desired} workers",
+        f"{stage.running}/{stage.desired} workers" if stage.state in _COUNTED else stage.state,
     ]
     if stage.kind != "source":
         parts.append(f"queue {quantity.count(queued_for(snapshot, stage.name))}")

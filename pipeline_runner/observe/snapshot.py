@@ -8,12 +8,16 @@ from typing import Any, Literal
 RunState = Literal["starting", "running", "draining", "finished", "stopped", "failed"]
 # "away" is cut off, and may return; "syncing" has no files yet; "unfit" cannot run them.
 HostState = Literal["up", "away", "syncing", "unfit", "draining", "lost"]
-StageState = Literal["waiting", "running", "paused", "failing", "finished"]
+StageState = Literal["waiting", "loading", "running", "paused", "failing", "finished"]
 
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """One stage. Counts are items since the run began; rates are items a second, recent."""
+    """One stage. Counts are items since the run began; rates are items a second, recent.
+
+    Of the ``desired`` workers ``running`` can take work and ``loading`` import their code; the
+    others wait for a place or for their start.
+    """
 
     name: str
     kind: Literal["source", "map", "sink"]
@@ -31,7 +35,8 @@ class StageView:
     out_rate: float
     p50_s: float | None  # service time of an item, in seconds
     p99_s: float | None
-    reason: str = ""  # why it is paused or failing
+    reason: str = ""  # why it is paused, failing or waiting
+    loading: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class WorkerView:
     pid: int
     stage: str
     index: int
-    state: str  # "starting" | "running" | "draining" | "failing"
+    state: str  # "loading" | "running" | "draining"
     age_s: float = 0.0
 
 

@@ -63,6 +63,17 @@ def test_a_finished_stage_says_so() -> None:
     assert line.split()[1] == "done"
 
 
+def test_workers_that_load_or_wait_for_a_place_are_no_running_workers() -> None:
+    def workers(**changes: object) -> str:
+        lines = seen(run(stages=(stage("resize", **changes),)))
+        return next(line for line in lines if "resize" in line).split()[1]
+
+    assert workers(state="loading", running=0, loading=2) == "loading"
+    assert workers(running=1, loading=1) == "1/2"
+    assert workers(state="waiting", running=0) == "0/2"
+    assert workers(state="waiting", running=0, desired=0) == "-"
+
+
 def test_a_failing_stage_says_why() -> None:
     broken = stage("resize", state="failing", reason="ImportError: no module named PIL")
     assert "resize is failing: ImportError: no module named PIL" in seen(run(stages=(broken,)))
