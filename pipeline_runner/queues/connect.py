@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.errors import NoHead
 from pipeline_runner.queues.framing import (
     HEADER_SIZE,
+    FrameBuffer,
     decode_from_head,
     encode_frame,
     read_header,
@@ -48,8 +49,7 @@ class Wire(ABC):
         self.sock = sock  # to watch, not to use: over TLS its bytes are sealed
         self._buffer = bytearray()
         self._arrived: deque[tuple[Any, bytes | memoryview]] = deque()
-        self._frame: memoryview | None = None  # a large one of its own, filled so far:
-        self._filled = 0
+        self._frame: FrameBuffer | None = None  # a large one
         self._poll: select.poll | None = None
         self.closed = False
         self.heard = 0.0  # over TLS: when anything came last, monotonic seconds
@@ -173,21 +173,21 @@ class Wire(ABC):
 
     def _begin_frame(self) -> None:
         """Make room for a frame that has begun, kept as it is: a large body is copied only once."""
-        self._frame = memoryview(bytearray(HEADER_SIZE + sum(read_header(self._buffer))))
-        self._filled = len(self._buffer)
-        self._frame[: self._filled] = self._buffer
+        total = HEADER_SIZE + sum(read_header(self._buffer))
+        self._frame = FrameBuffer(total, self._buffer)
         self._buffer.clear()
 
     def _fill_frame(self, *, block: bool) -> None:
-        frame = self._frame
-        assert frame is not None
-        while self._filled < len(frame):
-            got = self._take_into(frame[self._filled :], block=block)
+        assert self._frame is not None
+        frame: memoryview | None = None
+        while frame is None:
+            with self._frame.room() as room:
+                got = self._take_into(room, block=block)
             if got is None:
                 return
             if not got:
                 raise EOFError("the head closed the connection inside a frame")
-            self._filled += got
+            frame = self._frame.add(got)
         self._frame = None
         body = HEADER_SIZE + read_header(frame)[0]
         self._arrived.append((decode_from_head(frame[HEADER_SIZE:body]), frame[body:]))

@@ -13,6 +13,7 @@ from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.framing import (
     HEADER_SIZE,
     MOST_UNKNOWN,
+    FrameBuffer,
     check_sizes,
     decode_to_head,
     encode_frame,
@@ -64,8 +65,7 @@ class Connection:
         self._on_closed = on_closed
         self._on_offence = on_offence
         self._partial = bytearray()
-        self._frame: memoryview | None = None  # a large one of its own, filled so far:
-        self._filled = 0
+        self._frame: FrameBuffer | None = None  # a large one
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
         self._fd = -1  # to go along with what is sent next
@@ -140,8 +140,11 @@ class Connection:
             return False
         frame = self._frame
         try:
-            room = scratch if frame is None else frame[self._filled : self._filled + _MOST_READ]
-            size = self.sock.recv_into(room)
+            if frame is None:
+                size = self.sock.recv_into(scratch)
+            else:
+                with frame.room(_MOST_READ) as room:
+                    size = self.sock.recv_into(room)
         except BlockingIOError:
             return False
         except OSError:  # a reset: what it sent before was read before
@@ -195,14 +198,16 @@ class Connection:
     def _received(self, data: memoryview) -> None:
         if not self._partial:
             used = self._frames(data)
-            if used < len(data):
+            if used < len(data) and not self.closed:
                 self._keep(data[used:])
             return
         self._partial += data
         # The first sizes are checked as soon as they are here, before more is kept for them.
         with memoryview(self._partial) as view:
             used = self._frames(view)
-        if used or len(self._partial) >= HEADER_SIZE:
+        if self.closed:  # by one of the frames: no length behind it was checked
+            self._partial.clear()
+        elif used or len(self._partial) >= HEADER_SIZE:
             rest = bytes(self._partial[used:])
             self._partial.clear()
             self._keep(memoryview(rest))
@@ -212,17 +217,15 @@ class Connection:
         if len(rest) >= HEADER_SIZE:
             total = HEADER_SIZE + sum(read_header(rest))
             if total > _READ:
-                self._frame = memoryview(bytearray(total))
-                self._frame[: len(rest)] = rest
-                self._filled = len(rest)
+                self._frame = FrameBuffer(total, rest)
                 return
         self._partial += rest
 
-    def _continued(self, frame: memoryview, size: int) -> None:
-        self._filled += size
-        if self._filled == len(frame):
+    def _continued(self, frame: FrameBuffer, size: int) -> None:
+        whole = frame.add(size)
+        if whole is not None:
             self._frame = None
-            self._frames(frame.toreadonly())
+            self._frames(whole.toreadonly())
 
     def _frames(self, data: memoryview) -> int:
         start, end = 0, len(data)

@@ -55,6 +55,7 @@ HEADER_SIZE = _HEADER.size
 MOST_MESSAGE = 8 * 1024**2  # bytes of msgpack; tracebacks and log lines are the largest
 MOST_UNKNOWN = 64 * 1024  # before the peer has said who it is
 _BESIDE_AN_ITEM = 8 * 1024**2  # bytes: what a worker had made when the largest item came
+_FIRST_BYTES = 2 * 1024**2  # allocated for a long frame before more of it has arrived
 
 
 _ToHead = Union[  # noqa: UP007  (msgspec reads it on Python 3.10)
@@ -129,7 +130,7 @@ def decode_to_head(data: bytes | memoryview) -> Any:
     """Return the message a head received. Raises ProtocolError if it is none."""
     try:
         return _to_head.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(f"not a message: {error}") from error
 
 
@@ -137,5 +138,32 @@ def decode_from_head(data: bytes | memoryview) -> Any:
     """Return the message a head sent. Raises ProtocolError if it is none."""
     try:
         return _from_head.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(f"not a message: {error}") from error
+
+
+class FrameBuffer:
+    """A frame of ``total`` bytes that has ``begun``, in memory that grows as its bytes arrive.
+
+    A length is only a claim: what is allocated is 2 MiB, or twice what has arrived.
+    """
+
+    __slots__ = ("_data", "_filled", "_total")
+
+    def __init__(self, total: int, begun: bytes | bytearray | memoryview) -> None:
+        self._total = total
+        self._filled = len(begun)
+        self._data = bytearray(min(total, max(_FIRST_BYTES, 2 * self._filled)))
+        self._data[: self._filled] = begun
+
+    def room(self, most: int | None = None) -> memoryview:
+        """Return where the next bytes go, ``most`` at a time. To be released before the next."""
+        if self._filled == len(self._data):
+            self._data += bytes(min(self._filled, self._total - self._filled))
+        end = len(self._data) if most is None else self._filled + most
+        return memoryview(self._data)[self._filled : end]
+
+    def add(self, size: int) -> memoryview | None:
+        """Count ``size`` bytes that went into the room; return the frame once it is whole."""
+        self._filled += size
+        return memoryview(self._data) if self._filled == self._total else None

@@ -25,6 +25,7 @@ from pipeline_runner.queues.doors import Door
 from pipeline_runner.queues.host_messages import Answer, Ask
 from pipeline_runner.queues.messages import Hello
 from pipeline_runner.queues.server import QueueServer
+from pipeline_runner.queues.stock.door import Door as StockDoor
 from tests.e2e.kit import until
 from tests.queues.shapes import graph
 
@@ -79,6 +80,9 @@ async def _serve(folder: Path, most_item: int) -> None:
     server = head.server = QueueServer(broker, head, folder, most_item=most_item)  # type: ignore[arg-type]
     server.listen(folder / "head.sock")
     port = server.listen_tls("127.0.0.1", 0, certificate(folder), Keys())
+    loop = asyncio.get_running_loop()
+    server.door = StockDoor(server, loop, KEY, most_item=most_item, warn=head.warn)
+    server.door.listen_unix(folder / "stock.sock")
     print(json.dumps(port), flush=True)
     await asyncio.Event().wait()
 
@@ -91,6 +95,7 @@ class House:
     said: Path
     door: Door
     unix: Door
+    stock: Path
 
     @property
     def process(self) -> psutil.Process:
@@ -106,6 +111,17 @@ class House:
     def resident(self) -> int:
         size: int = self.process.memory_info().rss
         return size
+
+    def forget_peak(self) -> int:
+        """Begin to watch for a new peak, and return what is resident now, in bytes."""
+        Path(f"/proc/{self.popen.pid}/clear_refs").write_text("5")
+        return self.peak()
+
+    def peak(self) -> int:
+        """Return the most bytes that were resident since :meth:`forget_peak`."""
+        status = Path(f"/proc/{self.popen.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
 
     def opens(self) -> int:
         """How many descriptors it has open."""
@@ -125,7 +141,9 @@ def house(folder: Path, *, most_item: int = 64 * 2**20) -> Iterator[House]:
         port = int(said.read_text().splitlines()[0])
         fingerprint = certificate(folder).fingerprint
         door = Door(host="127.0.0.1", port=port, fingerprint=fingerprint, key=KEY.hex())
-        yield House(popen, said, door, Door(socket=str(folder / "head.sock")))
+        yield House(
+            popen, said, door, Door(socket=str(folder / "head.sock")), folder / "stock.sock"
+        )
     finally:
         popen.terminate()
         popen.wait()
