@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.families import FAMILIES, OURS
 from benchmarks.pairs import Spread, spread
+from benchmarks.real.section import section
 from benchmarks.table import number
 
 if TYPE_CHECKING:
@@ -105,9 +106,10 @@ def _parts(kept: dict[str, Any]) -> Iterator[str]:
         yield from _delays(paced)
     yield from _missing(families, cells)
     yield HOW.rstrip()
-    if rows := [row for part in kept.get("join", {}).get("rows", {}).values() for row in part]:
+    yield from section(kept.get("real", {}))
+    if joins := [row for part in kept.get("join", {}).get("rows", {}).values() for row in part]:
         yield JOIN.format(**kept["join"])
-        yield from _joins(rows)
+        yield from _joins(joins)
 
 
 def _kind(cell: Cell) -> str:
