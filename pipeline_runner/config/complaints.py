@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.config.faults import Fault, did_you_mean
+from pipeline_runner.config.faults import Fault
 from pipeline_runner.config.keys import NOUNS, fields, homes, table_at
 from pipeline_runner.config.model import Header, Stage
 from pipeline_runner.config.secrets import holds_a_secret
@@ -12,6 +12,7 @@ from pipeline_runner.config.secrets import holds_a_secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline_runner.config.faults import Suggestions
     from pipeline_runner.config.locate import KeyPath
 
 _WANTED = {
@@ -34,16 +35,16 @@ _KINDS = {
 }
 
 
-def complaint(details: Mapping[str, Any], path: KeyPath) -> Fault:
+def complaint(details: Mapping[str, Any], path: KeyPath, suggestions: Suggestions) -> Fault:
     """Return the fault at ``path`` that pydantic's error ``details`` describe."""
     kind, context = details["type"], details.get("ctx", {})
     match kind:
         case "extra_forbidden":
-            return _unknown_key(path)
+            return _unknown_key(path, suggestions)
         case "missing":
             return _missing_key(path)
         case "literal_error":
-            return _other_word(details["input"], context["expected"], path)
+            return _other_word(details["input"], context["expected"], path, suggestions)
         case "string_pattern_mismatch" if path == ("pipeline", "name"):
             message = f'"{details["input"]}" is not a pipeline\'s name'
             return Fault(
@@ -60,7 +61,7 @@ def complaint(details: Mapping[str, Any], path: KeyPath) -> Fault:
     return Fault("bad-value", details["msg"], path)
 
 
-def _unknown_key(path: KeyPath) -> Fault:
+def _unknown_key(path: KeyPath, suggestions: Suggestions) -> Fault:
     key, table = str(path[-1]), table_at(path[:-1])
     if holds_a_secret(key):
         hint = "keep it in the environment, or in a file that is not shared"
@@ -68,7 +69,7 @@ def _unknown_key(path: KeyPath) -> Fault:
         return Fault("secret-in-file", message, path, hint, at="key")
     assert table is not None
     known = fields(table)
-    hint = did_you_mean(key, known, quote="`")
+    hint = suggestions.did_you_mean(key, known, quote="`")
     if hint:
         meant = hint.split("`")[1]
         places = [str(step) for step in path[:-1] if isinstance(step, str)]
@@ -102,10 +103,10 @@ def _missing_key(path: KeyPath) -> Fault:
     return Fault("missing-key", message, path, hint, at="key")
 
 
-def _other_word(value: Any, expected: str, path: KeyPath) -> Fault:
+def _other_word(value: Any, expected: str, path: KeyPath, suggestions: Suggestions) -> Fault:
     words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
     listed = "one of " + ", ".join(f'"{word}"' for word in words)
-    meant = did_you_mean(value, words) if isinstance(value, str) else ""
+    meant = suggestions.did_you_mean(value, words) if isinstance(value, str) else ""
     shown = f'"{value}"' if isinstance(value, str) else _kind(value)
     message = f"{shown} is not a value of `{path[-1]}`"
     return Fault("bad-value", message, path, f"{meant} {listed}".strip() if meant else listed)

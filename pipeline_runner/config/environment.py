@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.config.faults import Fault, did_you_mean
+from pipeline_runner.config.faults import Fault, Suggestions
 from pipeline_runner.config.values import Substituted
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class _Reader:
         self.environ = environ
         self.faults: list[Fault] = []
         self.changed: set[KeyPath] = set()
+        self._suggestions = Suggestions()
 
     def value(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, str):
@@ -65,7 +66,7 @@ class _Reader:
             return "${"
         found = self.environ.get(name, default)
         if found is None:
-            meant = did_you_mean(name, self.environ)
+            meant = self._suggestions.did_you_mean(name, self.environ)
             hint = f"{meant + ' ' if meant else ''}Set it, or give a default: ${{{name}:-value}}"
             message = f"the environment has no {name}"
             self.faults.append(Fault("unset-variable", message, path, hint, part=match.span()))

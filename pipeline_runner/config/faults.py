@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Literal
 from pipeline_runner.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pipeline_runner.config.locate import KeyPath, Locator
     from pipeline_runner.errors import Severity
 
 CLOSE = 0.65  # how alike two words are before one is offered for the other, 0..1
+LONGEST_WORD = 100  # characters; what is longer was not mistyped
+COMPARISONS = 20_000  # of two words for one file; each takes some microseconds
+LONGEST_TEXT = 500  # characters of a message or a hint: both quote what the file says
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,15 @@ def placed(faults: Iterable[Fault], locator: Locator) -> tuple[Problem, ...]:
             span = locator.key(fault.path)
         else:
             span = locator.value(fault.path)
-        problems[Problem(fault.code, fault.message, span, fault.hint, fault.severity)] = None
+        message, hint = cut(fault.message), cut(fault.hint)
+        problems[Problem(fault.code, message, span, hint, fault.severity)] = None
     return in_file_order(problems)
+
+
+def cut(text: str) -> str:
+    """Return ``text`` without its middle if it is too long for a message."""
+    half = LONGEST_TEXT // 2
+    return text if len(text) <= LONGEST_TEXT else f"{text[:half]} ... {text[-half:]}"
 
 
 def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -60,10 +70,30 @@ def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     )
 
 
-def did_you_mean(word: str, known: Iterable[str], quote: str = '"') -> str:
+class Suggestions:
+    """Known words offered for mistyped ones, until so many were compared.
+
+    A file can hold tens of thousands of words nobody knows; the first ones get a suggestion.
+    """
+
+    def __init__(self, comparisons: int = COMPARISONS) -> None:
+        self._left = comparisons
+
+    def nearest(self, word: str, known: Collection[str], cutoff: float = CLOSE) -> str | None:
+        """Return the known word that is most like ``word``; None if none is, or after too many."""
+        if len(word) > LONGEST_WORD or len(known) > self._left:
+            return None
+        self._left -= len(known)
+        choices = [choice for choice in known if len(choice) <= LONGEST_WORD]
+        close = get_close_matches(word, choices, n=1, cutoff=cutoff)
+        return close[0] if close else {each.lower(): each for each in choices}.get(word.lower())
+
+    def did_you_mean(self, word: str, known: Collection[str], quote: str = '"') -> str:
+        """Return ``did you mean "x"?`` for the nearest known word, or nothing."""
+        best = self.nearest(word, known)
+        return "" if best is None else f"did you mean {quote}{best}{quote}?"
+
+
+def did_you_mean(word: str, known: Collection[str], quote: str = '"') -> str:
     """Return ``did you mean "x"?`` for the nearest known word, or nothing."""
-    choices = list(known)
-    folded = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(word, choices, n=1, cutoff=CLOSE)
-    best = close[0] if close else folded.get(word.lower())
-    return "" if best is None else f"did you mean {quote}{best}{quote}?"
+    return Suggestions().did_you_mean(word, known, quote)

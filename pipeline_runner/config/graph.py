@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
 Arrow = tuple[str, str]
 
@@ -30,14 +31,8 @@ def components(names: Collection[str], arrows: Collection[Arrow]) -> tuple[tuple
     """
     position = {name: at for at, name in enumerate(names)}
     known = [arrow for arrow in arrows if arrow[0] in position and arrow[1] in position]
-    backward = [(to, from_) for from_, to in known]
-    left = list(names)
-    groups: list[tuple[str, ...]] = []
-    while left:
-        first = left[0]
-        mutual = reachable([first], known) & reachable([first], backward)
-        groups.append(tuple(name for name in left if name in mutual))
-        left = [name for name in left if name not in mutual]
+    groups = [tuple(sorted(group, key=position.__getitem__)) for group in _tarjan(names, known)]
+    groups.sort(key=lambda group: position[group[0]])
     return _upstream_first(groups, known)
 
 
@@ -49,18 +44,66 @@ def cycles(names: Collection[str], arrows: Collection[Arrow]) -> tuple[tuple[str
     )
 
 
+def _tarjan(names: Iterable[str], arrows: Iterable[Arrow]) -> Iterator[list[str]]:
+    """Yield the strongly connected components in one pass, members in any order."""
+    ends = _successors(arrows)
+    number: dict[str, int] = {}  # of each name seen, in the order of seeing
+    lowest: dict[str, int] = {}  # that each leads back to
+    path: list[str] = []
+    on_path: set[str] = set()
+    for root in names:
+        if root in number:
+            continue
+        # A stack of our own: a chain of stages may be longer than Python lets calls nest.
+        calls: list[tuple[str, Iterator[str]]] = []
+        entered: str | None = root
+        while entered is not None or calls:
+            if entered is not None:
+                number[entered] = lowest[entered] = len(number)
+                path.append(entered)
+                on_path.add(entered)
+                calls.append((entered, iter(ends.get(entered, ()))))
+            name, following = calls[-1]
+            entered = None
+            for end in following:
+                if end not in number:
+                    entered = end
+                    break
+                if end in on_path:
+                    lowest[name] = min(lowest[name], number[end])
+            if entered is not None:
+                continue
+            calls.pop()
+            if calls:
+                caller = calls[-1][0]
+                lowest[caller] = min(lowest[caller], lowest[name])
+            if lowest[name] == number[name]:
+                group: list[str] = []
+                while not group or group[-1] != name:
+                    group.append(path.pop())
+                on_path.difference_update(group)
+                yield group
+
+
 def _upstream_first(
     groups: list[tuple[str, ...]], arrows: list[Arrow]
 ) -> tuple[tuple[str, ...], ...]:
     home = {name: at for at, group in enumerate(groups) for name in group}
-    before: dict[int, set[int]] = {at: set() for at in range(len(groups))}
-    for from_, to in arrows:
-        if home[from_] != home[to]:
-            before[home[to]].add(home[from_])
+    between = {(home[from_], home[to]) for from_, to in arrows if home[from_] != home[to]}
+    waits = [0] * len(groups)  # for so many groups before it
+    after: list[list[int]] = [[] for _ in groups]
+    for before, behind in between:
+        waits[behind] += 1
+        after[before].append(behind)
+    ready = [at for at, count in enumerate(waits) if not count]  # ascending, so a heap already
     ordered: list[int] = []
-    while len(ordered) < len(groups):
-        ready = min(at for at in before if at not in ordered and before[at] <= set(ordered))
-        ordered.append(ready)
+    while ready:
+        first = heappop(ready)
+        ordered.append(first)
+        for behind in after[first]:
+            waits[behind] -= 1
+            if not waits[behind]:
+                heappush(ready, behind)
     return tuple(groups[at] for at in ordered)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from pipeline_runner.config.faults import Fault, did_you_mean
+from pipeline_runner.config.faults import Fault, Suggestions
 from pipeline_runner.config.graph import Arrow, cycles, reachable
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from pipeline_runner.config.model import Edge
     from pipeline_runner.config.validate import Draft
 
+_MEANT = 0.6  # how alike a stage's name must be to one that is not there, 0..1
+_LISTED = 20  # stages in a hint
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -36,12 +37,18 @@ def _names(draft: Draft) -> Iterator[Fault]:
 
 def _ends(draft: Draft) -> Iterator[Fault]:
     stages = draft.file.stages
+    names = list(stages)
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    listed = f"Stages: {', '.join(names[:_LISTED])}{more}"
+    suggestions = Suggestions()
+    meant: dict[str, str] = {}
     for row, edge in zip(draft.edge_rows, draft.file.edges, strict=True):
         for key, verb, name in (("from", "begins", edge.from_), ("to", "ends", edge.to)):
             if name not in stages:
                 message = f'edge {verb} at "{name}", which is no stage'
-                listed = f"Stages: {', '.join(stages)}"
-                hint = f"{did_you_mean(name, stages)} {listed}".strip()
+                if name not in meant:
+                    meant[name] = suggestions.did_you_mean(name, stages)
+                hint = f"{meant[name]} {listed}".strip()
                 yield Fault("unknown-stage", message, ("edges", row, key), hint)
 
 
@@ -71,7 +78,8 @@ def _connections(draft: Draft) -> Iterator[Fault]:
         yield from _cycles(draft, arrows)
         return
     linked = {name for arrow in arrows for name in arrow}
-    sources = [name for name in stages if all(to != name for _, to in arrows)]
+    fed = {to for _, to in arrows}
+    sources = [name for name in stages if name not in fed]
     reached = reachable(sources, arrows)
     for name in stages:
         path = ("stages", name)
@@ -93,22 +101,30 @@ def _arrows(draft: Draft) -> list[Arrow] | None:
     """
     if not draft.whole:
         return None
+    stages = draft.file.stages
+    suggestions = Suggestions()
+    meant: dict[str, str | None] = {name: name for name in stages}
     arrows: list[Arrow] = []
     for edge in draft.file.edges:
-        ends = [get_close_matches(end, draft.file.stages, n=1) for end in (edge.from_, edge.to)]
-        if not all(ends):
+        for end in (edge.from_, edge.to):
+            if end not in meant:
+                meant[end] = suggestions.nearest(end, stages, cutoff=_MEANT)
+        from_, to = meant[edge.from_], meant[edge.to]
+        if from_ is None or to is None:
             return None
-        arrows.append((ends[0][0], ends[1][0]))
+        arrows.append((from_, to))
     return arrows
 
 
 def _cycles(draft: Draft, arrows: list[Arrow]) -> Iterator[Fault]:
-    for cycle in cycles(draft.file.stages, arrows):
-        inside = [
-            (row, edge)
-            for row, edge in zip(draft.edge_rows, draft.file.edges, strict=True)
-            if edge.from_ in cycle and edge.to in cycle
-        ]
+    found = cycles(draft.file.stages, arrows)
+    home = {name: at for at, cycle in enumerate(found) for name in cycle}
+    within: list[list[tuple[int, Edge]]] = [[] for _ in found]
+    for row, edge in zip(draft.edge_rows, draft.file.edges, strict=True):
+        at = home.get(edge.from_)
+        if at is not None and at == home.get(edge.to):
+            within[at].append((row, edge))
+    for cycle, inside in zip(found, within, strict=True):
         if inside:
             row, _ = inside[-1]
             message = f"a cycle: {' -> '.join([*cycle, cycle[0]])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from pipeline_runner.config.model import (
@@ -22,7 +23,7 @@ from pipeline_runner.config.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
@@ -45,11 +46,13 @@ NOUNS: dict[type[Model], str] = {
 }
 
 
-def fields(model: type[Model]) -> dict[str, FieldInfo]:
+@cache
+def fields(model: type[Model]) -> Mapping[str, FieldInfo]:
     """Return the fields of a table by their names in the file."""
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
+@lru_cache(1024)
 def table_at(path: KeyPath) -> type[Model] | None:
     """Return the model of the table at ``path``; None when the file has no such table."""
     model: type[Model] | None = File
@@ -108,5 +111,13 @@ def every_key(model: type[Model] = File, path: tuple[str, ...] = ()) -> Iterator
 
 def homes(key: str) -> list[str]:
     """Return the tables that have ``key``, as a person writes them."""
-    tables = (key_path[:-1] for key_path in every_key() if key_path[-1] == key)
-    return [f"[{'.'.join(table)}]" for table in tables if table and table != ("defaults",)]
+    return list(_homes().get(key, ()))
+
+
+@cache
+def _homes() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for *table, key in every_key():
+        if table and table != ["defaults"]:
+            found.setdefault(key, []).append(f"[{'.'.join(table)}]")
+    return found

@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pipeline_runner.config.strings import read_string
+from pipeline_runner.config.strings import TomlString, end_of_string, read_string
 from pipeline_runner.errors import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 KeyPath = tuple[str | int, ...]
 
@@ -41,6 +45,11 @@ class Place:
     value: Extent
 
 
+def lies_in(path: KeyPath, known: Collection[KeyPath]) -> bool:
+    """Whether ``path`` or a table around it is among ``known``, a set."""
+    return any(path[:length] in known for length in range(1, len(path) + 1))
+
+
 class Locator:
     """The places of one text, asked for by key path: ``("stages", "list", "run")``."""
 
@@ -49,6 +58,7 @@ class Locator:
         self._file = file
         self._lines = [0, *(match.end() for match in re.finditer("\n", self._text))]
         self._places = scan(self._text)
+        self._read: tuple[int, TomlString] | None = None  # the last string, and where it begins
 
     def key(self, path: KeyPath) -> Span:
         """Return where the last key of ``path`` stands, or the nearest table around it."""
@@ -67,19 +77,23 @@ class Locator:
         extent = self._nearest(path).value
         if path not in self._places or self._text[extent.start] not in "\"'":
             return self._span(extent)
-        string = read_string(self._text, extent.start)
+        string = self._string_at(extent.start)
         if not 0 <= start < end <= len(string.value):
             return self._span(extent)
-        return self._span(
-            Extent(string.offsets[start], string.offsets[end - 1] + string.widths[end - 1])
-        )
+        return self._span(Extent(*string.written(start, end)))
 
     def string(self, path: KeyPath) -> str | None:
         """Return what the string at ``path`` means; None when there is none."""
         place = self._places.get(path)
         if place is None or self._text[place.value.start] not in "\"'":
             return None
-        return read_string(self._text, place.value.start).value
+        return self._string_at(place.value.start).value
+
+    def _string_at(self, start: int) -> TomlString:
+        # A long string can hold a great many faults, and is read once for all of them.
+        if self._read is None or self._read[0] != start:
+            self._read = (start, read_string(self._text, start))
+        return self._read[1]
 
     def _nearest(self, path: KeyPath) -> Place:
         for length in range(len(path), 0, -1):
@@ -174,7 +188,7 @@ class _Scan:
     def _value(self, at: int, path: KeyPath) -> int:
         match self.text[at]:
             case '"' | "'":
-                return read_string(self.text, at).end
+                return end_of_string(self.text, at)
             case "[":
                 return self._array(at, path)
             case "{":

@@ -10,7 +10,7 @@ import tomli
 from pipeline_runner.config.checks import check
 from pipeline_runner.config.environment import substitute
 from pipeline_runner.config.faults import placed
-from pipeline_runner.config.locate import Locator
+from pipeline_runner.config.locate import Locator, lies_in
 from pipeline_runner.config.pipeline import Pipeline, from_file
 from pipeline_runner.config.secrets import check_secrets
 from pipeline_runner.config.syntax import syntax_problem
@@ -19,8 +19,6 @@ from pipeline_runner.errors import InvalidPipeline, Problem, Span, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pipeline_runner.config.locate import KeyPath
 
 
 def parse(
@@ -49,7 +47,7 @@ def _parse(
     draft, refused = validate(data, frozenset(fault.path for fault in faults))
     if draft is not None:
         known = {fault.path for fault in (*faults, *refused)}
-        refused += [fault for fault in check(draft) if not _lies_in(fault.path, known)]
+        refused += [fault for fault in check(draft) if not lies_in(fault.path, known)]
     # Characters of a text that came from the environment have no place in the file.
     faults += [fault.whole() if fault.path in changed else fault for fault in refused]
     problems = placed(faults, Locator(text, file))
@@ -86,7 +84,3 @@ def load(path: Path, environ: Mapping[str, str]) -> Pipeline:
     if pipeline is None:
         raise InvalidPipeline(problems, text)
     return pipeline.at(path.resolve())
-
-
-def _lies_in(path: KeyPath, known: set[KeyPath]) -> bool:
-    return any(path[:length] in known for length in range(1, len(path) + 1))

@@ -81,13 +81,14 @@ class Pipeline:
 
     @cached_property
     def _ends(self) -> dict[str, tuple[tuple[Edge, ...], tuple[Edge, ...]]]:
-        return {
-            name: (
-                tuple(edge for edge in self.edges if edge.to == name),
-                tuple(edge for edge in self.edges if edge.from_ == name),
-            )
-            for name in self.stages
-        }
+        into: dict[str, list[Edge]] = {name: [] for name in self.stages}
+        out: dict[str, list[Edge]] = {name: [] for name in self.stages}
+        for edge in self.edges:
+            if edge.to in into:
+                into[edge.to].append(edge)
+            if edge.from_ in out:
+                out[edge.from_].append(edge)
+        return {name: (tuple(into[name]), tuple(out[name])) for name in self.stages}
 
 
 def from_file(model: File, file: Path) -> Pipeline:

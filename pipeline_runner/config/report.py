@@ -80,7 +80,7 @@ def frame(problem: Problem, lines: Sequence[str], style: Style = PLAIN) -> str:
 
 def where(span: Span) -> str:
     """Return ``file:line:column``, which terminals and editors turn into a link."""
-    return f"{span.file}:{span.line}:{span.column}"
+    return f"{_plain(span.file)}:{span.line}:{span.column}"
 
 
 def count(problems: Iterable[Problem]) -> str:
@@ -129,37 +129,42 @@ def _command(problem: Problem) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
+    text = text.encode(errors="backslashreplace").decode()  # bytes of a name may be no characters
     return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in text)
 
 
 def _plain(text: str) -> str:
     """Messages quote the file and user code, and neither must steer the terminal."""
-    return "".join("\ufffd" if unicodedata.category(c) == "Cc" else c for c in text)
+    if text.isprintable():  # nearly always, and a file may have a great many faults
+        return text
+    return "".join("\ufffd" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in text)
 
 
 def _underlined(source: str, span: Span) -> tuple[str, int, int]:
     """Return the line to show, the columns before its fault, and the columns of the fault."""
     end = span.end_column if span.end_line == span.line else len(source) + 1
-    cells = _cells(source)
-    first = min(span.column - 1, len(cells))
-    last = min(max(end - 1, first), len(cells))
-    start, stop = _window(cells, first, last)
-    shown = "".join(cell for cell, _ in cells[start:stop])
-    shown = ("…" if start else "") + shown + ("…" if stop < len(cells) else "")
-    before = sum(width for _, width in cells[start:first]) + bool(start)
-    under = sum(width for _, width in cells[first : min(last, stop)])
+    first = min(span.column - 1, len(source))
+    last = min(max(end - 1, first), len(source))
+    start, stop = _window(len(source), first, last)
+    cells = _cells(source[start:stop])  # of what is shown alone: a line can be megabytes long
+    shown = "".join(cell for cell, _ in cells)
+    shown = ("…" if start else "") + shown + ("…" if stop < len(source) else "")
+    before = sum(width for _, width in cells[: first - start]) + bool(start)
+    under = sum(width for _, width in cells[first - start : last - start])
     return shown, before, max(under, 1)
 
 
-def _window(cells: list[tuple[str, int]], first: int, last: int) -> tuple[int, int]:
-    if len(cells) <= LINE_WIDTH:
-        return 0, len(cells)
+def _window(length: int, first: int, last: int) -> tuple[int, int]:
+    if length <= LINE_WIDTH:
+        return 0, length
     start = max(0, min(first - LINE_WIDTH // 4, last - LINE_WIDTH // 2))
-    return start, min(len(cells), start + LINE_WIDTH)
+    return start, min(length, start + LINE_WIDTH)
 
 
 def _cells(source: str) -> list[tuple[str, int]]:
     """Return what a terminal shows for each character, and how many columns that takes."""
+    if source.isascii() and source.isprintable():
+        return [(character, 1) for character in source]
     cells: list[tuple[str, int]] = []
     column = 0
     for character in source:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pipeline_runner.config.complaints import complaint
+from pipeline_runner.config.faults import Suggestions
+from pipeline_runner.config.locate import lies_in
 from pipeline_runner.config.model import File
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def validate(
     for path in faulty:
         rest.leave_out(path)
     found: list[Fault] = []
+    suggestions = Suggestions()
     for step in range(_STEPS):
         try:
             file = File.model_validate(rest.data, by_alias=True, by_name=False)
@@ -52,8 +55,8 @@ def validate(
             for details in error.errors(include_url=False):
                 path = rest.path_of(details["loc"])
                 original = rest.original_path(path)
-                if step == 0 and not any(original[: len(known)] == known for known in faulty):
-                    found.append(complaint(details, original))
+                if step == 0 and not lies_in(original, faulty):
+                    found.append(complaint(details, original, suggestions))
                 rest.repair(path, missing=details["type"] == "missing")
             rest.drop_marked()
         else:
@@ -73,9 +76,11 @@ class _Rest:
 
     def path_of(self, loc: tuple[int | str, ...]) -> KeyPath:
         """Pydantic marks the branch it took of a union; a file knows no such step."""
-        mark = 3 if loc[:1] == ("stages",) else 2  # behind `per_host`, and nowhere else
-        if loc[mark - 1 : mark] == ("per_host",):
-            return (*loc[:mark], *loc[mark + 1 :])
+        match loc:  # `per_host` of a stage and of [defaults] is the only union with marks
+            case ("stages", _, "per_host", _, *inner):
+                return (*loc[:3], *inner)
+            case ("defaults", "per_host", _, *inner):
+                return (*loc[:2], *inner)
         return loc
 
     def original_path(self, path: KeyPath) -> KeyPath:
