@@ -28,9 +28,9 @@ _UNREADABLE = (ValueError, OSError, LookupError, TypeError, RecursionError)
 
 def existing(file: Path) -> Path:
     """Return ``file`` if it can be one. Raises UsageError, with what to do, if it is not there."""
-    if file.is_file():
+    if os.path.isfile(file):  # noqa: PTH113  (of a name too long, Path raises)
         return file
-    if file.is_dir():
+    if os.path.isdir(file):  # noqa: PTH112
         raise UsageError(f"{file} is a folder", hint=f"name the file: {file / 'pipeline.toml'}")
     found = [path for path in file.parent.glob("*.toml") if path.is_file()]
     near = sorted(path.name for path in found if path.name != "pyproject.toml")
@@ -78,6 +78,8 @@ def _name_and_state(document: dict[str, Any]) -> tuple[str, str]:
     name, state = document["pipeline"]["name"], document.get("server", {}).get("state", ".runner")
     if not isinstance(name, str) or not isinstance(state, str):
         raise TypeError
+    if "\0" in name + state:
+        raise ValueError
     if "$" in name + state:
         raise LookupError  # a variable of the environment: only the whole reader fills it in
     return name, state

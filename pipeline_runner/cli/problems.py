@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline_runner.cli import say
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from pipeline_runner.config.locate import KeyPath, Locator
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
 
@@ -55,29 +56,42 @@ def judge(file: Path, *, tries_imports: bool, quiet: bool = False) -> Judged:
     read.
     """
     from pipeline_runner.config.faults import in_file_order
-    from pipeline_runner.config.parse import parse, read
-    from pipeline_runner.sync.checks import check_files
+    from pipeline_runner.config.parse import parse_all, read
 
     text = read(existing(file))
-    pipeline, problems = parse(text, file=str(file), environ=os.environ)
-    if pipeline is not None:
-        pipeline = pipeline.at(file.resolve())
-        problems = in_file_order((*problems, *check_files(pipeline, text, str(file))))
-        if tries_imports:
-            problems = in_file_order(
-                (*problems, *_import_problems(pipeline, text, str(file), quiet))
-            )
-    return Judged(pipeline, text, problems)
+    parsed = parse_all(text, file=str(file), environ=os.environ)
+    more: list[Problem] = []
+    if parsed.sketch is not None and parsed.locator is not None:
+        sketch = parsed.sketch.at(file.resolve())
+        more = [*_beside(sketch, parsed.faulty, parsed.locator, tries_imports, quiet)]
+    pipeline = parsed.pipeline
+    return Judged(
+        None if pipeline is None else pipeline.at(file.resolve()),
+        text,
+        in_file_order((*parsed.problems, *more)),
+    )
 
 
-def _import_problems(pipeline: Pipeline, text: str, file: str, quiet: bool) -> tuple[Problem, ...]:
-    from pipeline_runner.config.callable_checks import check_callables
-    from pipeline_runner.config.locate import Locator
+def _beside(
+    sketch: Pipeline,
+    faulty: frozenset[KeyPath],
+    locator: Locator,
+    tries_imports: bool,
+    quiet: bool,
+) -> Iterator[Problem]:
+    """Yield what is wrong beside the file itself; where that is ``faulty``, as far as one can."""
+    from pipeline_runner.config.callable_checks import check_callables, probed
+    from pipeline_runner.sync.checks import check_files
     from pipeline_runner.worker.probe import probe
 
-    with nullcontext() if quiet else _said_when_slow(pipeline):
-        results = probe(pipeline, IMPORT_TIMEOUT_S)
-    return check_callables(pipeline, results, Locator(text, file))
+    sound = replace(sketch, stages=probed(sketch, faulty))
+    if not {path[0] for path in faulty} & {"sync", "server"}:  # they say what travels
+        yield from check_files(sound, locator)
+    if not tries_imports:
+        return
+    with nullcontext() if quiet else _said_when_slow(sound):
+        results = probe(sound, IMPORT_TIMEOUT_S)
+    yield from check_callables(sketch, results, locator, faulty)
 
 
 @contextmanager

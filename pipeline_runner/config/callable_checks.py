@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from pipeline_runner.config.faults import Fault, placed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pipeline_runner.config.callables import ImportFault, Missing, ProbeResult, Signature
     from pipeline_runner.config.locate import KeyPath, Locator
-    from pipeline_runner.config.model import StageKind
+    from pipeline_runner.config.model import Stage, StageKind
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
 
@@ -20,21 +20,44 @@ _DECORATORS: dict[str, StageKind] = {"source": "source", "stage": "map", "sink":
 
 
 def check_callables(
-    pipeline: Pipeline, results: Mapping[str, ProbeResult], locator: Locator
+    pipeline: Pipeline,
+    results: Mapping[str, ProbeResult],
+    locator: Locator,
+    faulty: Collection[KeyPath] = (),
 ) -> tuple[Problem, ...]:
     """Return what is wrong with the callables, in file order.
 
     ``results`` holds what was found at each stage's ``run``; a stage without a result is passed
-    over. ``locator`` knows the text of the file.
+    over. ``locator`` knows the text of the file. Where that has errors, at ``faulty``, how a stage
+    is called is judged only if it and the edges are as they were meant.
     """
+    known = {path[:2] if path[:1] == ("stages",) else path[:1] for path in faulty}
+    meant = not known & {("edges",), ("stages",), ("defaults",)}
     faults: list[Fault] = []
+    called: dict[str, ProbeResult] = {}
     for name, result in results.items():
         run = pipeline.stages[name].run
         judge = _Judge(pipeline, name, result)
+        found = [*judge.absent()]
+        if meant and ("stages", name) not in known and not found:
+            called[name] = result
+            found += judge.calls()
         # A `run` that came from the environment is not in the file character by character.
         written = locator.string(judge.path) == run
-        faults += [fault if written else fault.whole() for fault in judge.faults()]
-    return placed([*faults, *_replayed(pipeline, results)], locator)
+        faults += [fault if written else fault.whole() for fault in found]
+    return placed([*faults, *_replayed(pipeline, called)], locator)
+
+
+def probed(pipeline: Pipeline, faulty: Collection[KeyPath]) -> dict[str, Stage]:
+    """Return the stages whose ``run`` and ``env`` are as they were meant."""
+    known = {path[:3] for path in faulty}
+    if {path[:2] for path in faulty} & {("defaults",), ("defaults", "env")}:
+        return {}
+    return {
+        name: stage
+        for name, stage in pipeline.stages.items()
+        if stage.run and not known & {("stages", name, "run"), ("stages", name, "env")}
+    }
 
 
 def _replayed(pipeline: Pipeline, results: Mapping[str, ProbeResult]) -> Iterator[Fault]:
@@ -71,7 +94,8 @@ class _Judge:
         self.module, _, self.attribute = self.stage.run.partition(":")
         self.place = f"defined at {result.definition}" if str(result.definition or "") else ""
 
-    def faults(self) -> Iterator[Fault]:
+    def absent(self) -> Iterator[Fault]:
+        """Yield why there is nothing to call, whatever the graph is."""
         result = self.result
         if result.fault is not None:
             yield self._not_imported(result.fault)
@@ -81,9 +105,13 @@ class _Judge:
             yield self._not_callable()
         else:
             yield from self._constructor()
-            yield from self._call(result.signature)
-            yield from self._decorator()
-            yield from self._source(result.signature)
+
+    def calls(self) -> Iterator[Fault]:
+        """Yield what is wrong with the way the graph has it called."""
+        assert self.result.signature is not None
+        yield from self._call(self.result.signature)
+        yield from self._decorator()
+        yield from self._source(self.result.signature)
 
     def _on_module(self, code: str, message: str, hint: str = "") -> Fault:
         return Fault(code, message, self.path, hint, part=(0, len(self.module)))

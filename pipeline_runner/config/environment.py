@@ -71,4 +71,8 @@ class _Reader:
             message = f"the environment has no {name}"
             self.faults.append(Fault("unset-variable", message, path, hint, part=match.span()))
             return ""
+        if not found.isascii() and any("\ud800" <= each <= "\udfff" for each in found):
+            message = f"the environment's {name} is not UTF-8 text"
+            self.faults.append(Fault("bad-variable", message, path, part=match.span()))
+            return ""
         return found

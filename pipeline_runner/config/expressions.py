@@ -20,6 +20,7 @@ TEXT_ATTRIBUTES = ("host", "os", "arch")
 NUMBER_ATTRIBUTES = ("cores", "gpus")
 ATTRIBUTES = (*TEXT_ATTRIBUTES, "python", *NUMBER_ATTRIBUTES, "memory", "head", "label.NAME")
 
+MOST_DIGITS = 15  # of a number in an expression
 _CONSTRAINT = re.compile(r"(?P<attribute>[A-Za-z_][\w.-]*)\s*(?P<op>==|!=|<=|>=|<|>|~|=|\bin\b)?")
 _LABEL = re.compile(r"label\.[\w-][\w.-]*")
 _TOKEN = re.compile(
@@ -134,6 +135,8 @@ def parse_count(text: str) -> CountExpr:
         close = get_close_matches(base, NUMBER_ATTRIBUTES, n=1)
         hint = f'did you mean "{close[0]}"?' if close else "a count is over cores or gpus"
         raise ExpressionError(f'"{base}" cannot be counted', *match.span("base"), hint)
+    if len(match.group("n") or "") > MOST_DIGITS:
+        raise ExpressionError("the number is too large", *match.span("n"))
     n = int(match.group("n") or 0)
     if op == "/" and n == 0:
         raise ExpressionError("a count cannot be divided by 0", *match.span("n"))
@@ -207,11 +210,13 @@ def _typed(word: str, attribute: str) -> Scalar:
     if attribute in NUMBER_ATTRIBUTES:
         if re.fullmatch("[0-9]+", word) is None:
             raise ValueError(f'{attribute} is a whole number, not "{word}"')
+        if len(word) > MOST_DIGITS:
+            raise ValueError("the number is too large")
         return int(word)
     if attribute == "memory":
         return parse_size(word)
     if attribute == "python":
-        if re.fullmatch(r"[0-9]+(\.[0-9]+){0,2}", word) is None:
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}", word) is None:
             raise ValueError(f'python is a version such as 3.11, not "{word}"')
         return Version(tuple(int(part) for part in word.split(".")))
     if attribute == "head":

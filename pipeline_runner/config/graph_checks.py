@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline_runner.config.validate import Draft
 
 _MEANT = 0.6  # how alike a stage's name must be to one that is not there, 0..1
+LONGEST_NAME = 200  # characters
 _LISTED = 20  # stages in a hint
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
@@ -30,6 +31,9 @@ def _names(draft: Draft) -> Iterator[Fault]:
             message = f'"{name}" is not a stage\'s name'
             hint = "letters, digits, `_` and `-`"
             yield Fault("bad-name", message, ("stages", name), hint, at="key")
+        elif len(name) > LONGEST_NAME:
+            message = f"a stage's name has at most {LONGEST_NAME} characters"
+            yield Fault("bad-name", message, ("stages", name), at="key")
     if not draft.file.stages and draft.whole:
         hint = "begin with [stages.NAME]"
         yield Fault("no-stages", "the file has no stages", ("stages",), hint, at="key")

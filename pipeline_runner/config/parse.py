@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tomli
 
 from pipeline_runner.config.checks import check
 from pipeline_runner.config.environment import substitute
 from pipeline_runner.config.faults import placed
+from pipeline_runner.config.limits import check_limits, is_too_deep
 from pipeline_runner.config.locate import Locator, lies_in
 from pipeline_runner.config.pipeline import Pipeline, from_file
 from pipeline_runner.config.secrets import check_secrets
-from pipeline_runner.config.syntax import syntax_problem
+from pipeline_runner.config.syntax import long_number_problem, syntax_problem
 from pipeline_runner.config.validate import validate
 from pipeline_runner.errors import InvalidPipeline, Problem, Span, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pipeline_runner.config.locate import KeyPath
 
 
 def parse(
@@ -29,31 +33,58 @@ def parse(
     ``file`` is its name in the problems and the place of the project; nothing is read from it.
     The problems are in file order. With an error among them there is no pipeline.
     """
+    parsed = parse_all(text, file=file, environ=environ)
+    return parsed.pipeline, parsed.problems
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A text, read: the pipeline it describes, unless an error is among its problems.
+
+    ``sketch`` is what is sound of it, for the checks that can do with that; None where not even
+    the syntax is sound. ``faulty`` are the places of the errors, by which a check can tell whether
+    it looks at what was meant.
+    """
+
+    pipeline: Pipeline | None
+    problems: tuple[Problem, ...]
+    sketch: Pipeline | None = None
+    faulty: frozenset[KeyPath] = frozenset()
+    locator: Locator | None = None
+
+
+def parse_all(text: str, *, file: str, environ: Mapping[str, str]) -> Parsed:
+    """Return what :func:`parse` does, and what is left where there is an error."""
     try:
-        return _parse(text, file, environ)
+        raw = _read_toml(text)
     except tomli.TOMLDecodeError as error:
-        return None, (syntax_problem(error, text, file),)
+        return Parsed(None, (syntax_problem(error, text, file),))
     except RecursionError:
         message, hint = "values lie too deep in each other", "nothing here needs lists in lists"
-        return None, (Problem("toml-syntax", message, Span(file, 1, 1, 1, 1), hint),)
-
-
-def _parse(
-    text: str, file: str, environ: Mapping[str, str]
-) -> tuple[Pipeline | None, tuple[Problem, ...]]:
-    raw = tomli.loads(text)
+        return Parsed(None, (Problem("toml-syntax", message, Span(file, 1, 1, 1, 1), hint),))
+    except ValueError:  # not of TOML: Python reads no number of more than 4,300 digits
+        return Parsed(None, (long_number_problem(text, file),))
     data, faults, changed = substitute(raw, environ)
-    faults += check_secrets(raw)
+    faults += [*check_secrets(raw), *check_limits(raw)]
     draft, refused = validate(data, frozenset(fault.path for fault in faults))
     if draft is not None:
         known = {fault.path for fault in (*faults, *refused)}
         refused += [fault for fault in check(draft) if not lies_in(fault.path, known)]
     # Characters of a text that came from the environment have no place in the file.
     faults += [fault.whole() if fault.path in changed else fault for fault in refused]
-    problems = placed(faults, Locator(text, file))
-    if draft is None or any(problem.severity == "error" for problem in problems):
-        return None, problems
-    return from_file(draft.file, Path(file)), problems
+    locator = Locator(text, file)
+    problems = placed(faults, locator)
+    faulty = frozenset(fault.path for fault in faults if fault.severity == "error")
+    sketch = None if draft is None else from_file(draft.file, Path(file))
+    return Parsed(None if faulty else sketch, problems, sketch, faulty, locator)
+
+
+def _read_toml(text: str) -> dict[str, Any]:
+    """Return the data of ``text``. Raises what tomli raises, or RecursionError where it is deep."""
+    raw = tomli.loads(text)
+    if is_too_deep(raw):
+        raise RecursionError
+    return raw
 
 
 def read(path: Path) -> str:

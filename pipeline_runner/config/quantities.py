@@ -24,6 +24,11 @@ SIZE_PATTERN = r"^[0-9]+\s*(B|KB|MB|GB|KiB|MiB|GiB)$"
 RATE_PATTERN = r"^[0-9]+(\.[0-9]+)?\s*/\s*(s|m|h)$"
 PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?\s*%$"
 
+MOST_SECONDS = 100_000 * 86400  # what the clocks and waits of a system still take
+MOST_BYTES = 2**60
+MOST_RATE = 10**12  # items a second
+_MOST_DIGITS = 20  # more are not worth reading, and Python refuses thousands
+
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -40,7 +45,10 @@ def parse_duration(text: str) -> float:
     if re.search(DURATION_PATTERN, text) is None:
         raise _complaint(text, "a duration", "30s", ["ms", "s", "m", "h", "d"])
     number, unit = _split(text)
-    return float(number) * DURATION_UNITS[unit]
+    seconds = float(number) * DURATION_UNITS[unit]
+    if seconds > MOST_SECONDS:
+        raise QuantityError(f"a duration is at most {MOST_SECONDS // 86400}d")
+    return seconds
 
 
 def parse_size(text: str) -> int:
@@ -48,6 +56,8 @@ def parse_size(text: str) -> int:
     if re.search(SIZE_PATTERN, text) is None:
         raise _complaint(text, "a size", "64MiB", list(SIZE_UNITS))
     number, unit = _split(text)
+    if len(number) > _MOST_DIGITS or int(number) * SIZE_UNITS[unit] > MOST_BYTES:
+        raise QuantityError(f"a size is at most {MOST_BYTES // 1024**3}GiB")
     return int(number) * SIZE_UNITS[unit]
 
 
@@ -56,6 +66,8 @@ def parse_rate(text: str) -> float:
     if re.search(RATE_PATTERN, text) is None:
         raise _complaint(text, "a rate", "100/s", ["/s", "/m", "/h"])
     number, unit = _split(text)
+    if float(number) > MOST_RATE:
+        raise QuantityError(f"a rate is at most {MOST_RATE}/s", "leave it out for no limit")
     if float(number) == 0:
         raise QuantityError(
             "a rate of 0 would never let an item through", "leave it out for no limit"

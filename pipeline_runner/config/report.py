@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline_runner.errors import Problem, Severity, Span
 
 TAB_WIDTH = 4
+MOST_SHOWN = 200  # problems as frames; whoever has more mends these first
 LINE_WIDTH = 120  # of a source line; a longer one is shown around its fault
 
 
@@ -51,11 +52,16 @@ ANSI = Style(
 
 
 def render(problems: Sequence[Problem], text: str, style: Style = PLAIN) -> str:
-    """Return every problem of the file ``text`` as a frame, and a last line that counts them."""
+    """Return the problems of the file ``text`` as frames, and a last line that counts them."""
     if not problems:
         return ""
     lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join([*(frame(problem, lines, style) for problem in problems), count(problems)])
+    shown = [frame(problem, lines, style) for problem in problems[:MOST_SHOWN]]
+    if len(problems) > MOST_SHOWN:
+        shown.append(
+            f"... and {len(problems) - MOST_SHOWN:,} more: runner check --json has them all"
+        )
+    return "\n".join([*shown, count(problems)])
 
 
 def frame(problem: Problem, lines: Sequence[str], style: Style = PLAIN) -> str:
@@ -87,7 +93,7 @@ def count(problems: Iterable[Problem]) -> str:
     """Return how many there are, such as "2 errors, 1 warning"."""
     kinds = [problem.severity for problem in problems]
     counts = [(kinds.count(kind), kind) for kind in ("error", "warning", "note")]
-    return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for n, kind in counts if n)
+    return ", ".join(f"{n:,} {kind}{'s' if n > 1 else ''}" for n, kind in counts if n)
 
 
 def as_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 ENGINES = ("embedded",)
 
+LONGEST_NAME = 200  # characters; it is a folder's name here, and a part of one packet
+_LONGEST_FILE = 255  # bytes of a name that file systems take
+_LONGEST_STATE = 3000  # bytes; a path has 4,095 with the project's folder and what is inside
+_LONGEST_VARIABLE = 128 * 1024  # bytes; Linux starts no process with a longer one
 _RUN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -44,6 +49,15 @@ def _header(file: File) -> Iterator[Fault]:
         path = ("pipeline", "engine")
         hint = did_you_mean(engine, ENGINES) or 'the only engine is "embedded"'
         yield Fault("unknown-engine", f'there is no engine "{engine}"', path, hint)
+    if len(file.pipeline.name) > LONGEST_NAME:
+        message = f"a pipeline's name has at most {LONGEST_NAME} characters"
+        yield Fault("bad-name", message, ("pipeline", "name"))
+    state = os.fsencode(file.server.state)
+    if len(state) > _LONGEST_STATE or any(len(n) > _LONGEST_FILE for n in state.split(b"/")):
+        message = "the path is longer than file systems take"
+        yield Fault(
+            "bad-value", message, ("server", "state"), "another folder, relative to this file"
+        )
 
 
 def _stages(file: File) -> Iterator[Fault]:
@@ -71,9 +85,9 @@ def _variables(path: KeyPath, table: Settings) -> Iterator[Fault]:
         if _VARIABLE.fullmatch(name) is None:
             message = f'"{name}" is not an environment variable\'s name'
             yield Fault("bad-name", message, (*path, "env", name), at="key")
-        elif "\0" in value:
-            message = "an environment variable cannot hold a zero character"
-            yield Fault("bad-value", message, (*path, "env", name))
+        elif len(os.fsencode(f"{name}={value}")) >= _LONGEST_VARIABLE:
+            message = f"an environment variable has less than {_LONGEST_VARIABLE // 1024} KiB"
+            yield Fault("bad-value", message, (*path, "env", name), "put it into a file")
 
 
 def _run_hint(run: str) -> str:

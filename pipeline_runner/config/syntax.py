@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pipeline_runner.config.faults import cut
 from pipeline_runner.errors import Problem, Span
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _SYNTAX_HINTS = {
     "Unterminated string": "text ends with the quote it began with",
 }
 
+# Python reads no number of more than 4,300 digits; 64 bits have 19.
+_LONG_NUMBER = re.compile(r"(?<=[=\[,\s])[+-]?[0-9](?:_?[0-9]){4300,}")
 _TWICE = re.compile(r"(Cannot declare|Cannot mutate immutable namespace) \((.*?),?\).*")
 
 
@@ -38,7 +41,17 @@ def syntax_problem(error: TOMLDecodeError, text: str, file: str) -> Problem:
         second = named.group(1) == "Cannot declare"
         message = f"[{name}] stands here a second time" if second else f"{name} is complete already"
     hint = next((hint for start, hint in _SYNTAX_HINTS.items() if error.msg.startswith(start)), "")
-    return Problem("toml-syntax", message, _span(error, text, file), hint)
+    return Problem("toml-syntax", cut(message), _span(error, text, file), hint)
+
+
+def long_number_problem(text: str, file: str) -> Problem:
+    """Return the fault of a number that is too long to be read at all."""
+    text = text.replace("\r\n", "\n")
+    found = _LONG_NUMBER.search(text)
+    start, end = found.span() if found else (0, 0)
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    span = Span(file, line, column, line, column + max(end - start, 1))
+    return Problem("toml-syntax", "a whole number has at most 64 bits", span)
 
 
 def _span(error: TOMLDecodeError, text: str, file: str) -> Span:

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from pipeline_runner.config.expressions import ExpressionError, parse_count
 from pipeline_runner.config.quantities import SIZE_PATTERN, QuantityError, parse_size
 
+_MOST_DIGITS = 18  # of a number from the environment: always within 64 bits
 MOST_WORKERS = 10_000  # of a stage: more is a slip of the finger
 
 
@@ -37,6 +38,8 @@ def text_of(pattern: str) -> dict[str, Any]:
 
 def _whole(value: Any) -> Any:
     if isinstance(value, Substituted) and re.fullmatch("-?[0-9]+", value):
+        if len(value) > _MOST_DIGITS:
+            raise fault("a whole number has at most 64 bits")
         return int(value)
     return value
 
@@ -116,7 +119,7 @@ Workers = Annotated[int, Field(ge=0, le=MOST_WORKERS, strict=True), BeforeValida
 Positive = Annotated[int, Field(ge=1, strict=True), BeforeValidator(_whole)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True), BeforeValidator(_whole)]
 Weight = Annotated[int, Field(ge=-100, le=100, strict=True), BeforeValidator(_whole)]
-Factor = Annotated[float, Field(ge=1, strict=True), BeforeValidator(_number)]
+Factor = Annotated[float, Field(ge=1, le=1e6, strict=True), BeforeValidator(_number)]
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 
 Count = Annotated[int | str, BeforeValidator(_count), WithJsonSchema(COUNT_SCHEMA)]

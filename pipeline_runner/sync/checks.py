@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.config.faults import Fault, placed
-from pipeline_runner.config.locate import Locator
 from pipeline_runner.sync.paths import parents
 from pipeline_runner.sync.scan import about
 from pipeline_runner.sync.survey import LARGE_BYTES, MANY_FILES, survey
@@ -14,6 +14,7 @@ from pipeline_runner.sync.survey import LARGE_BYTES, MANY_FILES, survey
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline_runner.config.locate import Locator
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
     from pipeline_runner.sync.survey import Survey
@@ -22,12 +23,9 @@ _SHOWN = 10
 _MAX_FILE = ("sync", "max_file")
 
 
-def check_files(pipeline: Pipeline, text: str, file: str) -> tuple[Problem, ...]:
-    """Return what there is to say about the files of ``pipeline``, each fault in its place.
-
-    ``text`` is that of its file, which is called ``file``.
-    """
-    return placed(_faults(pipeline), Locator(text, file))
+def check_files(pipeline: Pipeline, locator: Locator) -> tuple[Problem, ...]:
+    """Return what there is to say about the files of ``pipeline``, each fault in its place."""
+    return placed(_faults(pipeline), locator)
 
 
 def _faults(pipeline: Pipeline) -> Iterator[Fault]:
@@ -93,7 +91,7 @@ def _left_behind(found: Survey, root: Path, stage: str, run: str) -> Iterator[Fa
     steps = run.partition(":")[0].split(".")
     below = "/".join(steps)
     for path in (f"{below}/__init__.py", f"{below}.py"):
-        if not (root / path).is_file():
+        if not os.path.isfile(root / path):  # noqa: PTH113  (of a name too long, Path raises)
             continue
         if path not in found.files:
             above = {path, *parents(path)}
@@ -112,7 +110,7 @@ def _in_src(root: Path, stage: str, run: str) -> Iterator[Fault]:
     package = run.partition(":")[0].partition(".")[0]
     here = [root / package, root / f"{package}.py"]
     there = [root / "src" / package, root / "src" / f"{package}.py"]
-    if any(path.exists() for path in there) and not any(path.exists() for path in here):
+    if any(map(os.path.exists, there)) and not any(map(os.path.exists, here)):
         yield Fault(
             "elsewhere",
             f"{package} is in src/, and workers look for modules beside this file",

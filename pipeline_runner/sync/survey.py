@@ -6,6 +6,7 @@ import os
 import stat
 from collections import Counter
 from dataclasses import dataclass, field
+from os.path import realpath  # of links in a circle, Path.resolve raises
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ class Survey:
 
 def rules_of(pipeline: Pipeline) -> Rules:
     """Return what ``pipeline`` says travels. Its own state never does, wherever it is."""
-    root, state = pipeline.root.resolve(), pipeline.state_dir.parent.resolve()
+    root, state = Path(realpath(pipeline.root)), Path(realpath(pipeline.state_dir.parent))
     inside = state != root and state.is_relative_to(root)
     denied = [state.relative_to(root).as_posix()] if inside else []
     if state == root:

@@ -89,9 +89,9 @@ def examine(run: str, root: Path) -> ProbeResult:
 
 def describe(found: Any, root: Path) -> ProbeResult:
     """Return how ``found`` can be called, where it is defined and what it is marked as."""
-    mark = getattr(found, "__pipeline_kind__", None)
+    mark, name = _attribute(found, "__pipeline_kind__"), _attribute(found, "__name__")
     result = ProbeResult(
-        definition=_definition(getattr(found, "__name__", ""), found, root),
+        definition=_definition(name if isinstance(name, str) else "", found, root),
         type_name=type(found).__name__,
         decorator=mark if isinstance(mark, str) else None,
     )
@@ -118,12 +118,19 @@ def describe(found: Any, root: Path) -> ProbeResult:
     )
 
 
+def _attribute(found: Any, name: str) -> Any:
+    try:
+        return getattr(found, name, None)
+    except Exception:  # noqa: BLE001  (a proxy's own __getattr__ may raise anything)
+        return None
+
+
 def _signature(found: Any, body: Any, *, bound: bool = False) -> Signature:
     """``body`` is the function that runs; ``bound`` drops a method's own first parameter."""
     kind = _kind(body)
     try:
         parameters = list(inspect.signature(_function(found)).parameters.values())
-    except (ValueError, TypeError):
+    except Exception:  # noqa: BLE001  (an object may say of itself what it likes)
         return Signature(kind, readable=False)
     if bound:
         parameters = [p for at, p in enumerate(parameters) if at or p.kind not in _POSITIONAL]
@@ -157,17 +164,21 @@ def _kind(body: Any) -> CallableKind:
 
 
 def _near(owner: Any, name: str, root: Path) -> tuple[Definition, ...]:
-    names = [known for known in dir(owner) if not known.startswith("__")]
-    close = difflib.get_close_matches(name, names, n=_CLOSE)
-    return tuple(_definition(known, inspect.getattr_static(owner, known), root) for known in close)
+    try:
+        names = [str(known) for known in dir(owner) if not str(known).startswith("__")]
+        close = difflib.get_close_matches(name, names, n=_CLOSE)
+        found = [(known, inspect.getattr_static(owner, known, None)) for known in close]
+    except Exception:  # noqa: BLE001  (a module's own __dir__ may do anything)
+        return ()
+    return tuple(_definition(known, each, root) for known, each in found)
 
 
 def _definition(name: str, found: Any, root: Path) -> Definition:
     try:
         target = inspect.unwrap(found) if callable(found) else found
         file = inspect.getsourcefile(target)
-        line = inspect.getsourcelines(target)[1]
-    except (TypeError, OSError, ValueError):
+        line = inspect.findsource(target)[1] + 1
+    except Exception:  # noqa: BLE001  (of a strange object; it is called all the same)
         return Definition(name)
     return Definition(name, _shown(file or "", root), line) if file else Definition(name)
 

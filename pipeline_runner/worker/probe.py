@@ -75,15 +75,18 @@ def _interpret(
         report.touch()
         # It starts in a folder without modules: before our own imports, a user's queue.py must
         # not be found in place of the standard library's.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline_runner.worker.examine", str(request), str(report)],
-            cwd=folder,
-            env=_environment(env, root),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline_runner.worker.examine", str(request), str(report)],
+                cwd=folder,
+                env=_environment(env, root),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:  # the environment is too large, or the system has no process left
+            return {}, None, ImportFault("died", f"it does not start: {error.strerror}")
         end = _await_end(process, timeout_s)
         lines = report.read_text(encoding="utf-8").splitlines()
     results: dict[str, ProbeResult] = {}

@@ -102,3 +102,39 @@ def test_a_function_that_is_not_there_is_shown_at_its_place_in_the_file(
     file = project / "pipeline.toml"
     file.write_text(file.read_text().replace("functions:square", "functions:sqare"))
     assert " --> pipeline.toml:9:18\n" in runner("check").out
+
+
+def test_what_cannot_be_imported_is_told_beside_every_other_fault(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    file = project / "pipeline.toml"
+    text = file.read_text().replace("processes", "proceses").replace('"collect"', '"colect"')
+    file.write_text(text.replace("functions:generate", "functions:genrate"))
+    problems = json.loads(runner("check", "--json").out)
+    found = {problem["code"] for problem in problems}
+    assert found == {"unknown-key", "unknown-stage", "import"}
+    [missing] = [problem for problem in problems if problem["code"] == "import"]
+    assert missing["message"] == "functions has no `genrate`"
+
+
+def test_how_a_stage_is_called_waits_until_it_is_told_what_calls_it(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    file = project / "pipeline.toml"
+    functions = project / "functions.py"
+    functions.write_text(functions.read_text().replace("square(number)", "square()"))
+    text = file.read_text()
+    assert "takes none" in runner("check").out, "square gets an item"
+    file.write_text(text.replace("processes", "proceses"))
+    assert "takes none" not in runner("check").out
+    file.write_text(text.replace('to = "square"', 'to = "sqare"'))
+    assert "takes none" not in runner("check").out
+
+
+def test_a_stage_whose_run_is_at_fault_is_not_imported(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    file = project / "pipeline.toml"
+    file.write_text(file.read_text().replace("functions:square", "${NO_SUCH_MODULE}:square"))
+    problems = json.loads(runner("check", "--json").out)
+    assert [problem["code"] for problem in problems] == ["unset-variable"]

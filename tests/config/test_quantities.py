@@ -84,7 +84,7 @@ def test_the_schema_accepts_exactly_what_is_read(parser: tuple[Any, str], text: 
         parse(text)
     except QuantityError as error:
         refused = str(error)
-    out_of_range = refused is not None and ("100%" in refused or "rate of 0" in refused)
+    out_of_range = refused is not None and ("at most" in refused or "rate of 0" in refused)
     assert (re.search(pattern, text) is not None) == (refused is None or out_of_range)
 
 
@@ -93,7 +93,7 @@ def test_a_written_size_reads_back(size: int) -> None:
     assert parse_size(format_size(size)) == size
 
 
-@given(st.integers(0, 10**6), st.sampled_from(sorted(DURATION_UNITS)))
+@given(st.integers(0, 10**5), st.sampled_from(sorted(DURATION_UNITS)))
 def test_a_written_duration_reads_back(number: int, unit: str) -> None:
     seconds = parse_duration(f"{number}{unit}")
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-9)
