@@ -192,7 +192,6 @@ class Shipper:
                 self.take_grant()
                 if self.grant is not None and not link.refused:
                     self.send(finished=finished)
-        link.give_back()
 
     def send(self, *, finished: bool) -> None:
         """Settle what is in the buffer, as far as the grant goes. Holds the link's lock."""

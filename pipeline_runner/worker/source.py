@@ -106,6 +106,7 @@ class SourceLoop:
 
     def _ship_rest(self, *, finished: bool) -> None:
         self._shipper.ship_rest(finished=finished, replays=self._feed.replays)
+        self._link.give_back()
 
     def _await_end(self) -> None:
         """Wait until the last settle stands: then, and only then, the source has ended."""
@@ -116,7 +117,8 @@ class SourceLoop:
 
     def _failed(self, error: BaseException) -> None:
         """User code raised: keep what it yielded before, then tell the head."""
-        self._ship_rest(finished=False)
+        # With the leave to emit that this may not use up, the head is told.
+        self._shipper.ship_rest(finished=False, replays=self._feed.replays)
         if self._shipper.await_grant():
             self._shipper.fail(error)
             raise Rewound

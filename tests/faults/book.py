@@ -338,6 +338,25 @@ BOOK = (
         "tests/sync/test_scan.py::test_a_file_that_holds_the_pipelines_key_stays_where_it_is",
     ),
     held(
+        "26",
+        "objects yielded again and refilled, parts shared between items, changed by consumers",
+        "every item is what a deep copy at the yield would have been; nobody is charged",
+        "tests/worker/test_refilled_objects.py",
+        "tests/worker/test_value_semantics.py",
+    ),
+    held(
+        "26b",
+        "items that raise, kill or hang their process while they are decoded",
+        "a letter each, after its own attempts; nobody else is charged",
+        "tests/worker/test_hostile_items.py",
+    ),
+    held(
+        "27",
+        "outputs over `max_item`, one alone or several in sum, of every kind of stage",
+        "in sum: all arrive; alone: a letter that names size, bound and key; the run ends",
+        "tests/worker/test_too_large.py",
+    ),
+    held(
         "30",
         "a host joins while a source that is divided among processes runs",
         "every value once: the count is the wanted one from the start",
