@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import NAPS, PACED, Measured, Runner
+from benchmarks.measure import DICTS, NAPS, PACED, Measured, Runner
 from benchmarks.ours import Ours
 from benchmarks.pairs import in_turns
+from benchmarks.peers.bare_pickle import BarePickle
 from benchmarks.peers.manager import MANAGER_UNIX, MANAGERS
 from benchmarks.peers.mp_queue import QUEUES
 from benchmarks.peers.plain_loop import PlainLoop
@@ -88,6 +89,26 @@ def ints(items: int, durability: str, peers: list[str]) -> list[Comparison]:
             ),
         )
         for name in peers
+    ]
+
+
+def dicts(items: int) -> list[Comparison]:
+    """Compare dicts of five keys with pyzmq as written, and with the CPU of pickling alone."""
+    push = replace(PEERS["zmq-ipc"], flow=DICTS)
+    bare = BarePickle()
+    return [
+        Comparison(
+            ours=Ours(DICTS),
+            peer=push,
+            items=(items, min(items, push.items)),
+            readings=(Reading("dicts", "items/s", lambda run: run.rate, Bar(2.5)),),
+        ),
+        Comparison(
+            ours=Ours(DICTS),
+            peer=bare,
+            items=(items, min(items, bare.items)),
+            readings=(Reading("dicts, CPU", "us", lambda run: run.cpu_us, Bar(1.5, at_most=True)),),
+        ),
     ]
 
 

@@ -30,6 +30,7 @@ class Flow:
 
 
 INTS = Flow("generate", ("square", "subtract_1"), "Total")
+DICTS = Flow("generate_dicts", ("square_dict", "subtract_1_dict"), "Dicts")
 PACED = Flow("tick", ("square_stamped", "subtract_1_stamped"), "Delays")
 BLOBS = Flow("generate_blobs", ("square_blob", "subtract_1_blob"), "Blobs")
 NAPS = Flow("generate_for_naps", ("Nap",), "Total")

@@ -48,6 +48,7 @@ WHAT = {
             "call to the user, packed underneath. This is the harder comparison."
         ),
     ),
+    "dicts": ("## Dicts of five keys", "Each different, an item a call."),
     "1 KiB": ("## Blobs of 1 KiB", "Each different, an item a call."),
     "64 KiB": ("## Blobs of 64 KiB", "Each different, an item a call."),
     "1 MiB": ("## Blobs of 1 MiB", "Each different, an item a call."),

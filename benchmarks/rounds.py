@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmarks.measure import BLOBS, INTS, PACED, Flow, Measured
+from benchmarks.measure import BLOBS, DICTS, INTS, PACED, Flow, Measured
 from benchmarks.stages import PACE_PER_S
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("ints", INTS, start=100_000, lists=True, share=2),
+        Kind("dicts", DICTS, start=20_000),
         Kind("1 KiB", replace(BLOBS, size_bytes=1 << 10), start=500),
         Kind("64 KiB", replace(BLOBS, size_bytes=1 << 16), start=100),
         Kind("1 MiB", replace(BLOBS, size_bytes=1 << 20), start=20),

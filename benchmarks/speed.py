@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.comparisons import PEERS, ints, naps, paced
+from benchmarks.comparisons import PEERS, dicts, ints, naps, paced
 from benchmarks.measure import TrialError
 from benchmarks.table import table
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.pairs import Pair
     from benchmarks.table import Row
 
-KINDS = ("ints", "paced", "sleep")
+KINDS = ("ints", "dicts", "paced", "sleep")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", type=_names_of(KINDS), default=list(KINDS), help=",".join(KINDS))
     add("--peers", type=_names_of(PEERS), default=list(PEERS), help=",".join(PEERS))
     add("--items", type=_at_least_1, default=4_000_000, help="ints a run")
+    add("--dicts", type=_at_least_1, default=1_000_000, help="dicts a run")
     add("--seconds", type=_at_least_1, default=5, help="of items at a steady pace")
     add("--naps", type=_at_least_1, default=2_400, help="items through the sleeping stage")
     add("--durability", choices=("memory", "relaxed", "fsync"), default="memory")
@@ -64,6 +65,8 @@ def _comparisons(asked: argparse.Namespace) -> list[Comparison]:
     comparisons: list[Comparison] = []
     if "ints" in asked.only:
         comparisons += ints(asked.items, asked.durability, asked.peers)
+    if "dicts" in asked.only:
+        comparisons += dicts(asked.dicts)
     if "paced" in asked.only:
         comparisons += paced(asked.seconds)
     if "sleep" in asked.only:

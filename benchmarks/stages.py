@@ -16,7 +16,7 @@ import os
 import struct
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _items() -> int:
     return int(os.environ["BENCH_ITEMS"])
 
 
-def _mark(name: str, content: object) -> None:
+def mark(name: str, content: object) -> None:
     """Write ``content`` as JSON in one step: who sees the file can read it."""
     path = Path(os.environ["BENCH_MARKS"], name)
     draft = path.with_suffix(".draft")
@@ -49,7 +49,7 @@ def generate() -> Iterator[int]:
     """Yield 0, and once the way is open, 1..n without a pause."""
     yield 0
     _wait_until_open()
-    _mark("first", time.monotonic())
+    mark("first", time.monotonic())
     yield from range(1, _items() + 1)
 
 
@@ -77,11 +77,11 @@ class Total:
 
     def _note(self) -> None:
         # Only at items 0 and n: a clock read for each item would be in everyone's rate.
-        _mark("arrived" if self.count == 1 else "last", time.monotonic())
+        mark("arrived" if self.count == 1 else "last", time.monotonic())
         self.awaited = _items() + 1
 
     def close(self) -> None:
-        _mark("total", {"count": self.count, "total": self.total})
+        mark("total", {"count": self.count, "total": self.total})
 
 
 def tick() -> Iterator[Stamped]:
@@ -89,7 +89,7 @@ def tick() -> Iterator[Stamped]:
     yield 0, time.monotonic()
     _wait_until_open()
     start = time.monotonic()
-    _mark("first", start)
+    mark("first", start)
     for i in range(1, _items() + 1):
         time.sleep(max(0.0, start + i / PACE_PER_S - time.monotonic()))
         yield i, time.monotonic()
@@ -115,8 +115,35 @@ class Delays(Total):
         super().__call__(item[0])
 
     def close(self) -> None:
-        _mark("delays", self.delays_s[1:])
+        mark("delays", self.delays_s[1:])
         super().close()
+
+
+Row = dict[str, Any]
+
+
+def generate_dicts() -> Iterator[Row]:
+    """Yield 0..n as dicts of five keys, all different."""
+    for i in generate():
+        yield {"id": i, "value": i, "name": f"item {i}", "price": i / 4, "even": i % 2 == 0}
+
+
+def square_dict(row: Row) -> Row:
+    return {**row, "value": square(row["value"])}
+
+
+def subtract_1_dict(row: Row) -> Row:
+    return {**row, "value": subtract_1(row["value"])}
+
+
+class Dicts(Total):
+    """A sink that compares each dict with what was sent, and adds the values up."""
+
+    def __call__(self, row: Row) -> None:  # type: ignore[override]
+        i = row["id"]
+        if len(row) != 5 or row["price"] != i / 4 or row["even"] != (i % 2 == 0):
+            raise ValueError(f"dict {i} came changed")
+        super().__call__(row["value"])
 
 
 HEADER = struct.Struct("<qq")  # the number under way, and the index that tells the filler
@@ -183,7 +210,7 @@ class Nap:
     """A stage that waits as on a network does; notes that its process is ready."""
 
     def __init__(self) -> None:
-        _mark(f"ready-{os.getpid()}", time.monotonic())
+        mark(f"ready-{os.getpid()}", time.monotonic())
 
     def __call__(self, x: int) -> int:
         time.sleep(NAP_S)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.comparisons import NAP_WORKERS, PEERS
-from benchmarks.measure import NAPS, PACED, Flow, TrialError, expected_total
+from benchmarks.measure import DICTS, NAPS, PACED, Flow, TrialError, expected_total
 from benchmarks.ours import Ours, pipeline_toml
+from benchmarks.peers.bare_pickle import BarePickle
 from benchmarks.peers.manager import MANAGER_UNIX
 from benchmarks.peers.plain_loop import PlainLoop
 
@@ -49,6 +50,16 @@ def test_a_failing_stage_gives_no_number(capfd: pytest.CaptureFixture[str]) -> N
         replace(MANAGER_UNIX, flow=Flow("generate", ("absent",), "Total")).run(10)
 
     assert "absent" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "runner", [Ours(DICTS), BarePickle(), replace(PEERS["zmq-ipc"], flow=DICTS)]
+)
+def test_dicts_arrive_whole_and_their_values_add_up(runner: Ours) -> None:
+    measured = runner.run(2_500)
+
+    assert (measured.items, measured.total) == (2_500, expected_total(2_500))
+    assert measured.cpu_s > 0
 
 
 @pytest.mark.parametrize("durability", ["memory", "fsync"])
