@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
@@ -64,6 +66,7 @@ def screen(
         from pipeline_runner.plan.bottleneck import count_key
 
         stages = {} if pipeline is None else pipeline.stages
+        reads = file.isatty() and sys.stdin is not None and sys.stdin.isatty()
         return Live(
             console(file, manner.colour),
             owns=owns,
@@ -71,6 +74,8 @@ def screen(
             quiet=manner.quiet,
             verbose=manner.verbose,
             count_keys={name: count_key(stage) for name, stage in stages.items()},
+            keys=sys.stdin.fileno() if reads else None,
+            leave=None if owns else _interrupt,
         )
     from pipeline_runner.observe.plain import Plain
 
@@ -83,6 +88,13 @@ def screen(
         verbose=manner.verbose,
         owns=owns,
     )
+
+
+def _interrupt() -> None:
+    """Do what Ctrl-C does, from another thread than the one that waits for it."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 def show(lines: Iterable[Text], colour: bool | None) -> None:

@@ -54,6 +54,8 @@ class Scene:
     bottleneck: tuple[str, str] | None = None  # the fact, the cure
     faults: tuple[Told, ...] = ()
     owns: bool = True  # Ctrl-C here stops the run
+    keys: str = ""  # what keys do, in a word or two
+    answer: str = ""  # to a key that was pressed
 
 
 def frame(scene: Scene, width: int, height: int) -> list[Text]:
@@ -62,13 +64,15 @@ def frame(scene: Scene, width: int, height: int) -> list[Text]:
     Where the terminal is too low, hosts give way first, then the last faults, then stages.
     """
     snapshot = scene.snapshot
-    top = [_head(snapshot, width)]
+    top = [_head(snapshot, scene.keys, width)]
     if snapshot.state == "draining":
         top.append(fit(Text(draining(snapshot, owns=scene.owns), "bold yellow"), width))
     elif scene.bottleneck:
         top += _bottleneck(*scene.bottleneck, width)
     if snapshot.note:
         top.append(fit(Text(snapshot.note, "yellow"), width))
+    if scene.answer:
+        top.append(fit(Text(scene.answer, "bold"), width))
     stages = stage_table(snapshot, scene.trend, width)
     stages += [fit(line, width) for line in _troubles(snapshot)]
     hosts = host_table(snapshot.hosts, width)
@@ -93,12 +97,16 @@ def fault_line(told: Told, width: int) -> Text:
     return _beside(line, told.hint, width)
 
 
-def _head(snapshot: Snapshot, width: int) -> Text:
+def _head(snapshot: Snapshot, keys: str, width: int) -> Text:
     line = Text(headline(snapshot))
     line.stylize("bold", 0, len(snapshot.name))
     if line.cell_len + 2 < width:
         # The rule parts what scrolls above from what stays.
-        line.append(" " + "─" * (width - line.cell_len - 1), "dim")
+        rule = width - line.cell_len - 1
+        if keys and rule > len(keys) + 4:
+            line.append(f" {'─' * (rule - len(keys) - 3)} {keys} ─", "dim")
+        else:
+            line.append(" " + "─" * rule, "dim")
     return fit(line, width)
 
 

@@ -15,9 +15,10 @@ from pipeline_runner.observe.stream import Stream
 from pipeline_runner.observe.summary import Finish, summary
 from pipeline_runner.observe.told import Told, tell
 from pipeline_runner.observe.trend import Trend
+from pipeline_runner.observe.tty import Tty
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # A terminal takes a few thousand lines a second; past this many a frame, the rest is counted.
 _MOST_LINES = 500
 _FAULTS_SHOWN = 3
+_ANSWER_S = 5.0  # so long an answer to a key stands
+_NO_QUIT = "Ctrl-C stops this run; q leaves only `runner top`, which looks on"
 
 _COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 _STYLES = {"error": "red", "warning": "yellow", "info": "", "detail": "dim"}
@@ -35,7 +38,8 @@ class Live:
     """A screen for a terminal. ``verbose`` also tells of each worker that starts and ends.
 
     ``again`` is how to name the same pipeline to a command; ``count_keys`` names for each stage
-    the setting that decides how many workers it has. Without ``owns`` Ctrl-C does not stop the run.
+    the setting that decides how many workers it has. Without ``owns`` Ctrl-C does not stop the run,
+    and ``q`` calls ``leave``. ``keys`` is the descriptor they are read from, None for no keys.
     """
 
     def __init__(
@@ -47,8 +51,18 @@ class Live:
         verbose: bool = False,
         count_keys: Mapping[str, str] | None = None,
         owns: bool = True,
+        keys: int | None = None,
+        leave: Callable[[], None] | None = None,
     ) -> None:
         self._console = console
+        self._tty: Tty | None = None
+        if console.file.isatty():
+            self._tty = Tty(console.file.fileno(), keys, self._key, self._returned)
+        self._leave = leave
+        self._keys = "q quits" if keys is not None and leave is not None else ""
+        self._returns = False  # others have written to the terminal since the last frame
+        self._answer, self._answered_s = "", 0.0
+        self._asked = False
         self._stream = Stream(console.file)
         self._again = again
         self._owns = owns
@@ -77,9 +91,22 @@ class Live:
             self._above.append(self._line(told))
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Draw the next frame."""
+        """Draw the next frame; behind a shell that has the terminal, only what comes above it."""
         self._trend.add(snapshot)
         self._finish.add(snapshot)
+        if self._tty is not None:
+            self._tty.hold()
+            if not self._tty.is_ours:
+                self._returns = True
+                self._stream.write("".join(f"{line}\r\n" for line in self._take_above()))
+                return
+        if self._returns:
+            self._returns = False
+            self._painter.forget()
+        if self._asked:
+            self._asked, self._answer, self._answered_s = False, _NO_QUIT, snapshot.up_s
+        elif snapshot.up_s - self._answered_s > _ANSWER_S:
+            self._answer = ""
         width, height = self._console.size
         scene = Scene(
             snapshot,
@@ -87,6 +114,8 @@ class Live:
             bottleneck(snapshot, self._trend, self._count_keys),
             tuple(self._faults),
             self._owns,
+            self._keys,
+            self._answer,
         )
         block = [Row(self._ansi(line), line.cell_len) for line in frame(scene, width, height - 1)]
         self._stream.write(self._painter.paint(block, self._take_above(), width))
@@ -97,14 +126,30 @@ class Live:
         width = self._console.size.width
         lines = summary(final, self._finish, lost, width, again=self._again)
         above = [*self._take_above(), *map(self._ansi, lines)]
-        self._stream.write(self._painter.erase(above, width))
-        self._closed = True
+        self._give_back(above, width)
 
     def restore(self) -> None:
         """Give the terminal back without a summary: for a run that ended in an error."""
         if not self._closed:
-            self._stream.write(self._painter.erase(self._take_above(), self._console.size.width))
-            self._closed = True
+            self._give_back(self._take_above(), self._console.size.width)
+
+    def _give_back(self, above: list[str], width: int) -> None:
+        if self._returns:
+            self._painter.forget()
+        self._stream.write(self._painter.erase(above, width))
+        if self._tty is not None:
+            self._tty.release()
+        self._closed = True
+
+    def _key(self, key: str) -> None:
+        if key in "qQ":
+            if self._leave is not None:
+                self._leave()
+            else:
+                self._asked = True
+
+    def _returned(self) -> None:
+        self._returns = True
 
     def _take_above(self) -> list[str]:
         lines = self._above

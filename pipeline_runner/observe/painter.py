@@ -58,6 +58,10 @@ class Painter:
         self._drawn = []
         return "".join(out)
 
+    def forget(self) -> None:
+        """Draw the next frame below whatever stands on the screen now: others wrote there."""
+        self._drawn = []
+
     def _to_top(self, width: int) -> str:
         # A terminal made narrower has wrapped the rows that no longer fit into several.
         rows = sum(max(1, -(-row.cells // width)) for row in self._drawn)

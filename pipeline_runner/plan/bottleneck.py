@@ -107,8 +107,9 @@ def count_key(stage: Stage) -> str:
 def _more_cores(cores: Cores) -> str:
     """Return the cure where more workers would only take turns on the same cores."""
     full = "the only core is busy" if cores.count == 1 else f"all {cores.count} cores are busy"
-    first = "" if cores.can_grow else "start without --local, then "
-    return f"{full}: {first}`runner join` on another machine"
+    if cores.can_grow:
+        return f"{full}: `runner join` on another machine"
+    return f"{full}: restart without --local, then `runner join` elsewhere"
 
 
 def _holds_up(stage: StageLoad) -> bool:

@@ -34,7 +34,7 @@ def test_a_large_idle_host_counts_for_more_than_a_small_busy_one() -> None:
 def test_a_run_without_a_network_is_told_to_start_with_one() -> None:
     alone = run(edges=FULL, hosts=(host(cpu=1.0, cores=2),), local=True)
     assert cure(alone) == (
-        "all 2 cores are busy: start without --local, then `runner join` on another machine"
+        "all 2 cores are busy: restart without --local, then `runner join` elsewhere"
     )
 
 

@@ -58,7 +58,7 @@ def test_with_every_core_busy_the_cure_is_another_machine() -> None:
     alone = bottleneck([RESIZE], Cores(1, 1.0, can_grow=False))
     assert alone is not None
     assert alone.cure == (
-        "the only core is busy: start without --local, then `runner join` on another machine"
+        "the only core is busy: restart without --local, then `runner join` elsewhere"
     )
 
 
