@@ -2,8 +2,8 @@
 
 from pipeline_runner.testing import run_inline
 
-def test_squares() -> None:
-    assert run_inline("pipeline.toml", {"generate": [1, 2, 3]})["show"] == [1, 4, 9]
+def test_squares():
+    assert run_inline("pipeline.toml", {"numbers": [1, 2, 3]})["keep"] == [1, 4, 9]
 """
 
 from __future__ import annotations
@@ -48,7 +48,30 @@ def run_inline(
 
     ``items`` has the values that enter, by stage: those of a source as if it had given them, those
     of another stage as if an edge had brought them. No source is called then. Without ``items``
-    the sources are, each for at most ``limit`` values.
+    the sources are, each for at most ``limit`` values. ``functions.py``::
+
+        def numbers():
+            yield from range(1_000_000)
+
+        def square(number):
+            return number * number
+
+        def keep(number):       # a sink that returns something, for its test
+            return number
+
+    Here it is tested:
+
+        >>> from pipeline_runner import Pipeline
+        >>> from pipeline_runner.testing import run_inline
+        >>> stages = {name: f"functions:{name}" for name in ("numbers", "square", "keep")}
+        >>> squares = Pipeline.build("squares", stages, [("numbers", "square", "keep")])
+        >>> run_inline(squares, {"numbers": [1, 2, 3]})
+        {'keep': [1, 4, 9]}
+        >>> run_inline(squares, limit=2)
+        {'keep': [0, 1]}
+        >>> run_inline(squares, {"square": ["x"]})
+        Traceback (most recent call last):
+        TypeError: can't multiply sequence by non-int of type 'str'
 
     One call comes after the other, in the project's folder, with its modules found first.
     ``context()`` works, and values pass through the real codec, so what cannot travel between

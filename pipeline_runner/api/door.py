@@ -28,6 +28,34 @@ class Pipeline:
     """A pipeline that is sound as far as its text tells: one of :meth:`from_toml`, :meth:`build`.
 
     It holds nothing open and can be run again and again, though not twice at a time.
+    ``functions.py``::
+
+        def numbers():
+            yield from range(100)
+
+        def square(number):
+            return number * number
+
+        def show(number):
+            print(number)
+
+    Its functions are imported by workers, each in a process of its own:
+
+        >>> from functions import numbers, show, square
+        >>> squares = Pipeline.build(
+        ...     "squares",
+        ...     {"numbers": numbers, "square": {"run": square, "processes": 2}, "show": show},
+        ...     [("numbers", "square", "show")],
+        ... )
+        >>> squares
+        <Pipeline squares of ...: numbers, square, show>
+        >>> squares.run()
+        show[0] ...
+        <Result of squares: finished, ok=True, dead_letters=0, lost=0>
+        >>> print(squares.to_toml())
+        [pipeline]
+        name = "squares"
+        ...
     """
 
     def __init__(self, spec: Spec, text: str, problems: tuple[Problem, ...], file: str) -> None:

@@ -13,11 +13,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a run ended.
+    """How a run ended: what :meth:`Pipeline.run` returns.
 
     ``exit_code`` is that of ``runner up``; ``snapshot`` is the run at its last moment;
     ``dead_letters`` are the items that failed for good, oldest first, each with its traceback and
     its ``payload()``; ``lost`` items were queued or in work when it had to stop, and are gone.
+    ``functions.py``::
+
+        def texts():
+            yield from ("1", "2", "three")
+
+        def parse(text):
+            return int(text)
+
+        def show(number):
+            pass
+
+    Here it runs:
+
+        >>> from pipeline_runner import Pipeline
+        >>> stages = {name: {"run": f"functions:{name}"} for name in ("texts", "parse", "show")}
+        >>> stages["parse"]["retry"] = {"attempts": 1}
+        >>> result = Pipeline.build("parse", stages, [("texts", "parse", "show")]).run()
+        >>> result.ok, result.stages["show"].in_
+        (False, 2)
+        >>> for letter in result.dead_letters:
+        ...     print(letter.payload(), letter.error)
+        three ValueError: invalid literal for int() with base 10: 'three'
     """
 
     exit_code: ExitCode

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where user code runs, and on what.
+    """Where user code runs, and on what: what :func:`context` returns.
 
-    ``index`` of ``count`` is this process's place among all that its stage should have, however
-    many have a host by now; ``output`` is a folder that stays; ``run`` names this run; ``finished``
-    is true only in ``close()`` at its true end.
+    ``stage``, ``host``   the stage's name in the file, and the machine's
+    ``index``, ``count``  which of the stage's processes this is, from 0, and how many it should
+                          have in all, however many have a host by now
+    ``output``            a folder that stays, for what is to be kept as files
+    ``run``, ``release``  the names of this run, and of this version of the project's files
     """
 
     stage: str
@@ -64,7 +66,33 @@ def enter(context: Context | None) -> None:
 
 
 def context() -> Context:
-    """Return the context of the running stage. Raises RuntimeError outside of one."""
+    """Return the context of the running stage: the item's id and attempt, the stage, a folder.
+
+    A function may run again for an item whose process died. ``item_id`` is the same then: a name
+    for what is written elsewhere, so that it is written once. ``functions.py``::
+
+        from pipeline_runner import context
+
+        def numbers():
+            yield from range(3)
+
+        def store(number):
+            here = context()
+            name = here.item_id.replace(":", "-")
+            (here.output / f"{here.stage}-{name}.txt").write_text(str(number))
+
+    Here it runs:
+
+        >>> from pathlib import Path
+        >>> from pipeline_runner import Pipeline
+        >>> stages = {"numbers": "functions:numbers", "store": "functions:store"}
+        >>> Pipeline.build("three", stages, [("numbers", "store")]).run().ok
+        True
+        >>> len(list(Path().glob("store-*.txt")))
+        3
+
+    Raises RuntimeError outside of a stage.
+    """
     if _current is None:
         raise RuntimeError("context() is only there while a stage runs this code")
     return _current
