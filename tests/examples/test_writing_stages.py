@@ -283,6 +283,37 @@ def test_a_line_at_fault_raises(project: Project) -> None:
         run_inline(file, {"feed": ["a"]})
 
 
+def test_an_object_that_is_filled_anew_arrives_as_it_was_each_time(project: Project) -> None:
+    toml = '[pipeline]\nname = "p"\n[stages.rows]\nrun = "functions:rows"\n[stages.gather]\n'
+    toml += 'run = "around:gather"\n[[edges]]\nfrom = "rows"\nto = "gather"\n'
+    gather = """
+import json
+from pipeline_runner import context
+def gather(row):
+    with open(context().output / "kept", "a") as out:
+        out.write(json.dumps(row) + "\\n")
+    return row
+"""
+    file = project.write(block('row["number"] = number'), toml, gather)
+    wanted = [{"number": number} for number in range(1_000)]
+    assert run_inline(file)["gather"] == wanted
+    (project.folder / "kept").unlink()
+    project.up()
+    kept = (project.folder / "kept").read_text().splitlines()
+    assert sorted(map(json.loads, kept), key=lambda row: int(row["number"])) == wanted
+
+
+def test_items_share_nothing_whatever_they_shared_when_they_were_made(project: Project) -> None:
+    toml = '[pipeline]\nname = "p"\n[stages.parts]\nrun = "functions:parts"\n'
+    toml += '[stages.strip]\nrun = "functions:strip"\n'
+    toml += AROUND.format(name="parts").replace('from = "parts"', 'from = "strip"')
+    toml += '[[edges]]\nfrom = "parts"\nto = "strip"\n'
+    file = project.write(block("def strip(part)"), toml)
+    order = {"gift": True, "parts": [f"part {number}" for number in range(50)]}
+    given = run_inline(file, {"feed": [order]})["gather"]
+    assert given == [{"name": name, "options": {}} for name in order["parts"]]
+
+
 DUPLICATES = """
 [pipeline]
 name = "seen"
