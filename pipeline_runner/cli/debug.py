@@ -13,6 +13,7 @@ import click
 from pipeline_runner.cli import place
 from pipeline_runner.cli.manners import Manner, verb
 from pipeline_runner.errors import ExitCode, UsageError
+from pipeline_runner.escaping import escaped
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
@@ -31,7 +32,7 @@ def debug(manner: Manner, limit: int | None, stage: str | None, item: str | None
 
     There are no workers and no network. An error of a stage ends it, with its traceback.
     """
-    from pipeline_runner.worker.call import format_traceback
+    from pipeline_runner.worker.exceptions import format_traceback
 
     pipeline = place.load(manner.file)
     only = _only(pipeline, stage, item)
@@ -53,7 +54,7 @@ def _run(
     if only is not None:
         stage, item = only
         for output in run(pipeline, only=stage, items=[item])[stage]:
-            click.echo(pprint.pformat(output, width=100))
+            click.echo(escaped(pprint.pformat(output, width=100)))
         return
     outputs = run(pipeline, limit=limit)
     if not manner.quiet:

@@ -93,12 +93,14 @@ def _payload(letter: DeadLetter) -> str:
     """Return the payload as Python would show it, or why it cannot be shown."""
     import pprint
 
+    from pipeline_runner.worker.exceptions import describe
+
     if letter.body_file is None:
         return letter.shown
     try:
         lines = pprint.pformat(letter.payload(), width=100).splitlines()
-    except Exception as fault:  # noqa: BLE001  (unpickling runs the user's own code)
-        return f"<cannot be read here: {type(fault).__name__}: {fault}>"
+    except (Exception, SystemExit) as fault:  # noqa: BLE001  (unpickling runs the user's own code)
+        return f"<cannot be read here: {describe(fault)}>"
     if len(lines) > _PAYLOAD_LINES:
         more = len(lines) - _PAYLOAD_LINES
         lines = [*lines[:_PAYLOAD_LINES], f"... {more} more lines"]

@@ -12,6 +12,7 @@ import click
 from pipeline_runner.cli import place, say
 from pipeline_runner.cli.debug import enter_project
 from pipeline_runner.errors import ExitCode, RunnerError
+from pipeline_runner.escaping import escaped
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -26,7 +27,7 @@ def examine(letter: DeadLetter, manner: Manner) -> ExitCode:
 
     Raises RunnerError if there is no item, or no such stage any more.
     """
-    from pipeline_runner.worker.call import format_traceback
+    from pipeline_runner.worker.exceptions import format_traceback
     from pipeline_runner.worker.inline import run
 
     pipeline = place.load(manner.file)
@@ -48,7 +49,7 @@ def examine(letter: DeadLetter, manner: Manner) -> ExitCode:
         _open(fault, pipeline)
         return ExitCode.ERRORS
     for output in outputs:
-        click.echo(repr(output))
+        click.echo(escaped(repr(output)))
     say.fine(f"{letter.stage} takes it here.  Retry it: runner errors retry {letter.letter}{again}")
     return ExitCode.OK
 

@@ -197,11 +197,12 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
 def _decoded(data: bytes) -> list[Any] | str:
     """Return a body's items, or why they cannot be shown here."""
     from pipeline_runner.queues.codec import decode
+    from pipeline_runner.worker.exceptions import describe
 
     try:
         return decode(data)
-    except Exception as fault:  # noqa: BLE001  (unpickling runs the user's own code)
-        return f"<cannot be read here: {type(fault).__name__}: {fault}>"
+    except (Exception, SystemExit) as fault:  # noqa: BLE001  (unpickling runs the user's own code)
+        return f"<cannot be read here: {describe(fault)}>"
 
 
 def _shown(values: list[Any] | str, place_in_body: int) -> str:

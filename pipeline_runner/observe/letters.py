@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from pipeline_runner.escaping import escaped
 from pipeline_runner.observe.columns import Cell, Column, lay_out
 from pipeline_runner.observe.printed import tame
 from pipeline_runner.observe.quantity import plural
@@ -43,7 +44,9 @@ def table(letters: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
 def page(letter: Mapping[str, Any], payload: str, traceback: str) -> list[Text]:
     """Return all of one letter: the fault first, then its facts, its payload, its traceback."""
     lines = [
-        Text.assemble((f"dead letter {letter['letter']}", "bold"), "  ", (letter["error"], "red")),
+        Text.assemble(
+            (f"dead letter {letter['letter']}", "bold"), "  ", (escaped(letter["error"]), "red")
+        ),
         Text(),
     ]
     tries = plural(letter["attempts"], "attempt")
@@ -57,9 +60,13 @@ def page(letter: Mapping[str, Any], payload: str, traceback: str) -> list[Text]:
         "cause": letter["cause"],
     }
     lines += [Text(f"{name:<8} {value}") for name, value in facts.items() if value]
-    lines += [Text(), Text("payload", "bold"), *(Text(f"  {x}") for x in payload.splitlines())]
+    lines += [
+        Text(),
+        Text("payload", "bold"),
+        *(Text(f"  {x}") for x in escaped(payload).splitlines()),
+    ]
     if traceback:
-        lines += [Text(), Text(traceback.rstrip())]
+        lines += [Text(), Text(escaped(traceback.rstrip()))]
     return lines
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Union
 import msgspec
 
 from pipeline_runner.errors import ProtocolError
+from pipeline_runner.escaping import encodable
 from pipeline_runner.queues.host_messages import (
     Answer,
     Ask,
@@ -98,7 +99,10 @@ _from_head: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(_FromHead)
 
 def encode_frame(message: Message, bodies_size: int = 0) -> bytes:
     """Return the frame's head: lengths and message. Its bodies are to follow it."""
-    packed = _encoder.encode(message)
+    try:
+        packed = _encoder.encode(message)
+    except UnicodeEncodeError:  # a lone surrogate, somewhere: it must not cost the message
+        packed = _encoder.encode(_encodable(msgspec.to_builtins(message, builtin_types=(bytes,))))
     return _HEADER.pack(len(packed), bodies_size) + packed
 
 
@@ -124,6 +128,15 @@ def check_sizes(message: int, bodies: int, *, known: bool, most_bodies: int) -> 
             f"a body of {bodies} bytes; at most {most_bodies}",
             hint="raise max_item in [server]",
         )
+
+
+def _encodable(value: Any) -> Any:
+    """Return plain data with the lone surrogates of every text in it escaped."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    return [_encodable(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def decode_to_head(data: bytes | memoryview) -> Any:

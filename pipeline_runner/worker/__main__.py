@@ -22,14 +22,15 @@ from typing import TYPE_CHECKING, NoReturn
 from pipeline_runner.errors import NoHead, RunnerError
 from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker.batches import BatchLoop
-from pipeline_runner.worker.call import describe, load
+from pipeline_runner.worker.call import load
+from pipeline_runner.worker.exceptions import describe, format_traceback
 from pipeline_runner.worker.items import ItemLoop
 from pipeline_runner.worker.job import Job
 from pipeline_runner.worker.limits import Limits
 from pipeline_runner.worker.link import Link
 from pipeline_runner.worker.page import Page
 from pipeline_runner.worker.source import SourceLoop
-from pipeline_runner.worker.whereabouts import cure, plainly, stand_in
+from pipeline_runner.worker.whereabouts import cure, stand_in
 
 if TYPE_CHECKING:
     from pipeline_runner.worker.call import Target
@@ -56,7 +57,8 @@ def main() -> int:
     _keep_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        # What a print cannot encode is shown escaped, and fails no item.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     os.environ.pop("PYTHONSAFEPATH", None)  # ours, and not for what user code starts
     sys.dont_write_bytecode = True  # the project's folder is the user's, and stays as it is
     os.chdir(job.root)
@@ -103,7 +105,7 @@ def _work(job: Job, page: Page, link: Link) -> int:
     try:
         target = load(job.run)
     except BaseException as error:  # noqa: BLE001  (an import may raise anything, SystemExit too)
-        sys.stderr.write(plainly(traceback.format_exc()))
+        sys.stderr.write(format_traceback(error))
         if cure(error):
             sys.stderr.write(f"{describe(error)}\n")  # the last line is the one that is shown
         return EXIT_NO_START

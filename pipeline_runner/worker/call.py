@@ -8,17 +8,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline_runner.worker.whereabouts import cure, plainly
-
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-
-_OURS = __name__.partition(".")[0]
 
 CallKind = Literal["plain", "generator", "async", "asyncgen"]
 
@@ -77,38 +71,3 @@ def _takes_cursor(function: Any) -> bool:
         return "cursor" in inspect.signature(function).parameters
     except (TypeError, ValueError):  # a builtin without a signature
         return False
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception in one line, whatever its own words do."""
-    try:
-        lines = str(error).strip().splitlines()
-    except Exception:  # noqa: BLE001  (user classes raise what they like, here too)
-        lines = ["(its text cannot be shown)"]
-    name = type(error).__name__
-    said = f"{name}: {lines[0][:500]}" if lines else name
-    hint = cure(error)
-    return f"{said} ({hint})" if hint else said
-
-
-def format_traceback(error: BaseException) -> str:
-    """Return the traceback from the user's first frame on, at most 64 KiB of it."""
-    try:
-        trimmed = _without_ours(error.__traceback__)
-        text = plainly("".join(traceback.format_exception(type(error), error, trimmed)))
-    except Exception:  # noqa: BLE001
-        text = describe(error)
-    return text if len(text) <= 65536 else text[:32768] + "\n...\n" + text[-32768:]
-
-
-def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames that lead to the user's; what is ours alone stays as it is."""
-    first = trace
-    while first is not None and _is_ours(first):
-        first = first.tb_next
-    return trace if first is None else first
-
-
-def _is_ours(trace: TracebackType) -> bool:
-    name: object = trace.tb_frame.f_globals.get("__name__")
-    return isinstance(name, str) and name.partition(".")[0] == _OURS

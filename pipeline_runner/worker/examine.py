@@ -28,6 +28,7 @@ from pipeline_runner.config.callables import (
     ProbeResult,
     Signature,
 )
+from pipeline_runner.worker.exceptions import last_line
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -188,8 +189,7 @@ def _import_fault(module: str, error: BaseException, root: Path) -> ImportFault:
         wanted = error.name
         if module == wanted or module.startswith(f"{wanted}."):
             return ImportFault("absent", str(error), near=_near_modules(module))
-    said = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
-    message = said[-1] if said else type(error).__name__
+    message = last_line(error)
     return ImportFault("raised", message, _user_line(error, root))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from pipeline_runner.queues.messages import Done, Failure
-from pipeline_runner.worker.call import describe, format_traceback
+from pipeline_runner.worker.exceptions import describe, format_traceback, shown
 from pipeline_runner.worker.grants import UndecodableError
 from pipeline_runner.worker.routing import TOO_LARGE, UnsendableError
 
@@ -19,10 +19,11 @@ MOST_SHOWN = 2000  # characters
 
 def failure(token: int, index: int, error: BaseException, cause: str = "raised") -> Failure:
     """Return the failure of one index of a lease."""
-    if isinstance(error, UndecodableError):
+    kind = type(error)  # its own __class__ may lie
+    if issubclass(kind, UndecodableError):
         cause, error = "undecodable", error.__cause__ or error
-    elif isinstance(error, UnsendableError):
-        cause, error = error.cause, error.__cause__ or error
+    elif issubclass(kind, UnsendableError):
+        cause, error = error.cause, error.__cause__ or error  # type: ignore[attr-defined]
     # What is too large once is so each time, and making it may be what takes long.
     return Failure(
         token, index, describe(error), format_traceback(error), cause, final=cause == TOO_LARGE
@@ -31,11 +32,7 @@ def failure(token: int, index: int, error: BaseException, cause: str = "raised")
 
 def lost(token: int, value: Any, error: UnsendableError) -> Failure:
     """Return the failure of a source's value that cannot be sent: only its text is kept."""
-    try:
-        shown = repr(value)[:MOST_SHOWN]
-    except Exception:  # noqa: BLE001  (user classes raise what they like, here too)
-        shown = f"<{type(value).__name__}>"
-    return replace(failure(token, 0, error), payload=shown, final=True)
+    return replace(failure(token, 0, error), payload=shown(value, MOST_SHOWN), final=True)
 
 
 def done_without(token: int, lo: int, hi: int, bad: Collection[int]) -> list[Done]:

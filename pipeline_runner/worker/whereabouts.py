@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import cast
 
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -16,10 +17,11 @@ def stand_in(release: str) -> None:
     _release = f"{release}/"
 
 
-def cure(error: BaseException) -> str:
+def cure(fault: BaseException) -> str:
     """Return what would cure an error that comes of running in a release; else nothing."""
-    if not _release or not isinstance(error, OSError):
+    if not _release or not issubclass(type(fault), OSError):  # its own __class__ may lie
         return ""
+    error = cast("OSError", fault)
     name = error.filename2 or error.filename
     if not isinstance(name, (str, bytes, os.PathLike)) or not _is_inside(os.fsdecode(name)):
         return ""
