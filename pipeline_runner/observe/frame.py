@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline_runner.observe.told import Told
 
 _BAR = 8  # cells
+_MOST_TOLD = 3  # lines of one sentence
 
 _STAGES = (
     Column("STAGE", "left", width=11),
@@ -66,7 +68,8 @@ def frame(scene: Scene, width: int, height: int) -> list[Text]:
     snapshot = scene.snapshot
     top = [_head(snapshot, scene.keys, width)]
     if snapshot.state == "draining":
-        top.append(fit(Text(draining(snapshot, owns=scene.owns), "bold yellow"), width))
+        told = draining(snapshot, owns=scene.owns)
+        top += [Text(line, "bold yellow") for line in folded(told, width, most=_MOST_TOLD)]
     elif scene.bottleneck:
         top += _bottleneck(*scene.bottleneck, width)
     if snapshot.note:
@@ -98,7 +101,7 @@ def fault_line(told: Told, width: int) -> Text:
 
 
 def _head(snapshot: Snapshot, keys: str, width: int) -> Text:
-    line = Text(headline(snapshot))
+    line = Text(headline(snapshot, width))
     line.stylize("bold", 0, len(snapshot.name))
     if line.cell_len + 2 < width:
         # The rule parts what scrolls above from what stays.
@@ -108,6 +111,17 @@ def _head(snapshot: Snapshot, keys: str, width: int) -> Text:
         else:
             line.append(" " + "─" * rule, "dim")
     return fit(line, width)
+
+
+def folded(text: str, width: int, *, most: int) -> list[str]:
+    """Return ``text`` in at most ``most`` lines of at most ``width`` cells, broken between words.
+
+    What is left of the last line is cut, with an ellipsis.
+    """
+    lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+    if len(lines) > most:
+        lines[most - 1 :] = [" ".join(lines[most - 1 :])]
+    return [fit(Text(line), width).plain for line in lines]
 
 
 def _bottleneck(fact: str, cure: str, width: int) -> list[Text]:
@@ -131,7 +145,11 @@ def _stage_row(snapshot: Snapshot, trend: Trend, branch: Branch) -> list[Cell]:
         quantity.count(stage.leased),
         "-" if is_source else quantity.rate(stage.in_rate),
         "-" if is_sink else quantity.rate(stage.out_rate),
-        Text(quantity.percent(stage.busy), "bold yellow" if stage.busy >= 0.9 else ""),
+        # A source is busy whenever it waits for what it reads: that is no fault of it.
+        Text(
+            quantity.percent(stage.busy),
+            "bold yellow" if stage.busy >= 0.9 and not is_source else "",
+        ),
         "-" if stage.p50_s is None else quantity.duration(stage.p50_s),
         "-" if stage.p99_s is None else quantity.duration(stage.p99_s),
         Text(quantity.count(stage.failed), "yellow" if stage.failed else "dim"),

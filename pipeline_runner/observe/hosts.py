@@ -31,7 +31,7 @@ _STYLES = {"away": "bold red", "lost": "bold red", "unfit": "red", "draining": "
 def hosts(snapshot: Snapshot, width: int) -> list[Text]:
     """Return the lines: a headline, titles, a line for each host; the head's own has a star."""
     rows = [_row(host) for host in snapshot.hosts]
-    lines = [fit(Text(headline(snapshot), "bold"), width), Text()]
+    lines = [fit(Text(headline(snapshot, width), "bold"), width), Text()]
     return [*lines, *lay_out(_COLUMNS, rows, width, gap=2)]
 
 

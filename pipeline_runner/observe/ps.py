@@ -26,7 +26,7 @@ _WORKERS = (
 
 def ps(snapshot: Snapshot, width: int, *, workers: bool = False, again: str = "") -> list[Text]:
     """Return the lines of one look at a run; ``workers`` adds a line for each process."""
-    lines = [fit(Text(headline(snapshot), "bold"), width)]
+    lines = [fit(Text(headline(snapshot, width), "bold"), width)]
     if snapshot.state == "draining":
         left = waiting_for(snapshot) or "its workers"
         lines.append(Text(f"Stopping: waits for {left}", "yellow"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from pipeline_runner.observe.quantity import duration, plural
 
 if TYPE_CHECKING:
@@ -14,21 +16,27 @@ _BY_DURABILITY = {
 }
 
 
-def headline(snapshot: Snapshot) -> str:
-    """Return who runs, how long, which version, on how much: the first line of a screen."""
+def headline(snapshot: Snapshot, width: int | None = None) -> str:
+    """Return who runs, how long, which version, on how much: the first line of a screen.
+
+    What does not fit into ``width`` cells is left out whole, what matters least first.
+    """
     state = "" if snapshot.state == "running" else f"{snapshot.state}, "
-    parts = [
-        snapshot.name,
-        f"{state}up {duration(snapshot.up_s)}",
-        f"rev {snapshot.revision}",
+    workers = sum(len(host.workers) for host in snapshot.hosts)
+    parts = [  # and how soon each gives way; 0: never
+        (snapshot.name, 0),
+        (f"{state}up {duration(snapshot.up_s)}", 0),
+        (f"rev {snapshot.revision}", 4),
+        (f"release {snapshot.release[:4]}" if snapshot.release else "", 5),
+        (plural(len(snapshot.hosts), "host"), 3),
+        (plural(workers, "worker"), 2),
+        (_BY_DURABILITY.get(snapshot.durability, ""), 1),
     ]
-    if snapshot.release:
-        parts.append(f"release {snapshot.release[:4]}")
-    parts.append(plural(len(snapshot.hosts), "host"))
-    parts.append(plural(sum(len(host.workers) for host in snapshot.hosts), "worker"))
-    if promise := _BY_DURABILITY.get(snapshot.durability):
-        parts.append(promise)
-    return "  ".join(parts)
+    for least in (6, 5, 4, 3, 2, 1):
+        line = "  ".join(part for part, gives_way in parts if part and gives_way < least)
+        if width is None or cell_len(line) <= width:
+            break
+    return line
 
 
 def waiting_for(snapshot: Snapshot) -> str:

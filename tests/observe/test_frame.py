@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.observe.frame import Scene, frame
+from pipeline_runner.observe.frame import Scene, frame, stage_table
 from pipeline_runner.observe.told import Told
 from pipeline_runner.observe.trend import Trend
 from tests.observe.feed import edge, host, run, stage
@@ -93,6 +93,32 @@ def test_a_draining_run_says_what_it_waits_for_instead_of_its_bottleneck() -> No
         "resize (8 in work, 8,100 queued), upload (1 in work, 12 queued)"
     )
     assert not any("BOTTLENECK" in line for line in lines)
+
+
+def test_what_it_waits_for_is_told_whole_where_a_line_is_too_short() -> None:
+    lines = seen(run(state="draining"), width=60)
+    assert lines[1:3] == [
+        "Stopping (Ctrl-C again: now): waits for list (1 in work),",
+        "resize (8 in work, 8,100 queued), upload (1 in work, 12",
+    ]
+    assert lines[3] == "queued)"
+
+
+def test_the_first_line_leaves_out_whole_what_does_not_fit() -> None:
+    assert seen(run(), width=60)[0].rstrip(" ─") == (
+        "thumbs  up 14m02s  2 hosts  4 workers  kept in memory only"
+    )
+    assert seen(run(), width=30)[0].rstrip(" ─") == "thumbs  up 14m02s"
+
+
+def test_a_source_is_never_the_busy_one() -> None:
+    def style(kind: str) -> str:
+        snapshot = run(stages=(stage("list", kind, busy=0.99),))
+        line = next(line for line in stage_table(snapshot, Trend(), 100) if "99%" in line.plain)
+        return str([span.style for span in line.spans])
+
+    assert "bold yellow" in style("map")
+    assert "bold yellow" not in style("source")
 
 
 def test_a_lost_host_stands_out() -> None:
