@@ -148,7 +148,9 @@ def _show(left: list[_Left], *, stays: bool) -> None:
     if not left:
         click.echo("nothing to delete", err=True)
     if stays:
-        click.echo("the run that is there is left alone, with its logs", err=True)
+        click.echo(
+            "a run that is not over keeps its journal, its logs and its dead letters", err=True
+        )
 
 
 def _facts(left: _Left, state: Path) -> dict[str, object]:

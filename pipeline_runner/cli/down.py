@@ -51,7 +51,7 @@ def _sure(can_ask: bool) -> None:
 
 
 def _wait(head: Path | Door, manner: Manner) -> None:
-    """Wait until no head answers; each change of what it waits for is said once."""
+    """Wait until no head answers; what it waits for is said once."""
     from pipeline_runner.head.control import ask
     from pipeline_runner.observe.sentences import waiting_for
     from pipeline_runner.observe.snapshot import Snapshot

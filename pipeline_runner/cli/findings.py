@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pipeline_runner.cluster.interfaces import LOCAL
 from pipeline_runner.cluster.silence import gap
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ def networks(links: Links) -> list[Finding]:
     """Judge the interfaces: at least one should lead to other machines."""
     beyond = [each for each in links.usable if not each.is_loopback]
     found = [
-        Finding("network", "ok", f"{each.name} {each.address}, asks go to {each.broadcast}")
+        Finding("network", "ok", f"{each.name} {each.address}, broadcasts go to {each.broadcast}")
         for each in beyond
     ]
     skipped = ", ".join(f"{each.name} ({each.why})" for each in links.skipped)
     if not beyond:
         cure = "connect it to a network; `runner up --local` works without one"
+        if any(each.why == LOCAL for each in links.skipped):
+            cure = "take RUNNER_LOCAL out of the environment, if other machines should join"
         found.append(
             Finding("network", "warn", f"none leads to other machines; skipped: {skipped}", cure)
             if skipped
@@ -74,11 +77,11 @@ def udp(port: int, error: str) -> Finding:
 def tcp(port: int, error: str, head: int | None) -> Finding:
     """Judge whether a head can listen; ``head`` is the pid of this pipeline's, if it runs."""
     if head is not None:
-        return Finding("door", "ok", f"the head runs, pid {head}")
+        return Finding("port", "ok", f"the head runs, pid {head}")
     if not error:
-        return Finding("door", "ok", f"TCP port {port} is free")
+        return Finding("port", "ok", f"TCP port {port} is free")
     return Finding(
-        "door",
+        "port",
         "warn",
         f"TCP port {port}: {error}",
         "the next free one is taken unless `port` in [server] wants this one",
@@ -92,7 +95,7 @@ def heads(found: list[Found], known: int, speaks: tuple[int, int], version: str)
     if not found:
         from pipeline_runner.observe.quantity import plural
 
-        return Finding("heads", "ok", f"none answers to {plural(known, 'key')} of this machine")
+        return Finding("heads", "ok", f"none answers; this machine has {plural(known, 'key')}")
     places = [f"{each.name} at {each.host}:{each.port} ({each.machine})" for each in found]
     for each in found:
         refused = gap(each.name, each.protocol, each.version, speaks, version)
@@ -164,12 +167,12 @@ def disk(place: str, free: int, kind: str, error: str) -> Finding:
 def watches(most: int | None, instances: int | None) -> Finding:
     """Judge how many files can be watched for changes; None where there is no such limit."""
     if most is None or instances is None:
-        return Finding("watching", "ok", "this system has no limit of inotify's")
-    text = f"{most:,} files, {instances:,} watchers"
+        return Finding("inotify", "ok", "no limit on this system")
+    text = f"at most {most:,} files, by {instances:,} programs"
     if most >= _WATCHES and instances >= _INSTANCES:
-        return Finding("watching", "ok", text)
+        return Finding("inotify", "ok", text)
     return Finding(
-        "watching",
+        "inotify",
         "warn",
         f"{text}: changes in a large project are seen 2 s late",
         f"sysctl fs.inotify.max_user_watches={max(most, 65536)} "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LOOPBACK_BROADCAST = "127.255.255.255"
+LOCAL = "RUNNER_LOCAL is set"  # why an interface is skipped that could be used
 
 _UP, _BROADCAST, _LOOPBACK, _RUNNING = 0x1, 0x2, 0x8, 0x40  # IFF_*, the same on every Unix
 _GET_ALL, _GET_FLAGS, _GET_BROADCAST, _GET_MASK = 0x8912, 0x8913, 0x8919, 0x891B  # SIOCGIF*, Linux
@@ -85,7 +86,7 @@ def choose(addresses: Iterable[Address], without: Iterable[str] = (), *, local: 
             if each.address == "127.0.0.1":
                 loopback = Interface(each.name, each.address, LOOPBACK_BROADCAST)
             continue
-        why = "RUNNER_LOCAL is set" if local else _why_not(each)
+        why = LOCAL if local else _why_not(each)
         if why:
             skipped.setdefault(each.name, why)
         else:

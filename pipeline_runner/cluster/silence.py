@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline_runner.cluster.interfaces import LOCAL
 from pipeline_runner.errors import NoHead, Refused
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Silence:
     def error(self) -> NoHead:
         """Return it as what ends a command: where was asked, the usual causes, another way."""
         asked = [f"{each.name} {each.address}" for each in self.tried if not each.is_loopback]
-        where = _list(asked) if asked else "this machine alone: it has no network to ask"
+        where = _list(asked) if asked else "this machine, and it has no network to ask on"
         left_out = _list([f"{each.name}: {each.why}" for each in self.skipped], "; ")
         text = f"no head answered in {self.waited_s:.0f} s on {where}"
         if left_out:
@@ -42,10 +43,13 @@ class Silence:
                 f"\npackets with this key's tag and a wrong signature came from "
                 f"{_list(self.forged)}: damaged, or somebody forges them"
             )
+        local = any(each.why == LOCAL for each in self.skipped)
         return NoHead(
             text,
             hint=(
-                "usual causes: no `runner up` there, another subnet, Wi-Fi isolation, a firewall "
+                "without RUNNER_LOCAL in the environment it asks on the network, too\n"
+                * local
+                + "usual causes: no `runner up` there, another subnet, Wi-Fi isolation, a firewall "
                 "(UDP 50000), WSL2, another key\n"
                 "try: runner join HOST:50000   (one TCP port is enough; `runner up` prints it)"
             ),

@@ -165,7 +165,7 @@ def rules(
         ignore=Patterns("`ignore` of [sync]", unwanted) if unwanted else None,
         deny=(
             Patterns("a secret:", SECRET, fold=True),
-            *([Patterns("the runner's own", own)] if own else []),
+            *([Patterns("built in:", own)] if own else []),
         ),
         never=Patterns("the default", NEVER),
     )

@@ -11,7 +11,7 @@ import pytest
 from pipeline_runner.cli import examination, findings
 from pipeline_runner.cluster.discovery import Found
 from pipeline_runner.cluster.identity import Identity
-from pipeline_runner.cluster.interfaces import Interface, Links, Skipped
+from pipeline_runner.cluster.interfaces import LOCAL, Interface, Links, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +44,12 @@ def test_every_part_of_a_machine_is_looked_at(runner: Callable[..., Any], projec
     assert [each["name"] for each in facts if each["name"] != "network"] == [
         "version",
         "discovery",
-        "door",
+        "port",
         "firewall",
         "heads",
         "clock",
         "disk",
-        "watching",
+        "inotify",
         "open files",
     ]
     assert any(each["name"] == "network" for each in facts)
@@ -91,9 +91,9 @@ def test_a_port_that_is_taken_is_told_with_the_cure(
         file = project / "pipeline.toml"
         file.write_text(f"{file.read_text()}\n[server]\nport = {port}\n")
         facts = json.loads(runner("doctor", "--json").out)
-    (door,) = [each for each in facts if each["name"] == "door"]
-    assert door["state"] == "warn"
-    assert door["text"] == f"TCP port {port}: another program has it"
+    (listens,) = [each for each in facts if each["name"] == "port"]
+    assert listens["state"] == "warn"
+    assert listens["text"] == f"TCP port {port}: another program has it"
 
 
 def test_the_head_of_this_pipeline_may_have_its_port(
@@ -101,7 +101,7 @@ def test_the_head_of_this_pipeline_may_have_its_port(
 ) -> None:
     monkeypatch.setattr(examination.place, "head_pid", lambda _state: 4711)
     facts = json.loads(runner("doctor", "--json").out)
-    assert {"name": "door", "state": "ok", "text": "the head runs, pid 4711", "cure": ""} in facts
+    assert {"name": "port", "state": "ok", "text": "the head runs, pid 4711", "cure": ""} in facts
 
 
 def states(found: list[Finding]) -> list[str]:
@@ -112,7 +112,7 @@ def test_a_network_is_needed_and_what_is_left_out_is_named() -> None:
     assert states(findings.networks(Links((WLAN, LO)))) == ["ok"]
     docker = Skipped("docker0", "nothing is connected to it")
     usable, skipped = findings.networks(Links((WLAN, LO), (docker,)))
-    assert usable.text == "wlan0 192.168.1.7, asks go to 192.168.1.255"
+    assert usable.text == "wlan0 192.168.1.7, broadcasts go to 192.168.1.255"
     assert skipped.text == "skipped: docker0 (nothing is connected to it)"
     (alone,) = findings.networks(Links((LO,), (docker,)))
     assert alone.state == "warn"
@@ -120,10 +120,16 @@ def test_a_network_is_needed_and_what_is_left_out_is_named() -> None:
     assert states(findings.networks(Links((LO,)))) == ["warn"]
 
 
+def test_a_network_that_may_not_be_used_is_no_cable_that_is_missing() -> None:
+    (alone,) = findings.networks(Links((LO,), (Skipped("eth0", LOCAL),)))
+    assert alone.text == "none leads to other machines; skipped: eth0 (RUNNER_LOCAL is set)"
+    assert alone.cure.startswith("take RUNNER_LOCAL out of the environment")
+
+
 def test_heads_that_answer_are_named_with_their_place_and_without_their_key() -> None:
     here = ((1, 1), "1.0")
     assert findings.heads([HEAD], 1, *here).text == "thumbs at 10.0.0.5:50000 (desk)"
-    assert findings.heads([], 2, *here).text == "none answers to 2 keys of this machine"
+    assert findings.heads([], 2, *here).text == "none answers; this machine has 2 keys"
     assert "`runner up` makes one" in findings.heads([], 0, *here).text
 
 

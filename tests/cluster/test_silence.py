@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_runner.cluster.interfaces import Interface, Skipped
+from pipeline_runner.cluster.interfaces import LOCAL, Interface, Skipped
 from pipeline_runner.cluster.silence import Silence, gap
 from pipeline_runner.errors import ExitCode
 from tests.cluster.kit import LOOPBACK
@@ -26,8 +26,15 @@ def test_silence_names_what_was_tried_what_was_not_and_another_way() -> None:
 
 def test_a_machine_without_a_network_is_told_so() -> None:
     assert (
-        "on this machine alone: it has no network to ask" in Silence(3, (LOOPBACK,)).error().message
+        "on this machine, and it has no network to ask on"
+        in Silence(3, (LOOPBACK,)).error().message
     )
+
+
+def test_what_keeps_the_question_at_home_is_told_with_its_cure() -> None:
+    error = Silence(3, (LOOPBACK,), (Skipped("eth0", LOCAL),)).error()
+    assert error.message.endswith("(skipped eth0: RUNNER_LOCAL is set)")
+    assert error.hint.startswith("without RUNNER_LOCAL in the environment it asks on the network")
 
 
 def test_a_long_list_of_interfaces_is_cut() -> None:

@@ -48,7 +48,7 @@ def test_clean_leaves_a_live_run_alone(project: Project) -> None:
     assert names(project) == ["dead-1"]
     ended = project.runner("clean", "--yes")
     assert ended.returncode == 0
-    assert "the run that is there is left alone, with its logs" in ended.stderr
+    assert "a run that is not over keeps its journal, its logs and its dead letters" in ended.stderr
     assert (project.state / "logs").is_dir()
     assert (project.state / "journal").exists()
     (project.root / "mended").touch()

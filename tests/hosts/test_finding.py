@@ -87,7 +87,7 @@ def test_a_network_without_a_cable_is_named_with_the_reason(
     lan["pi"].cut()
     alone = ours.join(lan["pi"], "--once")
     assert alone.ended() == 3
-    assert "on this machine alone: it has no network to ask" in alone.said
+    assert "on this machine, and it has no network to ask on" in alone.said
     assert "eth0: nothing is connected to it" in alone.said
     (finding,) = doctor(lan["pi"])["network"]
     assert finding["state"] == "warn"
@@ -101,7 +101,7 @@ def test_doctor_sees_the_networks_and_the_head_on_them(
     ours.up()
     ours.give_key(lan["pi"])
     said = doctor(lan["pi"])
-    assert said["network"][0]["text"] == f"eth0 {lan['pi'].address}, asks go to 10.77.0.255"
+    assert said["network"][0]["text"] == f"eth0 {lan['pi'].address}, broadcasts go to 10.77.0.255"
     (heads,) = said["heads"]
     assert heads["text"].startswith(f"p at {lan['desk'].address}:")
     assert heads["text"].endswith("(desk)")
