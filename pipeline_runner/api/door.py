@@ -152,10 +152,13 @@ class Pipeline:
         from pipeline_runner.config.callable_checks import check_callables
         from pipeline_runner.config.faults import in_file_order
         from pipeline_runner.config.locate import Locator
+        from pipeline_runner.sync.checks import check_project
         from pipeline_runner.worker.probe import probe
 
         found = probe(self._spec, IMPORT_TIMEOUT_S)
-        more = check_callables(self._spec, found, Locator(self._text, self._file))
+        locator = Locator(self._text, self._file)
+        judge = check_project if self._spec.file.is_file() else check_callables
+        more = judge(self._spec, found, locator)
         problems = in_file_order((*self._problems, *more))
         with _in_full():
             if any(problem.severity == "error" for problem in problems):

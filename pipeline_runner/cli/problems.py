@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from pipeline_runner.config.callables import ProbeResult
     from pipeline_runner.config.locate import KeyPath, Locator
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
@@ -60,10 +61,10 @@ def judge(file: Path, *, tries_imports: bool, quiet: bool = False) -> Judged:
 
     text = read(existing(file))
     parsed = parse_all(text, file=str(file), environ=os.environ)
-    more: list[Problem] = []
+    more: tuple[Problem, ...] = ()
     if parsed.sketch is not None and parsed.locator is not None:
         sketch = parsed.sketch.at(file.resolve())
-        more = [*_beside(sketch, parsed.faulty, parsed.locator, tries_imports, quiet)]
+        more = _beside(sketch, parsed.faulty, parsed.locator, tries_imports, quiet)
     pipeline = parsed.pipeline
     return Judged(
         None if pipeline is None else pipeline.at(file.resolve()),
@@ -78,20 +79,18 @@ def _beside(
     locator: Locator,
     tries_imports: bool,
     quiet: bool,
-) -> Iterator[Problem]:
-    """Yield what is wrong beside the file itself; where that is ``faulty``, as far as one can."""
-    from pipeline_runner.config.callable_checks import check_callables, probed
-    from pipeline_runner.sync.checks import check_files
+) -> tuple[Problem, ...]:
+    """Return what is wrong beside the file itself; where that is ``faulty``, as far as one can."""
+    from pipeline_runner.config.callable_checks import probed
+    from pipeline_runner.sync.checks import check_project
     from pipeline_runner.worker.probe import probe
 
     sound = replace(sketch, stages=probed(sketch, faulty))
-    if not {path[0] for path in faulty} & {"sync", "server"}:  # they say what travels
-        yield from check_files(sound, locator)
-    if not tries_imports:
-        return
-    with nullcontext() if quiet else _said_when_slow(sound):
-        results = probe(sound, IMPORT_TIMEOUT_S)
-    yield from check_callables(sketch, results, locator, faulty)
+    results: dict[str, ProbeResult] = {}
+    if tries_imports:
+        with nullcontext() if quiet else _said_when_slow(sound):
+            results = probe(sound, IMPORT_TIMEOUT_S)
+    return check_project(sound, results, locator, faulty)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline_runner.config.faults import Fault, placed
+from pipeline_runner.config.faults import Fault, listed, once, placed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -45,7 +45,12 @@ def check_callables(
         # A `run` that came from the environment is not in the file character by character.
         written = locator.string(judge.path) == run
         faults += [fault if written else fault.whole() for fault in found]
-    return placed([*faults, *_replayed(pipeline, called)], locator)
+    return placed([*once(faults, _is_of_module), *_replayed(pipeline, called)], locator)
+
+
+def _is_of_module(fault: Fault) -> bool:
+    """Whether it is about a module, and so about each stage in it."""
+    return fault.code == "import" and fault.part is not None and fault.part[0] == 0
 
 
 def probed(pipeline: Pipeline, faulty: Collection[KeyPath]) -> dict[str, Stage]:
@@ -74,11 +79,10 @@ def _replayed(pipeline: Pipeline, results: Mapping[str, ProbeResult]) -> Iterato
     if not names or pipeline.durability == "memory":  # nothing outlives such a run
         return
     many = len(names) > 1
-    listed = ", ".join(names[:-1]) + " and " * many + names[-1]
     gave = "are iterated past what they" if many else "is iterated past what it"
     hint = f'so {"they" if many else "it"} must give the same again; restart = "again" for a live'
     path = ("stages", names[0], "run")
-    message = f"after a restart {listed} {gave} gave"
+    message = f"after a restart {listed(names)} {gave} gave"
     yield Fault("replay", message, path, f"{hint} feed", severity="note")
 
 

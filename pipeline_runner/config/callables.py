@@ -44,12 +44,15 @@ class ImportFault:
 
     ``kind`` is "absent" (there is no such module, ``near`` are those it could have been),
     "raised" (``message`` says what), "died" or "timeout". ``place`` is the user's own line.
+    ``wanted`` are the paths in the project, without an ending if they are modules, one of which
+    would have helped.
     """
 
     kind: Literal["absent", "raised", "died", "timeout"]
     message: str
     place: Definition | None = None
     near: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,12 @@ class ProbeResult:
         return ProbeResult(
             fault=fault
             and ImportFault(
-                **{**fault, "place": _definition(fault["place"]), "near": tuple(fault["near"])}
+                **{
+                    **fault,
+                    "place": _definition(fault["place"]),
+                    "near": tuple(fault["near"]),
+                    "wanted": tuple(fault["wanted"]),
+                }
             ),
             missing=missing
             and Missing(

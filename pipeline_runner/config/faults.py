@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pipeline_runner.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pipeline_runner.config.locate import KeyPath, Locator
     from pipeline_runner.errors import Severity
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CLOSE = 0.65  # how alike two words are before one is offered for the other, 0..1
 LONGEST_WORD = 100  # characters; what is longer was not mistyped
 COMPARISONS = 20_000  # of two words for one file; each takes some microseconds
+_NAMED = 5  # stages in a sentence
 LONGEST_TEXT = 500  # characters of a message or a hint: both quote what the file says
 
 
@@ -50,6 +51,26 @@ def placed(faults: Iterable[Fault], locator: Locator) -> tuple[Problem, ...]:
         message, hint = cut(fault.message), cut(fault.hint)
         problems[Problem(fault.code, message, span, hint, fault.severity)] = None
     return in_file_order(problems)
+
+
+def once(
+    faults: Iterable[Fault], judge: Callable[[Fault], bool] = lambda _fault: True
+) -> Iterator[Fault]:
+    """Yield the faults, of those that ``judge`` picks each once for all the stages it is of."""
+    groups: dict[object, list[Fault]] = {}
+    for fault in faults:
+        cause = (fault.code, fault.message, fault.hint) if judge(fault) else fault
+        groups.setdefault(cause, []).append(fault)
+    for first, *others in groups.values():
+        more = f"so with {listed([str(fault.path[1]) for fault in others])}" if others else ""
+        yield replace(first, hint="; ".join(filter(None, (first.hint, more))))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: "a", "a and b", "a, b and c", "a, b and 9 more"."""
+    if len(names) > _NAMED:
+        names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def cut(text: str) -> str:

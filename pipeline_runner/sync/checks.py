@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_runner.config.faults import Fault, placed
+from pipeline_runner.config.callable_checks import check_callables
+from pipeline_runner.config.faults import Fault, once, placed
 from pipeline_runner.sync.paths import parents
 from pipeline_runner.sync.scan import about
-from pipeline_runner.sync.survey import LARGE_BYTES, MANY_FILES, survey
+from pipeline_runner.sync.survey import LARGE_BYTES, MANY_FILES, is_everything, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
-    from pipeline_runner.config.locate import Locator
+    from pipeline_runner.config.callables import ProbeResult
+    from pipeline_runner.config.locate import KeyPath, Locator
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
     from pipeline_runner.sync.survey import Survey
+    from pipeline_runner.sync.walk import Left
 
 _SHOWN = 10
+_LET_TRAVEL = "workers run a copy of the project: let the file travel (runner files)"
 _MAX_FILE = ("sync", "max_file")
 
 
-def check_files(pipeline: Pipeline, locator: Locator) -> tuple[Problem, ...]:
-    """Return what there is to say about the files of ``pipeline``, each fault in its place."""
-    return placed(_faults(pipeline), locator)
+def check_project(
+    pipeline: Pipeline,
+    results: Mapping[str, ProbeResult],
+    locator: Locator,
+    faulty: Collection[KeyPath] = (),
+) -> tuple[Problem, ...]:
+    """Return what is wrong with the files of ``pipeline`` and with what was imported of them.
+
+    ``results`` are what was found at each stage's ``run``, in a copy of what travels; ``faulty``
+    is where the file has errors. What comes of a file that does not travel is told as that alone.
+    """
+    explained: set[str] = set()
+    files: list[Fault] = []
+    if not {path[0] for path in faulty} & {"sync", "server"}:  # they say what travels
+        files = [*_faults(pipeline, results, explained)]
+    rest = {name: result for name, result in results.items() if name not in explained}
+    return (*placed(files, locator), *check_callables(pipeline, rest, locator, faulty))
 
 
-def _faults(pipeline: Pipeline) -> Iterator[Fault]:
+def _faults(
+    pipeline: Pipeline, results: Mapping[str, ProbeResult], explained: set[str]
+) -> Iterator[Fault]:
     root = pipeline.root.resolve()
-    if not pipeline.sync.include and root in (Path.home().resolve(), Path(root.anchor)):
+    if is_everything(pipeline):
         yield Fault(
             "bad-project",
             f"the project would be all of {root}: every host gets what is beside this file",
@@ -47,10 +67,20 @@ def _faults(pipeline: Pipeline) -> Iterator[Fault]:
         return
     yield from _large_files(found, pipeline.sync.max_file)
     yield from _large_project(found)
+    told: list[Fault] = []
     for name, stage in pipeline.stages.items():
-        yield from _left_behind(found, root, name, stage.run)
-        if "PYTHONPATH" not in stage.env:
-            yield from _in_src(root, name, stage.run)
+        result = results.get(name)
+        fault = _left_behind(found, root, name, stage.run) or _missed(
+            found, name, stage.run, result
+        )
+        if fault is None and "PYTHONPATH" not in stage.env:
+            fault = _in_src(root, name, stage.run, result)
+        if fault is None:
+            continue
+        if fault.severity == "error":
+            explained.add(name)
+        told.append(fault)
+    yield from once(told)
 
 
 def _large_files(found: Survey, max_file: int) -> Iterator[Fault]:
@@ -86,7 +116,7 @@ def _large_project(found: Survey) -> Iterator[Fault]:
     )
 
 
-def _left_behind(found: Survey, root: Path, stage: str, run: str) -> Iterator[Fault]:
+def _left_behind(found: Survey, root: Path, stage: str, run: str) -> Fault | None:
     """A module of the project that does not travel would be missing on every host."""
     steps = run.partition(":")[0].split(".")
     below = "/".join(steps)
@@ -96,25 +126,52 @@ def _left_behind(found: Survey, root: Path, stage: str, run: str) -> Iterator[Fa
         if path not in found.files:
             above = {path, *parents(path)}
             why = next((left.why for left in found.left if left.path in above), "it is a link")
-            yield Fault(
-                "left-behind",
-                f"{path} does not travel to the hosts: {why}",
-                ("stages", stage, "run"),
-                "workers run a copy of the project: let the file travel (runner files)",
-            )
-        return
+            message = f"{path} does not travel to the hosts: {why}"
+            return Fault("left-behind", message, ("stages", stage, "run"), _LET_TRAVEL)
+        return None
+    return None
 
 
-def _in_src(root: Path, stage: str, run: str) -> Iterator[Fault]:
+def _missed(found: Survey, stage: str, run: str, result: ProbeResult | None) -> Fault | None:
+    """What the module of a stage looked for in vain, because it does not travel."""
+    fault = None if result is None else result.fault
+    left = None if fault is None else hidden(found.left, fault.wanted)
+    if fault is None or left is None:
+        return None
+    path = f"{left.path}/" if left.is_folder else left.path
+    message = (
+        f"{run.partition(':')[0]} needs {path}, which does not travel to the hosts: {left.why}"
+    )
+    hint = f"at {fault.place}; {_LET_TRAVEL}" if fault.place else _LET_TRAVEL
+    return Fault("left-behind", message, ("stages", stage, "run"), hint)
+
+
+def hidden(left: Iterable[Left], wanted: Collection[str]) -> Left | None:
+    """Return which of the paths that do not travel would have been one of ``wanted``.
+
+    Those are paths; of a module without its ending.
+    """
+    for each in left:
+        for path in wanted:
+            is_it = path == each.path or (each.is_folder and path.startswith(f"{each.path}/"))
+            if is_it or each.path.startswith((f"{path}.", f"{path}/")):
+                return each
+    return None
+
+
+def _in_src(root: Path, stage: str, run: str, result: ProbeResult | None) -> Fault | None:
     """What is found here because it is installed so is found on no other host."""
     package = run.partition(":")[0].partition(".")[0]
     here = [root / package, root / f"{package}.py"]
     there = [root / "src" / package, root / "src" / f"{package}.py"]
     if any(map(os.path.exists, there)) and not any(map(os.path.exists, here)):
-        yield Fault(
+        fault = None if result is None else result.fault
+        is_lost = fault is not None and fault.kind == "absent"
+        return Fault(
             "elsewhere",
             f"{package} is in src/, and workers look for modules beside this file",
             ("stages", stage, "run"),
             'env = { PYTHONPATH = "src" } in [defaults] has them look there, on every host',
-            severity="warning",
+            severity="error" if is_lost else "warning",
         )
+    return None

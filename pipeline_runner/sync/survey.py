@@ -50,6 +50,12 @@ class Survey:
         return Counter(map(_top, self.files)).most_common(most)
 
 
+def is_everything(pipeline: Pipeline) -> bool:
+    """Whether the project would be a whole home directory, or the whole file system."""
+    root = pipeline.root.resolve()
+    return not pipeline.sync.include and root in (Path.home().resolve(), Path(root.anchor))
+
+
 def rules_of(pipeline: Pipeline) -> Rules:
     """Return what ``pipeline`` says travels. Its own state never does, wherever it is."""
     root, state = Path(realpath(pipeline.root)), Path(realpath(pipeline.state_dir.parent))

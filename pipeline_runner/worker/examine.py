@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import difflib
+import errno
 import functools
 import importlib
 import importlib.util
@@ -15,6 +16,7 @@ import inspect
 import json
 import os
 import pkgutil
+import re
 import signal
 import sys
 import traceback
@@ -29,6 +31,7 @@ from pipeline_runner.config.callables import (
     Signature,
 )
 from pipeline_runner.worker.exceptions import last_line
+from pipeline_runner.worker.whereabouts import cure, stand_in
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 _CLOSE = 3
+_CAUSES = 8  # errors that led to one another
+_NOT_IN = re.compile(r"cannot import name '(\w+)' from '")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,6 +52,8 @@ def main(request: Path, report: Path) -> None:
     root = Path(asked["root"])
     own = request.parent
     os.chdir(root)
+    if asked["copy"]:
+        stand_in(str(root))
     # Python 3.10 knows no PYTHONSAFEPATH and put the folder it started in first.
     sys.path[:] = [str(root), *(entry for entry in sys.path if entry and Path(entry) != own)]
     sys.argv = [""]
@@ -185,12 +192,41 @@ def _definition(name: str, found: Any, root: Path) -> Definition:
 
 
 def _import_fault(module: str, error: BaseException, root: Path) -> ImportFault:
+    wanted = _wanted(error, root)
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
-        wanted = error.name
-        if module == wanted or module.startswith(f"{wanted}."):
-            return ImportFault("absent", str(error), near=_near_modules(module))
-    message = last_line(error)
-    return ImportFault("raised", message, _user_line(error, root))
+        name = error.name
+        if module == name or module.startswith(f"{name}."):
+            near = _near_modules(module)
+            return ImportFault("absent", str(error), near=near, wanted=wanted)
+    message = last_line(error).replace(f"{root}/", "")  # a copy's place says nothing
+    if hint := cure(error):
+        message = f"{message} ({hint})"
+    return ImportFault("raised", message, _user_line(error, root), wanted=wanted)
+
+
+def _wanted(error: BaseException | None, root: Path) -> tuple[str, ...]:
+    """Return the paths below ``root`` that whatever led to ``error`` looked for in vain."""
+    found: list[str] = []
+    for _step in range(_CAUSES):
+        if error is None:
+            break
+        if isinstance(error, ImportError) and isinstance(error.name, str):
+            part = _NOT_IN.match(error.msg) if isinstance(error.msg, str) else None
+            name = f"{error.name}.{part[1]}" if part else error.name
+            below = name.replace(".", "/")
+            found += [f"{folder}{below}" for folder in _folders(root)]
+        elif isinstance(error, OSError) and error.errno == errno.ENOENT:
+            file = error.filename
+            if isinstance(file, str):
+                found.append(os.path.relpath(os.path.realpath(file), root))
+        error = error.__cause__ or error.__context__
+    return tuple(found)
+
+
+def _folders(root: Path) -> list[str]:
+    """Return the folders of the project that modules are looked for in: "" and perhaps "src/"."""
+    inside = [Path(entry) for entry in sys.path if Path(entry).is_relative_to(root)]
+    return [f"{entry.relative_to(root)}/".removeprefix("./") for entry in inside]
 
 
 def _user_line(error: BaseException, root: Path) -> Definition | None:

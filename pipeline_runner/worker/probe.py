@@ -15,12 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.config.callables import ImportFault, ProbeResult
+from pipeline_runner.sync.scratch import scratch_copy
+from pipeline_runner.sync.survey import is_everything
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline_runner.config.pipeline import Pipeline
 
 _POLL_S = 0.01
@@ -32,23 +37,47 @@ def probe(pipeline: Pipeline, timeout_s: float) -> dict[str, ProbeResult]:
     Stages with the same ``env`` share an interpreter, which gets ``timeout_s`` seconds; where one
     is lost, another takes over with the stages that were left. Ends every process it started.
     """
-    root = pipeline.file.resolve().parent
     groups: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     for name, stage in pipeline.stages.items():
         groups.setdefault(tuple(sorted(stage.env.items())), {})[name] = stage.run
     found: dict[str, ProbeResult] = {}
-    for env, runs in groups.items():
-        found.update(_probe_group(root, runs, dict(env), timeout_s))
+    with _project(pipeline) as project:
+        for env, runs in groups.items():
+            found.update(_probe_group(project, runs, dict(env), timeout_s))
     return {name: found[name] for name in pipeline.stages}
 
 
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """``root`` is where code is imported, ``home`` the project itself."""
+
+    root: Path
+    home: Path
+
+
+@contextlib.contextmanager
+def _project(pipeline: Pipeline) -> Iterator[_Project]:
+    """Give a copy of what workers get. A pipeline without a file runs in its folder itself."""
+    home = pipeline.file.resolve().parent
+    if not pipeline.file.is_file() or is_everything(pipeline):
+        yield _Project(home, home)
+        return
+    with tempfile.TemporaryDirectory(prefix="runner-probe-", ignore_cleanup_errors=True) as folder:
+        root = Path(folder).resolve() / (home.name or "project")
+        try:
+            scratch_copy(pipeline, root)
+        except OSError:  # the disk is full, say: then as well as can be
+            root = home
+        yield _Project(root, home)
+
+
 def _probe_group(
-    root: Path, runs: dict[str, str], env: dict[str, str], timeout_s: float
+    project: _Project, runs: dict[str, str], env: dict[str, str], timeout_s: float
 ) -> dict[str, ProbeResult]:
     found: dict[str, ProbeResult] = {}
     left = dict(runs)
     while left:
-        results, begun, end = _interpret(root, left, env, timeout_s)
+        results, begun, end = _interpret(project, left, env, timeout_s)
         found.update(results)
         culprit = begun if begun in left and begun not in results else None
         lost = [name for name in left if name not in found]
@@ -65,12 +94,17 @@ def _probe_group(
 
 
 def _interpret(
-    root: Path, runs: dict[str, str], env: dict[str, str], timeout_s: float
+    project: _Project, runs: dict[str, str], env: dict[str, str], timeout_s: float
 ) -> tuple[dict[str, ProbeResult], str | None, ImportFault]:
     """Return the results, the stage that was begun last, and how the interpreter ended."""
     with tempfile.TemporaryDirectory(prefix="runner-probe-") as folder:
         request, report = Path(folder, "request.json"), Path(folder, "report.jsonl")
-        asked = {"root": str(root), "runs": runs, "parent": os.getpid()}
+        asked = {
+            "root": str(project.root),
+            "copy": project.root != project.home,
+            "runs": runs,
+            "parent": os.getpid(),
+        }
         request.write_text(json.dumps(asked), encoding="utf-8")
         report.touch()
         # It starts in a folder without modules: before our own imports, a user's queue.py must
@@ -79,7 +113,7 @@ def _interpret(
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline_runner.worker.examine", str(request), str(report)],
                 cwd=folder,
-                env=_environment(env, root),
+                env=_environment(env, project),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -99,13 +133,15 @@ def _interpret(
     return results, begun, end
 
 
-def _environment(env: dict[str, str], root: Path) -> dict[str, str]:
+def _environment(env: dict[str, str], project: _Project) -> dict[str, str]:
     """The environment a worker of these stages would have."""
     inherited = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
     if "PYTHONPATH" in env:  # a worker starts in the project, and reads its folders from there
-        folders = [os.fspath(root / folder) for folder in env["PYTHONPATH"].split(os.pathsep)]
+        folders = [
+            os.fspath(project.root / folder) for folder in env["PYTHONPATH"].split(os.pathsep)
+        ]
         env = {**env, "PYTHONPATH": os.pathsep.join(folders)}
-    return {**inherited, "PYTHONSAFEPATH": "1", "RUNNER_OUTPUT": os.fspath(root), **env}
+    return {**inherited, "PYTHONSAFEPATH": "1", "RUNNER_OUTPUT": os.fspath(project.home), **env}
 
 
 def _await_end(process: subprocess.Popen[bytes], timeout_s: float) -> ImportFault:

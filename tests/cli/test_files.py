@@ -125,9 +125,66 @@ def test_a_module_that_does_not_travel_is_an_error_at_the_stage(
     project: Path, runner: Callable[..., Any]
 ) -> None:
     (project / ".gitignore").write_text("io.py\n")
-    first, second = check(runner)
-    assert (first["code"], first["line"], second["line"]) == ("left-behind", 5, 8)
-    assert first["message"] == "app/io.py does not travel to the hosts: .gitignore:1 `io.py`"
+    (problem,) = check(runner)
+    assert (problem["code"], problem["line"]) == ("left-behind", 5)
+    assert problem["message"] == "app/io.py does not travel to the hosts: .gitignore:1 `io.py`"
+    assert problem["hint"].endswith("(runner files); so with show")
+
+
+@pytest.mark.parametrize(
+    ("code", "hidden", "rules", "message"),
+    [
+        ("import vendor", "vendor/__init__.py", ".gitignore", "vendor/, which"),
+        ("import vendor", "vendor.py", ".gitignore", "vendor.py, which"),
+        (
+            "from vendor.core import f",
+            "vendor/core.py",
+            "vendor/.gitignore",
+            "vendor/core.py, which",
+        ),
+        ("from app import secret", "app/secret.py", "app/.gitignore", "app/secret.py, which"),
+        ("from . import secret", "app/secret.py", ".runnerignore", "app/secret.py, which"),
+        ("open('big/words.txt')", "big/words.txt", ".gitignore", "big/words.txt, which"),
+        (
+            "import pathlib\npathlib.Path(__file__).resolve().with_name('x.txt').read_text()",
+            "app/x.txt",
+            ".gitignore",
+            "app/x.txt, which",
+        ),
+        (
+            "try:\n    import vendor\nexcept ImportError:\n    raise RuntimeError('no vendor')",
+            "vendor.py",
+            ".gitignore",
+            "vendor.py, which",
+        ),
+    ],
+)
+def test_what_a_module_needs_and_does_not_travel_is_told_with_the_rule_that_hides_it(
+    project: Path, runner: Callable[..., Any], code: str, hidden: str, rules: str, message: str
+) -> None:
+    kit.write(project, {hidden: "f = 1\n"})
+    source = project / "app/io.py"
+    source.write_text(f"{code}\n{source.read_text()}")
+    assert check(runner) == []
+    folder = rules.rpartition("/")[0]
+    pattern = hidden.removeprefix(f"{folder}/") if folder else hidden
+    pattern = "vendor/" if pattern == "vendor/__init__.py" else pattern
+    (project / rules).write_text(f"# comment\n\n{pattern}\n")
+    (problem,) = check(runner)
+    assert (problem["code"], problem["severity"]) == ("left-behind", "error")
+    assert message in problem["message"]
+    assert problem["message"].endswith(f"{rules}:3 `{pattern}`")
+    assert problem["hint"].startswith("at app/io.py:")
+
+
+def test_what_a_module_can_do_without_may_stay_behind(
+    project: Path, runner: Callable[..., Any]
+) -> None:
+    kit.write(project, {"vendor.py": "", ".gitignore": "vendor.py\n"})
+    source = project / "app/io.py"
+    optional = "try:\n    import vendor\nexcept ImportError:\n    vendor = None\n"
+    source.write_text(optional + source.read_text())
+    assert check(runner) == []
 
 
 def test_a_large_project_is_warned_of_with_its_largest_folders(
@@ -162,16 +219,18 @@ def test_a_project_of_very_many_files_is_warned_of_with_its_fullest_folders(
     assert problem["message"].startswith("every host gets 5 files: app/ 2,")
 
 
-def test_a_package_in_src_is_warned_of_with_the_setting_that_finds_it(
-    project: Path, runner: Callable[..., Any]
+def test_a_package_in_src_is_told_once_with_the_setting_that_finds_it(
+    project: Path, runner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "src").mkdir()
     (project / "app").rename(project / "src/app")
-    warnings = [each for each in check(runner) if each["severity"] == "warning"]
-    assert {(each["code"], each["line"]) for each in warnings} == {
-        ("elsewhere", 5),
-        ("elsewhere", 8),
-    }
+    (problem,) = check(runner)
+    assert (problem["code"], problem["severity"], problem["line"]) == ("elsewhere", "error", 5)
+    assert problem["hint"].endswith("on every host; so with show")
+    monkeypatch.setenv("PYTHONPATH", str(project / "src"))  # as if it were installed, here alone
+    (problem,) = check(runner)
+    assert (problem["code"], problem["severity"], problem["line"]) == ("elsewhere", "warning", 5)
+    monkeypatch.delenv("PYTHONPATH")
     settings = '[defaults]\nenv = { PYTHONPATH = "src" }\n'
     (project / "pipeline.toml").write_text(f"{FILE}\n{settings}")
     assert check(runner) == []

@@ -217,7 +217,7 @@ def test_a_module_that_hangs_is_ended_with_all_it_started(project: Path) -> None
         "import os, pathlib, signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "if os.fork() == 0:\n"
-        "    pathlib.Path('child').write_text(str(os.getpid()))\n"
+        "    pathlib.Path(os.environ['RUNNER_OUTPUT'], 'child').write_text(str(os.getpid()))\n"
         "signal.pause()\n",
         encoding="utf-8",
     )
@@ -232,8 +232,9 @@ def test_a_module_that_hangs_is_ended_with_all_it_started(project: Path) -> None
 def test_a_check_that_is_killed_leaves_no_interpreter_behind(project: Path) -> None:
     (project / "hangs.py").write_text(
         "import os, pathlib, signal\n"
-        "pathlib.Path('new').write_text(str(os.getpid()))\n"
-        "pathlib.Path('new').rename('pid')\n"
+        "output = pathlib.Path(os.environ['RUNNER_OUTPUT'])\n"
+        "(output / 'new').write_text(str(os.getpid()))\n"
+        "(output / 'new').rename(output / 'pid')\n"
         "signal.pause()\n",
         encoding="utf-8",
     )
