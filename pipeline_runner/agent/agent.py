@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 BEAT_S = 2.0
 CHECK_S = 0.1
-AGAIN_AFTER_S = 1.0  # a second Ctrl-C sooner is the same one, held down
+AGAIN_AFTER_S = 0.2  # a second Ctrl-C sooner is the same one: a shell may send it twice
 _SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 

@@ -62,6 +62,7 @@ class Process:
     readers: list[LineReader] = field(default_factory=list)
     last_words: str = ""
     killed_for: str = ""  # why we killed it, if we did
+    is_unwanted: bool = False  # we killed it because it was to stop: what it ran is not to blame
     overdue_index: int = -1
 
     @property
@@ -107,11 +108,23 @@ class Process:
         except (ProcessLookupError, PermissionError):
             return
 
+    def stop(self, why: str) -> None:
+        """Kill it because it is wanted no more; does nothing to one that has ended by itself."""
+        if self.popen.poll() is None and not self.killed_for:
+            self.is_unwanted, self.killed_for = True, f"stopped: {why}"
+        self.kill()
+
+    def blamed(self, running: int) -> int:
+        """Return what its death is charged to: what its page said was ``running``, or 0."""
+        code = self.popen.returncode
+        told_to_go = self.phase == "draining" and code == -signal.SIGTERM
+        return 0 if told_to_go or (self.is_unwanted and code == -signal.SIGKILL) else running
+
     def cause(self) -> str:
         """Return how it died, in words; call it once it is reaped."""
-        if self.killed_for:
-            return self.killed_for
         code = self.popen.returncode
+        if self.killed_for and not (self.is_unwanted and code != -signal.SIGKILL):
+            return self.killed_for
         if code < 0:
             return f"died: killed by {signal.Signals(-code).name}"
         return _EXITS.get(code, f"died: exit code {code}")

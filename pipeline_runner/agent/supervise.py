@@ -119,8 +119,7 @@ class Supervisor:
                     process.phase, process.since = "draining", now
                     process.signal(signal.SIGTERM)
                 case Kill():
-                    self.processes[action.pid].killed_for = "died: its grace ran out"
-                    self.processes[action.pid].kill()
+                    self.processes[action.pid].stop("its grace ran out")
 
     def check(self, now: float) -> None:
         """Kill what runs too long or grew too large, and go on with what is due."""
@@ -140,7 +139,7 @@ class Supervisor:
     def kill_all(self) -> None:
         """Kill every worker at once."""
         for process in self.processes.values():
-            process.kill()
+            process.stop("at once")
 
     def read(self, process: Process, reader: LineReader) -> bool:
         """Pass on what a worker wrote; False at the end of its stream."""
@@ -187,10 +186,10 @@ class Supervisor:
         token, _index, _started, _phase = process.page.read()
         code = process.popen.returncode
         ready = process.was_ready
-        expected = code in _ORDERLY or process.phase == "draining"
+        expected = code in _ORDERLY or process.phase == "draining" or process.is_unwanted
         if code == _FINISHED:
             self._finished.add(process.slot)
-        self._watcher.died(process, token, process.cause(), expected=expected)
+        self._watcher.died(process, process.blamed(token), process.cause(), expected=expected)
         if ready or expected:
             self._backoff.pop(process.slot, None)
         if not ready and not expected and process.slot in self._desired:
