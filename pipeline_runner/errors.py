@@ -15,14 +15,14 @@ class ExitCode(IntEnum):
     """What the shell sees when a command ends."""
 
     OK = 0
-    ERRORS = 1  # errors were found, or dead letters remain
-    USAGE = 2  # wrong arguments, or the file cannot be used
+    ERRORS = 1  # errors were found; dead letters remain, or items, however the run was stopped
+    USAGE = 2  # wrong arguments, or a file that is not there
     NO_HEAD = 3
     REFUSED = 4  # another key, or another version
     TIMED_OUT = 5
     CHANGES = 10  # `plan --exit-code`
-    INTERRUPTED = 130
-    TERMINATED = 143
+    INTERRUPTED = 130  # Ctrl-C, and items remain; or a second one, which waits for nothing
+    TERMINATED = 143  # a second SIGTERM, or `down --now`
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,10 +59,13 @@ class RunnerError(Exception):
 
     exit_code: ExitCode = ExitCode.ERRORS
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", code: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if code is not None:  # what another process says of it
+            known = code in set(ExitCode)
+            self.exit_code = ExitCode(code) if known else ExitCode.ERRORS
 
 
 class UsageError(RunnerError):
@@ -74,7 +77,7 @@ class UsageError(RunnerError):
 class InvalidPipeline(RunnerError):
     """The pipeline file has faults; ``problems`` holds every one of them, in file order."""
 
-    exit_code = ExitCode.USAGE
+    exit_code = ExitCode.ERRORS
 
     def __init__(self, problems: tuple[Problem, ...], text: str) -> None:
         errors = sum(problem.severity == "error" for problem in problems)

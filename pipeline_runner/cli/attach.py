@@ -102,7 +102,7 @@ def _next(wire: Wire) -> dict[str, Any]:
             "the head ended without a word", hint="`runner up` starts it, or goes on with its run"
         ) from error
     if answer.error:
-        raise RunnerError(answer.error, hint=answer.hint)
+        raise RunnerError(answer.error, hint=answer.hint, code=answer.code)
     result: dict[str, Any] = answer.result
     return result
 

@@ -12,7 +12,7 @@ import click
 from pipeline_runner.cli import place, say
 from pipeline_runner.cli.elsewhere import head_of
 from pipeline_runner.cli.manners import Manner, verb
-from pipeline_runner.errors import NoHead, UsageError
+from pipeline_runner.errors import NoHead, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from pipeline_runner.queues.doors import Door
@@ -60,6 +60,8 @@ def _wait(head: Path | Door, manner: Manner) -> None:
     while True:
         try:
             left = waiting_for(Snapshot.from_json(ask(head, "ps")))
+        except TimedOut:
+            continue  # it is busy stopping
         except NoHead:
             break
         if left and not said and not manner.quiet:

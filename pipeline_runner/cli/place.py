@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.errors import UsageError
+from pipeline_runner.errors import InvalidPipeline, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,14 @@ def load(file: Path) -> Pipeline:
     from pipeline_runner.config.parse import load as load_file
 
     return load_file(existing(file), os.environ)
+
+
+def edge_names(file: Path) -> tuple[str, ...] | None:
+    """Return the names of the file's edges; None while it has faults."""
+    try:
+        return tuple(edge.name for edge in load(file).edges)
+    except (InvalidPipeline, UsageError):
+        return None
 
 
 def stage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

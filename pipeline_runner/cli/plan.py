@@ -32,9 +32,9 @@ def plan(manner: Manner, exit_code: bool) -> ExitCode:
 
     pipeline = place.load(manner.file)
     running = _running(pipeline)
-    before, hosts, queued = running or (None, _here(), {})
+    before, hosts, queued, parked = running or (None, _here(), {}, _kept(pipeline))
     after = _state(pipeline, hosts, before.slots if before else {})
-    changes = diff(before, after, queued=queued)
+    changes = diff(before, after, queued=queued, parked=parked)
     if manner.json:
         click.echo(json.dumps([as_json(change) for change in changes], indent=2))
     else:
@@ -79,8 +79,20 @@ def _here() -> list[Host]:
     return [Host(name=socket.gethostname(), head=True, **facts())]
 
 
-def _running(pipeline: Pipeline) -> tuple[State, list[Host], dict[str, int]] | None:
-    """Return what runs now, on which hosts, and what waits in each edge; None without a head."""
+def _kept(pipeline: Pipeline) -> dict[str, int]:
+    """Return what the journal of a run that no head has holds, by edge."""
+    from pipeline_runner.queues.journal.looking import backlogs
+
+    return {each.name: each.queued for each in backlogs(pipeline.state_dir) or ()}
+
+
+def _running(
+    pipeline: Pipeline,
+) -> tuple[State, list[Host], dict[str, int], dict[str, int]] | None:
+    """Return what runs now, on which hosts, what waits in each edge, and what is parked.
+
+    None without a head.
+    """
     from pipeline_runner.config.parse import parse
     from pipeline_runner.head.control import ask
     from pipeline_runner.plan.assign import Plan
@@ -89,7 +101,7 @@ def _running(pipeline: Pipeline) -> tuple[State, list[Host], dict[str, int]] | N
 
     try:
         answer = ask(pipeline.state_dir, "plan")
-        edges = ask(pipeline.state_dir, "ps")["edges"]
+        facts = ask(pipeline.state_dir, "ps")
     except NoHead:
         return None
     slots: Slots = {
@@ -104,4 +116,7 @@ def _running(pipeline: Pipeline) -> tuple[State, list[Host], dict[str, int]] | N
         then, _ = parse(text, file=str(pipeline.file), environ=os.environ)
     hosts = [Host(**facts) for facts in answer["hosts"]]
     before = State(then or pipeline, Plan(counts, {}, {}, ()), slots)
-    return before, hosts, {edge["name"]: edge["queued"] for edge in edges}
+    queued, parked = (
+        {edge["name"]: edge["queued"] for edge in facts.get(key, ())} for key in ("edges", "parked")
+    )
+    return before, hosts, queued, parked

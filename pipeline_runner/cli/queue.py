@@ -30,7 +30,7 @@ def queue() -> None:
 @verb("ls", facts=True)
 def ls(manner: Manner) -> None:
     """List the queues and what they hold."""
-    backlogs, running = _backlogs(place.state_dir(manner.file))
+    backlogs, running = _backlogs(manner)
     if manner.json:
         click.echo(json.dumps(backlogs, indent=2))
         return
@@ -61,7 +61,7 @@ def peek(manner: Manner, words: tuple[str, ...], most: int) -> None:
     EDGE is its name, or the two stages that it joins: `runner queue peek parse enrich`.
     """
     state = place.state_dir(manner.file)
-    backlogs, running = _backlogs(state)
+    backlogs, running = _backlogs(manner)
     edge = edge_meant(words, _ends(manner.file, state, backlogs, running=running)).name
     seen, bodies = _first(state, edge, most, running=running)
     queued = next((each["queued"] for each in backlogs if each["name"] == edge), 0)
@@ -96,7 +96,7 @@ def purge(manner: Manner, words: tuple[str, ...], yes: bool) -> None:
     from pipeline_runner.observe.quantity import plural
 
     state = place.state_dir(manner.file)
-    backlogs, running = _backlogs(state)
+    backlogs, running = _backlogs(manner)
     edge = edge_meant(words, _ends(manner.file, state, backlogs, running=running)).name
     count = next((each["queued"] for each in backlogs if each["name"] == edge), 0)
     facts = {"purged": 0, "leased": 0}
@@ -116,10 +116,11 @@ for each in (ls, peek, purge):
     queue.add_command(each)
 
 
-def _backlogs(state: Path) -> tuple[list[dict[str, Any]], bool]:
+def _backlogs(manner: Manner) -> tuple[list[dict[str, Any]], bool]:
     """Return every edge's backlog, and whether a head runs. Raises NoHead if there is nothing."""
     from pipeline_runner.head.control import ask
 
+    state = place.state_dir(manner.file)
     try:
         backlogs: list[dict[str, Any]] = ask(state, "queues")["edges"]
     except NoHead:
@@ -128,7 +129,11 @@ def _backlogs(state: Path) -> tuple[list[dict[str, Any]], bool]:
         left = kept(state)
         if left is None:
             raise
-        return [each.as_json() for each in left], False
+        edges = place.edge_names(manner.file)
+        return [
+            each.as_json() | {"parked": edges is not None and each.name not in edges}
+            for each in left
+        ], False
     return backlogs, True
 
 
@@ -137,7 +142,9 @@ def _ends(file: Path, state: Path, backlogs: list[dict[str, Any]], *, running: b
     if running:
         from pipeline_runner.head.control import ask
 
-        return [Ends(each["name"], each["from"], each["to"]) for each in ask(state, "ps")["edges"]]
+        facts = ask(state, "ps")
+        parked = [Ends(each["name"], *_split(each["name"])) for each in facts.get("parked", ())]
+        return [*(Ends(each["name"], each["from"], each["to"]) for each in facts["edges"]), *parked]
     try:
         edges = place.load(file).edges
     except RunnerError:  # what is queued can be looked at while the file is being edited
@@ -178,6 +185,8 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
 
         return ask(state, "purge", edge=edge)
     from pipeline_runner.head.address import held
+    from pipeline_runner.head.last_run import recall
+    from pipeline_runner.queues.deadletters import read
     from pipeline_runner.queues.journal import finished
     from pipeline_runner.queues.transaction import Transaction
 
@@ -190,7 +199,10 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
         return Transaction(consumed=there)
 
     with held(state, state.name):
-        finished.amend(state, step)
+        last = recall(state)
+        finished.amend(state, step, is_over=last is not None and last.is_over)
+        if not read(state):  # there is nothing to retry
+            finished.discard(state)
     return {"purged": purged, "leased": 0}
 
 

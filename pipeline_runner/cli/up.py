@@ -69,7 +69,8 @@ def up(
     from pipeline_runner.head.run import UpOptions
 
     try:
-        return _run(pipeline, manner, ui, UpOptions(fresh=fresh, work=not no_work, local=local))
+        options = UpOptions(fresh=fresh, work=not no_work, local=local, exits=True)
+        return _run(pipeline, manner, ui, options)
     except AlreadyRunning:
         if fresh:
             raise

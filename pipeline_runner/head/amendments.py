@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.errors import RunnerError
+from pipeline_runner.errors import RunnerError, UsageError
 from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.host_messages import Answer
 
@@ -115,19 +115,19 @@ class Amendments:
 
     def _purge(self, connection: Connection, edge: str) -> None:
         books = self._server.broker.books
-        if edge not in books.edges:
-            known = ", ".join(books.edges)
-            self._refuse(
-                connection, RunnerError(f"there is no edge {edge}", hint=f"edges: {known}")
-            )
+        known = [*books.edges, *books.parked]
+        if edge not in known:
+            hint = f"queues: {', '.join(known)}"
+            self._refuse(connection, UsageError(f"there is no queue {edge}", hint=hint))
             return
         if self._is_ending():
             self._refuse(connection, _ending())
             return
         self._requests += 1
         request = self._requests
-        state = books.edges[edge]
-        result = {"purged": 0, "leased": state.remaining - state.queue.queued}
+        state = books.edges.get(edge)
+        leased = 0 if state is None else state.remaining - state.queue.queued
+        result = {"purged": 0, "leased": leased}
         self._asked[request] = _Asked(connection, result)
 
         def carry_out(broker: Broker, _now: float) -> None:
@@ -139,7 +139,7 @@ class Amendments:
             self._server.send(connection, Answer(result))
 
     def _refuse(self, connection: Connection, error: RunnerError) -> None:
-        self._server.send(connection, Answer(error=error.message, hint=error.hint))
+        self._server.send(connection, Answer.refusing(error))
 
 
 def _ending() -> RunnerError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.errors import RunnerError
+from pipeline_runner.errors import RunnerError, UsageError
 from pipeline_runner.plan.explain import why
 from pipeline_runner.queues import looking
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def explain(pipeline: Pipeline, hosts: Hosts, stage: str) -> dict[str, Any]:
-    """Return why ``stage`` runs where it does. Raises RunnerError for an unknown stage."""
+    """Return why ``stage`` runs where it does. Raises UsageError for an unknown stage."""
     if stage not in pipeline.stages:
         known = ", ".join(pipeline.stages)
-        raise RunnerError(f"{pipeline.name} has no stage {stage!r}", hint=f"its stages: {known}")
+        raise UsageError(f"there is no stage {stage}", hint=f"stages: {known}")
     if hosts.plan is None:
         raise RunnerError("no host is here yet", hint="ask again in a moment")
     planned = [host for host in hosts.planned if host.name in hosts.plan.counts]
@@ -44,10 +44,11 @@ def queues(books: Books, ages: Ages, now: float) -> dict[str, Any]:
 def peek(books: Books, edge: str, most: int) -> tuple[dict[str, Any], bytes]:
     """Return the next items of an edge, and their bodies one behind the other.
 
-    Raises RunnerError for an unknown edge.
+    Raises UsageError for an unknown edge.
     """
-    if edge not in books.edges:
-        raise RunnerError(f"there is no queue {edge}", hint=f"queues: {', '.join(books.edges)}")
+    known = [*books.edges, *books.parked]
+    if edge not in known:
+        raise UsageError(f"there is no queue {edge}", hint=f"queues: {', '.join(known)}")
     seen, bodies = looking.first(books, edge, most)
     sizes = [(number, len(data)) for number, data in bodies.items()]
     return {"items": [asdict(item) for item in seen], "bodies": sizes}, b"".join(bodies.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.errors import NoHead, RunnerError
+from pipeline_runner.errors import NoHead, RunnerError, TimedOut
 from pipeline_runner.head.address import find
 from pipeline_runner.queues.connect import Wire, open_wire
 from pipeline_runner.queues.doors import Door
@@ -20,8 +20,8 @@ _PATIENCE_S = 10.0
 def ask(place: Path | Door, verb: str, **arguments: Any) -> dict[str, Any]:
     """Ask the head behind a door, or the one that has a state folder, and return its answer.
 
-    Raises NoHead if none runs, Refused by one with another key, RunnerError with the head's own
-    words for a question that it does not answer.
+    Raises NoHead if none runs, Refused by one with another key, TimedOut by one that is silent,
+    RunnerError with the head's own words and code for a question that it does not answer.
     """
     return ask_for_bodies(place, verb, **arguments)[0]
 
@@ -32,13 +32,18 @@ def ask_for_bodies(place: Path | Door, verb: str, **arguments: Any) -> tuple[dic
     try:
         wire.send(Ask(verb, arguments))
         answer, data = wire.receive()
+    except TimeoutError as error:
+        raise TimedOut(
+            f"the head did not answer within {_PATIENCE_S:.0f} s",
+            hint="it is stopped, or very busy: ask again, or look at its process",
+        ) from error
     except (EOFError, OSError) as error:
         raise NoHead("the head went away before it answered", hint="start it: runner up") from error
     finally:
         wire.close()
     assert isinstance(answer, Answer)
     if answer.error:
-        raise RunnerError(answer.error, hint=answer.hint)
+        raise RunnerError(answer.error, hint=answer.hint, code=answer.code)
     return answer.result, bytes(data)
 
 

@@ -73,6 +73,11 @@ class Course:
         """How many items are not gone."""
         return sum(edge.remaining for edge in self._server.broker.books.edges.values())
 
+    @property
+    def parked(self) -> int:
+        """How many items lie on edges that the file has no more."""
+        return sum(backlog.items for backlog in self._server.broker.books.parked.values())
+
     def wait_for(self, what: str) -> None:
         """Give no host anything to run before :meth:`go_on` is called for the same."""
         self._awaited.add(what)
@@ -195,10 +200,10 @@ class Course:
             release=release,
         )
 
-    def exit_code(self, lost: int) -> ExitCode:
-        """Return what the shell sees when ``lost`` items had to be left behind."""
+    def exit_code(self) -> ExitCode:
+        """Return what the shell sees when the run ends now."""
         dead = any(stage.dead for stage in self._server.broker.books.stages.values())
-        return self._stop.exit_code(lost=lost, dead=dead)
+        return self._stop.exit_code(left=self.remaining + self.parked, dead=dead)
 
     def _count_sources(self, broker: Broker, counts: Mapping[str, int]) -> None:
         for stage in self._pipeline.sources:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cluster.membership import SILENT_S
+from pipeline_runner.head import last_run
 from pipeline_runner.head.amendments import Amendments
 from pipeline_runner.head.course import Course
 from pipeline_runner.head.hosts import Hosts
@@ -35,12 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline_runner.config.pipeline import Pipeline
-    from pipeline_runner.errors import RunnerError
+    from pipeline_runner.errors import ExitCode, RunnerError
     from pipeline_runner.head.address import Address
     from pipeline_runner.head.options import UpOptions
     from pipeline_runner.head.signals import Signals
     from pipeline_runner.head.start import Start
     from pipeline_runner.observe.screen import Screen
+    from pipeline_runner.observe.snapshot import Snapshot
     from pipeline_runner.queues.connection import Connection
     from pipeline_runner.queues.effects import Effect
     from pipeline_runner.queues.messages import Hello
@@ -170,7 +173,9 @@ class Head:
             self._signals.stop()
             remaining, final = self._course.remaining, self._course.snapshot()
             lost = 0 if self._start.journal is not None else remaining
-            code = self._course.exit_code(lost)
+            code = self._course.exit_code()
+            if not self._address.is_lost():
+                self._remember(code, final)
             if self._stop.broken is not None:
                 self._agent.kill()
                 self._screen.failed(self._stop.broken)
@@ -185,12 +190,21 @@ class Head:
             self._logs.close()
         if self._stop.broken is not None:
             raise self._stop.broken
-        if self._course.is_finished:
+        if self._course.is_finished and not self._course.parked:
             self._start.forget()
         elif remaining and self._start.journal is not None:
             self._teller.say(stays_queued(remaining))
         self._screen.close(final, lost)
         return RunResult(code, final, lost)
+
+    def _remember(self, code: ExitCode, final: Snapshot) -> None:
+        broken = self._stop.broken
+        if broken is not None:
+            code = broken.exit_code
+        error = "" if broken is None else broken.message
+        run = self._server.broker.books.run
+        with suppress(OSError):  # a full disk: `ps` will not know how this ended
+            last_run.remember(self._pipeline.state_dir, last_run.now(run, code, final, error))
 
     def _refuse(self, error: RunnerError) -> None:
         """End at once: there is nothing to begin with, or to go on with."""
@@ -287,8 +301,8 @@ class Head:
         self._presence.look(now)
         self._course.step()
 
-    def _on_signal(self, number: signal.Signals) -> None:
-        match self._stop.signalled(self._loop.time()):
+    def _on_signal(self, number: signal.Signals, at: float) -> None:
+        match self._stop.signalled(number, at):
             case "drain":
                 self._course.drain(self._pipeline.reload.grace)
             case "now":

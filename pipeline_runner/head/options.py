@@ -15,13 +15,15 @@ class UpOptions:
     """How to run. ``fresh`` forgets what an earlier run left; without ``work`` no worker runs.
 
     ``local`` keeps to this machine: no other one can join. ``text`` is that of a pipeline made in
-    code, which has no file.
+    code, which has no file. ``exits`` says that the process ends with the run: it ignores signals
+    from then on, for one in the middle of an exit would make what is over look killed.
     """
 
     fresh: bool = False
     work: bool = True
     local: bool = True
     text: str | None = None
+    exits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline_runner.cluster.membership import SILENT_S, Membership
-from pipeline_runner.errors import RunnerError
+from pipeline_runner.errors import UsageError
 from pipeline_runner.head import survivors
 from pipeline_runner.head.hosts import host_of
 from pipeline_runner.head.reunion import Reunion
@@ -147,10 +147,10 @@ class Presence:
             self._replanned()
 
     def drain(self, name: str) -> None:
-        """Have a host finish what it holds, and take nothing more. Raises RunnerError."""
+        """Have a host finish what it holds, and take nothing more. Raises UsageError."""
         if name not in self._membership:
             known = ", ".join(self._hosts.members)
-            raise RunnerError(f"there is no host {name}", hint=f"hosts: {known or 'none yet'}")
+            raise UsageError(f"there is no host {name}", hint=f"hosts: {known or 'none yet'}")
         if self._membership.drain(name):
             self._hosts.drain(name)
             self._replanned()

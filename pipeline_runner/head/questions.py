@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.errors import ExitCode, RunnerError
+from pipeline_runner.errors import ExitCode, Refused, RunnerError
 from pipeline_runner.head import answers
 from pipeline_runner.head.amendments import VERBS, Amendments
 from pipeline_runner.queues.host_messages import Answer
@@ -76,7 +76,7 @@ class Questions:
                 return Answer(result), data
             return Answer(self._result(ask)), b""
         except RunnerError as error:
-            return Answer(error=error.message, hint=error.hint), b""
+            return Answer.refusing(error), b""
         except (LookupError, TypeError, ValueError) as error:
             return _unread(ask, error), b""
 
@@ -103,7 +103,7 @@ class Questions:
                 else:
                     self._loop.call_soon(self._course.drain, self._pipeline.reload.grace)
                 return {}
-        raise RunnerError(f"this head does not know {ask.verb!r}", hint="its version may be older")
+        raise Refused(f"this head does not know {ask.verb!r}", hint="its version may be older")
 
     def _keys(self) -> Keys:
         if self._network is None or self._network.keys is None:
@@ -116,7 +116,9 @@ class Questions:
 
 def _unread(ask: Ask, error: Exception) -> Answer:
     """Return the answer to a question whose arguments are not what this version expects."""
-    return Answer(
-        error=f"this head cannot read what was asked with {ask.verb!r}: {error!r}",
-        hint="compare `runner --version` here and where `runner up` runs",
+    return Answer.refusing(
+        Refused(
+            f"this head cannot read what was asked with {ask.verb!r}: {error!r}",
+            hint="compare `runner --version` here and where `runner up` runs",
+        )
     )

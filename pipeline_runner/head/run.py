@@ -27,7 +27,7 @@ def run(pipeline: Pipeline, screen: Screen, options: UpOptions) -> RunResult:
     address = Address(pipeline.state_dir, pipeline.name)
     address.take()
     signals = Signals()
-    with signals.taken():
+    with signals.taken(for_good=options.exits):
         try:
             start = begin(pipeline, fresh=options.fresh)
             return asyncio.run(_run(pipeline, screen, options, address, start, signals))

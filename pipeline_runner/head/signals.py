@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline_runner.head.stop import SIGNALS
+from pipeline_runner.head.stop import AGAIN_AFTER_S, SIGNALS
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+    Heard = Callable[[signal.Signals, float], None]
 
 
 class Signals:
@@ -24,32 +27,38 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._listener: tuple[AbstractEventLoop, Callable[[signal.Signals], None]] | None = None
-        self._early: signal.Signals | None = None
+        self._listener: tuple[AbstractEventLoop, Heard] | None = None
+        self._early: tuple[signal.Signals, float] | None = None
         self._over = False
 
-    def listen(self, loop: AbstractEventLoop, heard: Callable[[signal.Signals], None]) -> None:
-        """Call ``heard`` on ``loop`` for each signal from now on."""
+    def listen(self, loop: AbstractEventLoop, heard: Heard) -> None:
+        """Call ``heard`` on ``loop`` for each signal from now on, with when it came."""
         self._listener = (loop, heard)
         if self._early is not None:
-            loop.call_soon(heard, self._early)
+            loop.call_soon(heard, *self._early)
 
     def stop(self) -> None:
         """Call nobody any more."""
         self._listener, self._over = None, True
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        at = time.monotonic()  # the loop may hear of it late, and of two at once
         if self._listener is not None:
             loop, heard = self._listener
-            loop.call_soon_threadsafe(heard, signal.Signals(number))
+            loop.call_soon_threadsafe(heard, signal.Signals(number), at)
         elif not self._over:
-            if self._early is not None:
+            if self._early is None:
+                self._early = signal.Signals(number), at
+            elif at - self._early[1] >= AGAIN_AFTER_S:
                 raise KeyboardInterrupt
-            self._early = signal.Signals(number)
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Take the signals, and give them back at the end; in another thread none arrives."""
+    def taken(self, *, for_good: bool = False) -> Iterator[None]:
+        """Take the signals, and give them back at the end; in another thread none arrives.
+
+        ``for_good`` is for a process that exits next: they are ignored from then on. A handler of
+        ours would not last: the interpreter takes those back while it ends.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -62,4 +71,4 @@ class Signals:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if for_good and self._over else handler)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.events import Notice
-from pipeline_runner.head import survivors
+from pipeline_runner.head import last_run, survivors
 from pipeline_runner.head.survivors import LeftBehind
+from pipeline_runner.observe.sentences import parked, parked_cure
 from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.journal import finished
@@ -83,13 +84,9 @@ class Start:
         yield Notice(
             now, "info", f"goes on where it stopped: {items} queued", "--fresh begins anew"
         )
-        edges = {edge.name for edge in self.pipeline.edges}
         for edge, backlog in self.journal.durable.backlogs().items():
-            if edge in edges:
-                continue
-            kept = f"{backlog.items:,} items of the edge {edge} are kept"
-            text = f"{kept}, and the file has no such edge"
-            yield Notice(now, "warning", text, "name it so again to go on with them")
+            if edge not in {one.name for one in self.pipeline.edges}:
+                yield Notice(now, "warning", parked(backlog.items, edge), parked_cure(edge))
 
     def broken(self, error: Exception) -> RunnerError:
         """Return what ends a run whose disk failed."""
@@ -143,6 +140,7 @@ def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
     Raises RunnerError where the journal cannot be used.
     """
     finished.discard(pipeline.state_dir)
+    last_run.forget(pipeline.state_dir)
     if pipeline.durability == "memory":
         if fresh:
             forget(pipeline.state_dir)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.observe.snapshot import (
     EdgeView,
     HostView,
+    ParkedView,
     Snapshot,
     StageView,
     WorkerView,
@@ -61,6 +62,7 @@ class View:
         self._pipeline = pipeline
         self._stages = broker.books.stages
         self._edges = broker.books.edges
+        self._parked = broker.books.parked
         self._started = started
         self._local = local
         self._marks: deque[_Mark] = deque()
@@ -113,6 +115,7 @@ class View:
             dead_letters=sum(stage.dead for stage in self._stages.values()),
             note=note,
             local=self._local,
+            parked=tuple(ParkedView(name, one.items) for name, one in self._parked.items()),
         )
 
     def _mark(self, now: float) -> _Mark:

@@ -78,7 +78,7 @@ class Watchers:
     def failed(self, error: RunnerError) -> None:
         """Tell everybody who attached that the run ended in an error."""
         for connection in tuple(self._missed):
-            self._server.send(connection, Answer(error=error.message, hint=error.hint))
+            self._server.send(connection, Answer.refusing(error))
 
     def close(self, final: Snapshot, lost: int) -> None:
         """Say how the run ended on its own screen."""

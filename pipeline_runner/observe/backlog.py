@@ -20,6 +20,7 @@ _EDGES = (
     Column("WAITING", width=7, drop=3),
     Column("SIZE", width=6, drop=1),
     Column("OLDEST", width=6, drop=4),
+    Column("", "left"),
 )
 _ITEMS = (
     Column("ITEM", "left", drop=1),
@@ -38,6 +39,7 @@ def edges(backlogs: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
             f"{each['waiting']:,}",
             size(each["size_bytes"]),
             "-" if (oldest_s := each.get("oldest_s")) is None else duration(oldest_s),
+            Text("PARKED", "red") if each.get("parked") else "",
         ]
         for each in backlogs
     ]

@@ -92,7 +92,8 @@ class Plain:
         """Write how the run ended."""
         self._finish.add(final)
         self._tell_dead()
-        if not self._quiet or lost or final.dead_letters or final.state == "failed":
+        left = lost or final.dead_letters or final.parked
+        if not self._quiet or left or final.state == "failed":
             lines = summary(final, self._finish, lost, _WIDTH, again=self._again)
             self._stream.write("".join(f"{line.plain}\n" for line in lines))
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from pipeline_runner.observe.columns import Column, fit, lay_out
 from pipeline_runner.observe.frame import host_table, stage_table
 from pipeline_runner.observe.quantity import duration, plural
-from pipeline_runner.observe.sentences import headline, waiting_for
+from pipeline_runner.observe.sentences import headline, parked, parked_cure, waiting_for
 from pipeline_runner.observe.trend import Trend
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ def ps(snapshot: Snapshot, width: int, *, workers: bool = False, again: str = ""
         Text(f"{stage.name} is {stage.state}: {stage.reason}", "red")
         for stage in snapshot.stages
         if stage.reason
+    ]
+    lines += [
+        Text(f"{parked(one.queued, one.name)}; {parked_cure(one.name, again=again)}", "red")
+        for one in snapshot.parked
     ]
     lines += [Text(), *host_table(snapshot.hosts, width)]
     if workers:

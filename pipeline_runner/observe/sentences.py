@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -71,6 +72,18 @@ def draining(snapshot: Snapshot, *, owns: bool = True) -> str:
         left = f"{plural(workers, 'worker')} to end" if workers else "the last results"
     again = " (Ctrl-C again: now)" if owns else ""
     return f"Stopping{again}: waits for {left}"
+
+
+def parked(items: int, edge: str) -> str:
+    """Return what is wrong with ``items`` of an edge that the file has no more."""
+    verb = "is" if items == 1 else "are"
+    return f"{plural(items, 'item')} of {edge} {verb} parked: the file has no such edge"
+
+
+def parked_cure(edge: str, *, again: str = "") -> str:
+    """Return what a person can do about it; ``again`` names the same pipeline to a command."""
+    purge = f"runner queue purge {shlex.quote(edge)}{again}"
+    return f"they go on once the file has it again; to throw them away: {purge}"
 
 
 def stays_queued(items: int) -> str:

@@ -55,6 +55,14 @@ class EdgeView:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkedView:
+    """What lies on an edge that the file has no more: nothing takes it, and nothing deletes it."""
+
+    name: str
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerView:
     """One worker process."""
 
@@ -100,6 +108,7 @@ class Snapshot:
     dead_letters: int = 0
     note: str = ""
     local: bool = False
+    parked: tuple[ParkedView, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data with the documented names (``in`` and ``from`` among them)."""
@@ -128,5 +137,6 @@ class Snapshot:
             )
             for h in data["hosts"]
         )
-        rest = {k: v for k, v in data.items() if k not in {"stages", "edges", "hosts"}}
-        return Snapshot(stages=stages, edges=edges, hosts=hosts, **rest)
+        parked = tuple(ParkedView(**p) for p in data.get("parked", ()))
+        rest = {k: v for k, v in data.items() if k not in {"stages", "edges", "hosts", "parked"}}
+        return Snapshot(stages=stages, edges=edges, hosts=hosts, parked=parked, **rest)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pipeline_runner.observe import quantity
 from pipeline_runner.observe.columns import Cell, Column, fit, lay_out
+from pipeline_runner.observe.sentences import parked, parked_cure
 from pipeline_runner.observe.tree import branches
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def summary(
     if lost:
         items = quantity.plural(lost, "item")
         lines.append(Text(f"{items} lost: what was queued in memory is gone", "bold red"))
+    for one in final.parked:
+        lines.append(Text(parked(one.queued, one.name), "bold red"))
+        lines.append(Text(f"  {parked_cure(one.name, again=again)}"))
     if final.dead_letters:
         kept = (
             "1 dead letter is kept"

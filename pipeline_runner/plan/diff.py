@@ -74,16 +74,29 @@ class Warned:
     text: str
 
 
-Change = Workers | Presence | Setting | Pending | Warned
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Items of an edge that ``after`` has no more, and nothing that runs has either."""
+
+    edge: str
+    items: int
+
+
+Change = Workers | Presence | Setting | Pending | Warned | Parked
 
 
 def diff(
-    before: State | None, after: State, *, queued: Mapping[str, int] = _NOTHING
+    before: State | None,
+    after: State,
+    *,
+    queued: Mapping[str, int] = _NOTHING,
+    parked: Mapping[str, int] = _NOTHING,
 ) -> tuple[Change, ...]:
     """Return what happens on the way from ``before`` (None: nothing runs) to ``after``.
 
-    ``queued`` are the items that wait in each edge now, by its name. What is pending in ``after``
-    and its warnings come last; they are no changes (see :func:`acts`).
+    ``queued`` are the items that wait in each edge now, by its name; ``parked`` those of edges that
+    nothing has any more. These, what is pending in ``after`` and its warnings come last; they are
+    no changes (see :func:`acts`).
     """
     stages = list(after.pipeline.stages)
     if before is not None:
@@ -100,13 +113,15 @@ def diff(
         Pending(stage, n, tuple(sorted(after.plan.reasons[stage].items())))
         for stage, n in after.plan.pending.items()
     ]
+    edges = {edge.name for edge in after.pipeline.edges}
+    changes += [Parked(edge, items) for edge, items in parked.items() if edge not in edges]
     changes += [Warned(text) for text in after.plan.warnings]
     return tuple(changes)
 
 
 def acts(changes: Iterable[Change]) -> bool:
-    """Whether anything would change (``plan --exit-code``): pending and warnings do not count."""
-    return any(not isinstance(change, Pending | Warned) for change in changes)
+    """Whether anything would change (``plan --exit-code``): what only is so does not count."""
+    return any(not isinstance(change, Pending | Warned | Parked) for change in changes)
 
 
 def _workers(stage: str, before: State | None, after: State) -> Iterator[Workers]:
@@ -236,6 +251,10 @@ def _row(change: Change) -> str | tuple[str, str, str, str, str]:
                 for host, reasons in change.reasons
             )
             return f"! {change.stage}: {change.n} pending. {hosts or 'No host is here'}"
+        case Parked():
+            items = "1 item" if change.items == 1 else f"{change.items:,} items"
+            verb = "is" if change.items == 1 else "are"
+            return f"! {items} of {change.edge} {verb} parked: the file has no such edge"
         case Warned():
             return f"! {change.text}"
 

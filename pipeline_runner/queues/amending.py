@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Amended, Commit, Pending
 from pipeline_runner.queues.ranges import Range, size, union
-from pipeline_runner.queues.tail import Tail
+from pipeline_runner.queues.tail import Backlog, Tail
 from pipeline_runner.queues.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Amending:
         self._letters = dict(durable.dead) if durable is not None else {}  # number -> stage
         self._closing: dict[int, str] = {}  # on their way
         self._purging: dict[int, _Purge] = {}  # by request
+        self._unparking: dict[int, _Unpark] = {}  # likewise
 
     def lettered(self, letters: Iterable[Letter]) -> None:
         """Note durable letters."""
@@ -64,6 +65,31 @@ class Amending:
             self._purge(request, purge, taken)
         return items
 
+    def purge_parked(self, request: int, edge: str) -> int:
+        """Start to delete what is parked of an edge; return how many items that is."""
+        unpark = self._unparking[request] = _Unpark(edge, self._books.parked.pop(edge))
+        self._unpark(request, unpark)
+        return unpark.backlog.items
+
+    def _unpark(self, request: int, unpark: _Unpark) -> None:
+        past = self._books.window.past
+        assert past is not None, "what is parked was read from there"
+        numbers = unpark.backlog.numbers[unpark.gone : unpark.gone + _PIECE]
+        step = Transaction()
+        for body, ranges in past.read(unpark.edge, numbers, 0):
+            step.consumed.append((unpark.edge, body.id, tuple((r.lo, r.hi) for r in ranges)))
+        self._books.effects.append(Commit(Pending(step, request=request)))
+
+    def _unparked(self, request: int, unpark: _Unpark, step: Transaction) -> bool:
+        """Take in that a piece of it is gone; return whether that was the last."""
+        unpark.gone += _PIECE
+        unpark.items_gone += sum(size(spans) for _edge, _body, spans in step.consumed)
+        if unpark.gone < len(unpark.backlog.numbers):
+            self._unpark(request, unpark)
+            return False
+        del self._unparking[request]
+        return True
+
     def _purge(self, request: int, purge: _Purge, taken: list[Range]) -> None:
         """Take ``taken`` off an edge, and then the rest of what it held."""
         purge.taken = taken
@@ -78,6 +104,11 @@ class Amending:
     def committed(self, pending: Pending) -> None:
         """Let a durable change be seen."""
         books, step = self._books, pending.step
+        unpark = self._unparking.get(pending.request)
+        if unpark is not None:
+            if self._unparked(pending.request, unpark, step):
+                books.effects.append(Amended(pending.request, ok=True))
+            return
         reopened: dict[str, None] = {}
         for edge, body, spans in step.consumed:
             books.gone(edge, body, size(spans))
@@ -114,6 +145,9 @@ class Amending:
                 edge.bytes += body.size * (item.hi - item.lo) / body.n
             edge.queue.tail.join(purge.tail)
             books.dirty[edge.spec.target] = None
+        unpark = self._unparking.pop(pending.request, None)
+        if unpark is not None:
+            books.parked[unpark.edge] = unpark.left()
         for number in step.closed:
             self._letters[number] = self._closing.pop(number)
         books.effects.append(Amended(pending.request, ok=False))
@@ -138,3 +172,19 @@ class _Purge:
     edge: EdgeState
     tail: Tail
     taken: list[Range] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Unpark:
+    """What is parked of an edge, while it is deleted: so many of its bodies and items are gone."""
+
+    edge: str
+    backlog: Backlog
+    gone: int = 0
+    items_gone: int = 0
+
+    def left(self) -> Backlog:
+        """Return what could not be deleted."""
+        items = self.backlog.items - self.items_gone
+        share = items / max(1, self.backlog.items)
+        return Backlog(self.backlog.numbers[self.gone :], items, self.backlog.size_bytes * share)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.effects import Effect, Pending
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.slots import Slots
-    from pipeline_runner.queues.tail import Past
+    from pipeline_runner.queues.tail import Backlog, Past
     from pipeline_runner.queues.tally import Tally
     from pipeline_runner.queues.topology import Topology
     from pipeline_runner.queues.transaction import Body
@@ -65,6 +65,7 @@ class Books:
         self.wake_at: float | None = None  # when something falls due that no message brings
         self.next_body = 1
         self.next_letter = 1
+        self.parked: dict[str, Backlog] = {}  # durable, on edges that the file has no more
         self._next_token = (epoch << _EPOCH_SHIFT) + 1
         self._next_session = (epoch << _EPOCH_SHIFT) + 1
         if durable is not None:
@@ -73,7 +74,8 @@ class Books:
     def _restore(self, durable: Past) -> None:
         for name, backlog in durable.backlogs().items():
             if name not in self.edges:
-                continue  # the file has it no more: kept where it is
+                self.parked[name] = backlog
+                continue
             edge = self.edges[name]
             edge.remaining = backlog.items
             edge.bytes = backlog.size_bytes

@@ -244,6 +244,8 @@ class Broker:
 
     def purge(self, request: int, edge: str) -> int:
         """Take off an edge what nobody holds and return how many; answers like :meth:`retry`."""
+        if edge in self.books.parked:
+            return self._amending.purge_parked(request, edge)
         return self._amending.purge(request, edge)
 
     @property

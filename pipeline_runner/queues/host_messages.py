@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pipeline_runner.queues.messages import Message
+
+if TYPE_CHECKING:
+    from pipeline_runner.errors import RunnerError
 
 
 class WorkerState(msgspec.Struct, frozen=True, array_like=True):
@@ -80,6 +83,12 @@ class Answer(Message, frozen=True, tag=19):
     result: dict[str, Any] = msgspec.field(default_factory=dict)
     error: str = ""
     hint: str = ""
+    code: int = 1  # with an error: what the shell sees
+
+    @staticmethod
+    def refusing(error: RunnerError) -> Answer:
+        """Return the answer of a head that cannot do what was asked."""
+        return Answer(error=error.message, hint=error.hint, code=int(error.exit_code))
 
 
 class WantManifest(Message, frozen=True, tag=20):

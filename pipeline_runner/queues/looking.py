@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.queues.transaction import item_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pipeline_runner.queues.ages import Ages
     from pipeline_runner.queues.books import Books
@@ -28,7 +28,7 @@ class Backlog:
     """One edge. ``queued`` includes ``waiting``, the failed items that rest until their retry.
 
     The oldest that is queued has been on its edge for ``oldest_s`` at least; None if that is not
-    known, or nothing is queued.
+    known, or nothing is queued. A ``parked`` one is of an edge that the file has no more.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Backlog:
     waiting: int
     size_bytes: int
     oldest_s: float | None = None
+    parked: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -55,7 +56,11 @@ class Seen:
 
 
 def backlogs(books: Books, ages: Ages, now: float) -> list[Backlog]:
-    """Return every edge's backlog, in file order."""
+    """Return every edge's backlog, in file order, and behind them what is parked."""
+    parked = [
+        Backlog(name, one.items, 0, 0, int(one.size_bytes), parked=True)
+        for name, one in books.parked.items()
+    ]
     return [
         Backlog(
             name,
@@ -66,7 +71,7 @@ def backlogs(books: Books, ages: Ages, now: float) -> list[Backlog]:
             _oldest_s(edge.queue, ages, now),
         )
         for name, edge in books.edges.items()
-    ]
+    ] + parked
 
 
 def first(books: Books, edge: str, most: int) -> tuple[list[Seen], dict[int, bytes]]:
@@ -95,11 +100,15 @@ def _oldest_s(queue: Iterable[Range], ages: Ages, now: float) -> float | None:
 
 
 def _ranges(books: Books, edge: str, most: int) -> Iterator[tuple[Body | Shelved, Range]]:
-    queue = books.edges[edge].queue
-    for item in queue:
-        yield books.bodies[item.body], item
     past = books.window.past
+    if edge in books.parked:
+        numbers: Sequence[int] = books.parked[edge].numbers[:most]
+    else:
+        queue = books.edges[edge].queue
+        for item in queue:
+            yield books.bodies[item.body], item
+        numbers = queue.tail.first(most)
     if past is not None:
-        for body, ranges in past.read(edge, queue.tail.first(most), 0):
+        for body, ranges in past.read(edge, numbers, 0):
             for item in ranges:
                 yield body, item

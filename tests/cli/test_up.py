@@ -26,6 +26,7 @@ class Options:
     fresh: bool = False
     work: bool = True
     local: bool = False
+    exits: bool = False
 
 
 @dataclass
@@ -70,7 +71,7 @@ def test_up_says_what_survives_then_how_it_went(
     assert (ended.code, ended.out) == (0, "")
     assert "kept in memory only" in ended.err.splitlines()[0]
     assert "thumbs finished after 14m02s" in ended.err
-    assert head.options == Options(fresh=False, work=True, local=True)
+    assert head.options == Options(fresh=False, work=True, local=True, exits=True)
 
 
 def test_up_json_prints_the_last_snapshot_on_stdout(
@@ -109,7 +110,7 @@ def test_up_does_not_start_what_cannot_be_imported(
 ) -> None:
     (project / "functions.py").write_text("import a_module_nobody_has\n")
     ended = runner("up")
-    assert ended.code == 2
+    assert ended.code == 1
     assert "a_module_nobody_has" in ended.err
     assert head.options is None
 
@@ -122,7 +123,7 @@ def test_fresh_needs_a_yes_only_when_there_is_something_to_forget(
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert runner("up", "--no-import", "--fresh").code == 0
-    assert head.options == Options(fresh=True, local=True)
+    assert head.options == Options(fresh=True, local=True, exits=True)
     journal = project / ".runner" / "squares" / "journal"
     journal.parent.mkdir(parents=True)
     journal.touch()
@@ -130,7 +131,7 @@ def test_fresh_needs_a_yes_only_when_there_is_something_to_forget(
     assert runner("up", "--no-import", "--fresh").code == 2
     assert head.options is None
     assert runner("up", "--no-import", "--fresh", "--yes", "--no-work").code == 0
-    assert head.options == Options(fresh=True, work=False, local=True)
+    assert head.options == Options(fresh=True, work=False, local=True, exits=True)
 
 
 READY = (

@@ -42,6 +42,7 @@ def held(number: str, fault: str, bar: str, *tests: str) -> Scenario:
 
 _FAILURES, _LIMITS = "tests/worker/test_failures.py::test_", "tests/worker/test_limits.py::test_"
 _GUARDS = "tests/doors/test_guards.py::test_"
+_PARKED = "tests/e2e/test_parked.py::test_"
 _STRUCK = "tests/hosts/test_struck.py::test_"
 _APPLIED = "tests/sync/test_apply.py::test_"
 _FOUND = "tests/cluster"
@@ -355,6 +356,12 @@ BOOK = (
         "outputs over `max_item`, one alone or several in sum, of every kind of stage",
         "in sum: all arrive; alone: a letter that names size, bound and key; the run ends",
         "tests/worker/test_too_large.py",
+    ),
+    held(
+        "29",
+        "a backlog whose edge the file has no more, through three runs and `clean`",
+        "parked, named, exit 1; nothing lost once the file has the edge again",
+        f"{_PARKED}it_outlives_every_run_and_flows_once_the_file_has_its_edge_again",
     ),
     held(
         "30",

@@ -27,7 +27,7 @@ def numbers():
     ("verb", "arguments", "says"),
     [
         ("why", {}, "cannot read what was asked with 'why'"),
-        ("why", {"stage": "nowhere"}, "has no stage 'nowhere'"),
+        ("why", {"stage": "nowhere"}, "there is no stage nowhere"),
         ("drain", {"host": "nobody"}, "there is no host nobody"),
         ("peek", {"edges": 1}, "cannot read what was asked with 'peek'"),
         ("retry", {"letters": 7}, "cannot read what was asked with 'retry'"),
