@@ -200,7 +200,7 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
 
     with held(state, state.name):
         last = recall(state)
-        finished.amend(state, step, is_over=last is not None and last.is_over)
+        finished.amend(state, step, over=last.run if last is not None and last.is_over else "")
         if not read(state):  # there is nothing to retry
             finished.discard(state)
     return {"purged": purged, "leased": 0}

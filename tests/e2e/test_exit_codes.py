@@ -88,6 +88,7 @@ def test_a_run_that_is_stopped_with_items_left_is_never_0(
 ) -> None:
     run = start(project, "numbers", "blocks", durability=durability)
     until(project.notes, "an item that never ends")
+    until(lambda: run.stage("numbers").get("out") == 4, "all is there")
     if isinstance(how, signal.Signals):
         run.signal(how)
     else:

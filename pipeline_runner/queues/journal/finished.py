@@ -42,11 +42,11 @@ def found(state: Path) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def amend(state: Path, change: Callable[[Opened], Transaction], *, is_over: bool = False) -> Opened:
+def amend(state: Path, change: Callable[[Opened], Transaction], *, over: str = "") -> Opened:
     """Apply one step to the journal of a run that no head has; the state folder is locked.
 
-    What was finished is put back for a head to go on with if the step leaves anything queued. With
-    ``is_over`` only what is queued keeps the run from being finished. Raises like ``open_journal``,
+    What was finished is put back for a head to go on with if the step leaves anything queued. Of
+    the run ``over`` only what is queued keeps it from being finished. Raises like ``open_journal``,
     and FileNotFoundError where there is no journal.
     """
     was_finished = found(state) == state / FINISHED
@@ -64,6 +64,6 @@ def amend(state: Path, change: Callable[[Opened], Transaction], *, is_over: bool
         (holds,) = opened.sql.execute("SELECT EXISTS (SELECT 1 FROM range)").fetchone()
     finally:
         opened.close()
-    if (was_finished or is_over) and not holds:
+    if (was_finished or opened.run == over) and not holds:
         keep(state)
     return opened
