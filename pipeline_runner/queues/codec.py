@@ -62,14 +62,14 @@ def encode_one(taken: Any) -> bytes:
     return pickle.dumps(taken, pickle.HIGHEST_PROTOCOL)
 
 
-def encode(taken: Sequence[Any]) -> bytes:
-    """Return a body of items that :func:`take` returned."""
-    return b"".join(apart(taken)) if Pickled in set(map(type, taken)) else together(taken)
+def encode(taken: Sequence[Any], *, scalars: bool = False) -> bytes:
+    """Return a body of items that :func:`take` returned.
 
-
-def together(scalars: Sequence[Any]) -> bytes:
-    """Return a body of scalars."""
-    return pickle.dumps(scalars, pickle.HIGHEST_PROTOCOL)
+    With ``scalars`` they are known to be such, and need not be looked at.
+    """
+    if scalars or Pickled not in set(map(type, taken)):
+        return pickle.dumps(taken, pickle.HIGHEST_PROTOCOL)
+    return b"".join(apart(taken))
 
 
 def apart(taken: Sequence[Any]) -> list[bytes]:
@@ -100,19 +100,19 @@ class _Room:
         return len(data)
 
 
-def encode_into(taken: Sequence[Any], room: memoryview) -> int:
-    """Write a body of ``taken`` to the start of ``room`` and return its size in bytes.
+def encode_into(taken: Sequence[Any], room: memoryview, *, scalars: bool = False) -> int:
+    """Write the body that :func:`encode` returns to the start of ``room``; return its size.
 
     Raises NoRoom.
     """
     file = _Room(room)
-    if Pickled in set(map(type, taken)):
-        parts = apart(taken)
-        small = sum(map(len, parts)) < _SMALL_BYTES * len(parts)
-        for part in [b"".join(parts)] if small else parts:
-            file.write(part)
-    else:
+    if scalars or Pickled not in set(map(type, taken)):
         pickle.Pickler(file, pickle.HIGHEST_PROTOCOL).dump(taken)
+        return file.size
+    parts = apart(taken)
+    small = sum(map(len, parts)) < _SMALL_BYTES * len(parts)
+    for part in [b"".join(parts)] if small else parts:
+        file.write(part)
     return file.size
 
 

@@ -30,14 +30,16 @@ class Places:
         """Keep the places of outputs that nobody took for other ones."""
         self._granted += [output.at for output in outputs if output.at]
 
-    def write(self, taken: Sequence[Any]) -> tuple[int, memoryview | None]:
+    def write(
+        self, taken: Sequence[Any], *, scalars: bool = False
+    ) -> tuple[int, memoryview | None]:
         """Encode a large body into a place; 0 and None where there is no place for it."""
         fits = self.item_bytes * len(taken) <= SLOT_BYTES
         if self.arena is None or not self._granted or not fits:
             return 0, None
         room = self.arena.view(self._granted[-1])
         try:
-            size = encode_into(taken, room)
+            size = encode_into(taken, room, scalars=scalars)
         except NoRoom:
             return 0, None
         return self._granted.pop(), room[:size]

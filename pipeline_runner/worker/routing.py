@@ -66,20 +66,23 @@ class Bodies(msgspec.Struct):
         taken: Sequence[Any],
         most: int = SEND_BYTES,
         places: Places | None = None,
+        *,
+        scalars: bool = False,
     ) -> None:
         """Encode ``taken`` for ``edges``, into a place if there is one for them.
 
-        A body over ``most`` bytes is made two, as long as it has two items.
+        A body over ``most`` bytes is made two, as long as it has two items. With ``scalars``
+        nothing in it was pickled yet.
         """
         at, n = 0, len(taken)
         data: bytes | memoryview | None = None
         if places is not None and places.item_bytes * n >= LARGE_BYTES:
-            at, data = places.write(taken)
+            at, data = places.write(taken, scalars=scalars)
         if data is None:
-            data = encode(taken)
+            data = encode(taken, scalars=scalars)
             if len(data) > most and n > 1:
-                self.add(edges, taken[: n // 2], most, places)
-                self.add(edges, taken[n // 2 :], most, places)
+                self.add(edges, taken[: n // 2], most, places, scalars=scalars)
+                self.add(edges, taken[n // 2 :], most, places, scalars=scalars)
                 return
         if places is not None:
             places.item_bytes = len(data) / n
@@ -109,6 +112,7 @@ class Router:
         self._all = tuple(out.edge for out in outs)
         self._tagged = any(out.tags for out in outs)
         self._sized = False  # whether anything but numbers was taken
+        self._pickles = False  # whether anything but scalars was taken
         if self.is_sink or self._tagged:
             self.plain = _Nothing
 
@@ -137,6 +141,7 @@ class Router:
             elif not self._tagged:
                 self.plain = kind
             return value
+        self._pickles = True
         try:
             pickled = take(value)
         except Exception as error:
@@ -160,14 +165,14 @@ class Router:
             return bodies
         if not self._tagged:
             for part in self._parts(taken):
-                bodies.add(self._all, part, self._most_body, places)
+                bodies.add(self._all, part, self._most_body, places, scalars=not self._pickles)
             return bodies
         groups: dict[tuple[str, ...], list[Any]] = {}
         for routed in taken:
             groups.setdefault(routed.edges, []).append(routed.taken)
         for edges, group in groups.items():
             for part in self._parts(group):
-                bodies.add(edges, part, self._most_body)
+                bodies.add(edges, part, self._most_body, scalars=not self._pickles)
         return bodies
 
     def _parts(self, taken: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -67,7 +67,7 @@ class SourceLoop:
     def _emit_all(self) -> None:
         """Yield into the buffer; the loop every item pays."""
         shipper = self._shipper
-        buffer, append, ship = shipper.buffer, shipper.buffer.append, shipper.ship
+        buffer, ship = shipper.buffer, shipper.ship
         plain, take = shipper.plain, shipper.take
         shipper.resume()
         try:
@@ -75,7 +75,7 @@ class SourceLoop:
                 if type(value) is not plain:
                     value = take(value)
                     plain = shipper.plain
-                append(value)
+                buffer.append(value)
                 if len(buffer) >= shipper.limit:
                     ship()
         except (Rewound, Stopped, EOFError, OSError) as error:
