@@ -41,6 +41,7 @@ class ItemLoop:
         self._page = page
         self._limits = limits
         self._router = Router(job.outs, link.most_item)
+        self._router.full_at, self._router.on_full = SEND_BYTES, self._ship_ahead
         self._pace = Pace()
         self._watched = job.timeout_s is not None
         self._lease: Granted | None = None
@@ -48,7 +49,6 @@ class ItemLoop:
         self._base = 0  # the index of the item behind _out[0]
         self._out: list[Any] = []  # as the router took them
         self._shipped = 0  # of _out
-        self._shipped_bytes = 0  # of what the router took
         self._staged: dict[int, list[int]] = {}  # by index: keys of outputs sent ahead
         self._working = threading.Event()
         threading.Thread(target=self._linger, name="flush", daemon=True).start()
@@ -107,29 +107,24 @@ class ItemLoop:
             for item in items.span(lo, hi):
                 out.append(call(item))
             return
-        plain, take = self._router.plain, self._take
+        plain, take = self._router.plain, self._router.take
         for item in items.span(lo, hi):
             out.append(value if type(value := call(item)) is plain else take(value))
 
     def _run_carefully(self, items: Items, lo: int, hi: int) -> None:
+        take = self._router.take
         for index in range(lo, hi):
             if self._link.stopping:
                 return
             if self._watched:
                 self._page.item(index, time.monotonic())
             result = self._call(items.item(index))
-            self._out.append(self._collect(index, result) if self._many else self._take(result))
+            self._out.append(self._collect(index, result) if self._many else take(result))
 
-    def _take(self, value: Any) -> Any:
-        """Take an output as it is now; if that makes too much to keep, what is there goes ahead."""
-        taken = self._router.take(value)
-        self._ship_much()
-        return taken
-
-    def _ship_much(self) -> None:
-        if self._router.taken_bytes - self._shipped_bytes >= SEND_BYTES:
-            with self._link.lock:
-                self._ship()
+    def _ship_ahead(self) -> None:
+        """Settle what is done: with the output that comes it is too much to keep."""
+        with self._link.lock:
+            self._ship()
 
     def _collect(self, index: int, values: Any) -> list[Any]:
         """Take a generator's outputs, each as it is when it is yielded."""
@@ -139,7 +134,6 @@ class ItemLoop:
             outputs.add(value)
         if outputs.keys:
             self._staged[index] = outputs.keys
-        self._ship_much()
         return outputs.kept
 
     def _begin(self, lease: Granted) -> None:
@@ -175,7 +169,8 @@ class ItemLoop:
         produced = self._out[self._shipped : count] if self._shipped or not last else self._out
         if not last:
             self._out[self._shipped : count] = [None] * (count - self._shipped)  # sent: let it go
-        self._shipped, self._shipped_bytes = count, self._router.taken_bytes
+        self._shipped = count
+        self._router.full_at = self._router.taken_bytes + SEND_BYTES
         failures = [] if failed is None else [failed]
         whole = not failures and lo == lease.lo and done_to == lease.hi
         done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, ())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pickle import HIGHEST_PROTOCOL, dumps
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipeline_runner.queues.codec import SCALARS, Pickled, encode, take
+from pipeline_runner.queues.codec import SCALARS, Pickled, encode
 from pipeline_runner.queues.messages import MOST_ITEM, Output
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
 from pipeline_runner.worker.values import Tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline_runner.worker.job import Out
     from pipeline_runner.worker.places import Places
@@ -98,14 +99,19 @@ class Bodies(msgspec.Struct):
 class Router:
     """Takes the values of one stage, and sends them to its edges.
 
+    ``take(value)`` returns a value as it is now, for :meth:`encode`: nothing that happens to it
+    later shows. It raises UnsendableError.
+
     ``most_item`` is the largest encoded item in bytes. ``taken_bytes`` only grows, by what was
-    taken, but for numbers.
+    taken, but for numbers; an output that brings it to ``full_at`` calls ``on_full`` first.
     """
 
     def __init__(self, outs: Sequence[Out], most_item: int = MOST_ITEM) -> None:
         self._outs = tuple(outs)
         self.is_sink = not outs  # no edge out: values are dropped
         self.taken_bytes = 0
+        self.full_at = 1 << 62
+        self.on_full: Callable[[], None] = lambda: None
         self.plain: type = type(None)  # of the last number: one of this type is taken as it is
         self._most_item = most_item
         self._most_body = min(SEND_BYTES, most_item)
@@ -113,27 +119,12 @@ class Router:
         self._tagged = any(out.tags for out in outs)
         self._sized = False  # whether anything but numbers was taken
         self._pickles = False  # whether anything but scalars was taken
+        self.take: Callable[[Any], Any] = self._take
         if self.is_sink or self._tagged:
             self.plain = _Nothing
-
-    def take(self, value: Any) -> Any:
-        """Return ``value`` as it is now, for :meth:`encode`.
-
-        Nothing that happens to it later shows. Raises UnsendableError.
-        """
-        if self.is_sink:
-            return None
-        if not self._tagged:
-            return self._take(value)
-        try:
-            edges = self._edges_of(value)
-        except NoEdgeFitsError as error:
-            raise UnsendableError(UNROUTABLE) from error
-        return Routed(edges, self._take(value))
+            self.take = self._take_nothing if self.is_sink else self._take_tagged
 
     def _take(self, value: Any) -> Any:
-        while type(value) is Tagged:
-            value = value.value
         kind = type(value)
         if kind in SCALARS:
             if kind is str or kind is bytes:
@@ -141,19 +132,33 @@ class Router:
             elif not self._tagged:
                 self.plain = kind
             return value
-        self._pickles = True
+        if kind is Tagged:
+            return self._take(value.value)
         try:
-            pickled = take(value)
+            data = dumps(value, HIGHEST_PROTOCOL)
         except Exception as error:
             raise UnsendableError(UNPICKLABLE) from error
-        self._add(len(pickled.data))
-        return pickled
+        self._pickles = True
+        self._add(len(data))
+        return Pickled(data)
+
+    def _take_nothing(self, value: Any) -> None:
+        """Take what a sink returns: it goes nowhere, and need not be fit to travel."""
+
+    def _take_tagged(self, value: Any) -> Routed:
+        try:
+            edges = self._edges_of(value)
+        except NoEdgeFitsError as error:
+            raise UnsendableError(UNROUTABLE) from error
+        return Routed(edges, self._take(value))
 
     def _add(self, size: int) -> None:
-        self._sized = True
-        self.taken_bytes += size
         if size > self._most_item:
             raise UnsendableError(TOO_LARGE) from ItemTooLargeError(size, self._most_item)
+        self._sized = True
+        self.taken_bytes += size
+        if self.taken_bytes >= self.full_at:
+            self.on_full()
 
     def encode(self, taken: Sequence[Any], places: Places | None = None) -> Bodies:
         """Return what :meth:`take` returned as bodies, none larger than it should be.

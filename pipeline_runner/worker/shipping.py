@@ -65,6 +65,7 @@ class Shipper:
         self._page = page
         self._marks = marks  # values are At(value, cursor)
         self._router = Router(job.outs, link.most_item)
+        self._router.full_at, self._router.on_full = SEND_BYTES, self._is_full
         self._sent_bytes = 0  # of what the router took
         self._has_lost = False  # perhaps: something waits that cannot travel
         self._pace = Pace()
@@ -92,8 +93,6 @@ class Shipper:
                 raise
             taken = Lost(lost(0, value, error))
             self._has_lost = True
-        if self._router.taken_bytes - self._sent_bytes >= SEND_BYTES:
-            self.limit = 1
         return At(taken, cursor) if self._marks else taken
 
     def resume(self) -> None:
@@ -216,6 +215,7 @@ class Shipper:
         bodies = self._router.encode(values, link.places)
         if self._router.taken_bytes > self._sent_bytes:
             self._sent_bytes = self._router.taken_bytes - sum(map(self._size, self.buffer))
+            self._router.full_at = self._sent_bytes + SEND_BYTES
         self.cursor = Cursor(before.seq + 1, before.count + count, mark, finished)
         self._note_pace(count)
         items, busy_s = self._pace.report()
@@ -263,14 +263,18 @@ class Shipper:
     def _whole(self) -> int:
         return max(1, min(self._link.hints, default=_UNTOLD))
 
+    def _is_full(self) -> None:
+        """Ship with the value that comes: with it, enough waits."""
+        self.limit = 1
+
     def _is_whole(self) -> bool:
         """Whether as much waits as should travel at once."""
-        much = self._router.taken_bytes - self._sent_bytes >= SEND_BYTES
-        return much or len(self.buffer) >= self._whole()
+        is_full = self._router.taken_bytes >= self._router.full_at
+        return is_full or len(self.buffer) >= self._whole()
 
     def _fitting(self, count: int) -> int:
         """Return how many of the first ``count`` values fit into a message; at least one."""
-        if self._router.taken_bytes - self._sent_bytes < SEND_BYTES:
+        if self._router.taken_bytes < self._router.full_at:
             return count
         size = 0
         for i, value in enumerate(self.buffer[:count]):
