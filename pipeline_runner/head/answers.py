@@ -12,13 +12,17 @@ from pipeline_runner.queues import looking
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.head.hosts import Hosts
+    from pipeline_runner.observe.snapshot import Snapshot
     from pipeline_runner.plan.hosts import Host
     from pipeline_runner.queues.ages import Ages
     from pipeline_runner.queues.books import Books
 
 
-def explain(pipeline: Pipeline, hosts: Hosts, stage: str) -> dict[str, Any]:
-    """Return why ``stage`` runs where it does. Raises UsageError for an unknown stage."""
+def explain(pipeline: Pipeline, hosts: Hosts, now: Snapshot, stage: str) -> dict[str, Any]:
+    """Return why ``stage`` runs where it does, and how it stands in the snapshot ``now``.
+
+    Raises UsageError for an unknown stage.
+    """
     if stage not in pipeline.stages:
         known = ", ".join(pipeline.stages)
         raise UsageError(f"there is no stage {stage}", hint=f"stages: {known}")
@@ -27,7 +31,12 @@ def explain(pipeline: Pipeline, hosts: Hosts, stage: str) -> dict[str, Any]:
     planned = [host for host in hosts.planned if host.name in hosts.plan.counts]
     out = {name: "; ".join(member.unfit) for name, member in hosts.members.items() if member.unfit}
     explanation = why(pipeline, planned, hosts.plan, stage, out=out)
-    return {"explanation": explanation.as_json(), "text": explanation.lines()}
+    view = next(each for each in now.stages if each.name == stage)
+    text = explanation.lines()
+    if view.reason and view.state in ("failing", "paused"):
+        text.insert(1, f"it is {view.state}: {view.reason}")
+    facts = explanation.as_json() | {"state": view.state, "reason": view.reason}
+    return {"explanation": facts, "text": text}
 
 
 def plan(hosts: Hosts) -> dict[str, Any]:

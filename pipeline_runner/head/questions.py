@@ -85,7 +85,8 @@ class Questions:
             case "ps":
                 return self._course.snapshot().as_json()
             case "why":
-                return answers.explain(self._pipeline, self._hosts, str(ask.arguments["stage"]))
+                now, stage = self._course.snapshot(), str(ask.arguments["stage"])
+                return answers.explain(self._pipeline, self._hosts, now, stage)
             case "queues":
                 return answers.queues(self._server.broker.books, self._ages, self._loop.time())
             case "plan":

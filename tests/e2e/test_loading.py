@@ -57,6 +57,24 @@ def test_a_check_whose_imports_take_long_says_what_it_does(project: Project) -> 
     assert check.returncode == 0
 
 
+def test_why_says_what_keeps_a_stage_from_working(project: Project) -> None:
+    broken = "class Keep:\n    def __init__(self):\n        raise RuntimeError('no licence')\n"
+    project.write(
+        f"def numbers():\n    yield 1\n\n\n{broken}\n    def __call__(self, item):\n        pass\n",
+        stage("numbers", "functions:numbers")
+        + stage("keep", "functions:Keep")
+        + chain("numbers", "keep"),
+    )
+    run = project.start("--no-import")
+    until(lambda: run.stage("keep").get("state") == "failing", "its worker cannot start")
+    said = project.runner("why", "keep").stdout
+    assert said.splitlines()[:2] == [
+        "keep: 1 of 1 worker has a place",
+        "it is failing: RuntimeError: no licence",
+    ]
+    run.end()
+
+
 def test_a_worker_without_a_place_counts_as_wanted_and_the_screen_says_so(project: Project) -> None:
     project.write(
         "from kept import keep\n\n\ndef numbers():\n    yield from range(10)\n",
