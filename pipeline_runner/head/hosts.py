@@ -108,7 +108,7 @@ class Hosts:
     def drain(self, name: str) -> None:
         """Give a host nothing more, and plan anew."""
         self.members[name].draining = True
-        self.judge(name, ("it is draining",))
+        self.judge(name, ("this host is draining",))
 
     def reports(self) -> list[HostReport]:
         """Return what every host told last, and how it stands."""

@@ -250,7 +250,9 @@ class Presence:
             return  # without any host there is nothing to say of the plan, but that
         found = dict.fromkeys(plan.warnings, "")
         for stage, count in plan.pending.items():
-            text = f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed"
+            text = f"{stage}: no host may run it"
+            if found.pop(text, None) is None:  # which says it better than a number
+                text = f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed"
             if stage in self._sources:
                 text += f", and the run waits for {'their' if count > 1 else 'its'} share"
             found[text] = f"runner why {stage}"

@@ -43,7 +43,7 @@ def ps(snapshot: Snapshot, width: int, *, workers: bool = False, again: str = ""
         for one in snapshot.parked
     ]
     lines += [Text(), *host_table(snapshot.hosts, width)]
-    if workers:
+    if workers and any(host.workers for host in snapshot.hosts):
         rows = [
             [f"{w.stage}[{w.index}]", host.name, str(w.pid), w.state, duration(w.age_s)]
             for host in snapshot.hosts

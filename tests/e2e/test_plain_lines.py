@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from tests.e2e.kit import chain, stage
 
 if TYPE_CHECKING:
     from tests.e2e.kit import Project, Run
+
+
+def test_a_stage_that_fits_nowhere_is_told_once(project: Project) -> None:
+    project.write(
+        "def numbers():\n    yield from range(3)\n\n\ndef keep(number):\n    pass\n",
+        stage("numbers", "functions:numbers")
+        + stage("keep", "functions:keep", "constraints = ['host == \"elsewhere\"']")
+        + chain("numbers", "keep"),
+    )
+    run = project.start("--no-import", "--ui", "plain")
+    assert run.popen.stderr is not None
+    until_end = itertools.takewhile(lambda line: "numbers finished" not in line, run.popen.stderr)
+    told = [line.partition(" warning: ")[2] for line in until_end if "keep:" in line]
+    assert told == ["keep: no host may run it  runner why keep\n"]
+    run.end()
+
 
 FUNCTIONS = """\
 def numbers():
