@@ -13,6 +13,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line ``arguments`` (those of the process if None); return its exit code."""
     if arguments is None:
         arguments = sys.argv[1:]
+    if None in (sys.stdin, sys.stdout, sys.stderr):  # the shell closed one
+        from pipeline_runner.cli.streams import prepare
+
+        prepare()
     if arguments == ["--version"]:
         from pipeline_runner import __version__
 

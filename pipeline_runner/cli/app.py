@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import say
+from pipeline_runner.cli import say, streams
 from pipeline_runner.errors import ExitCode, InvalidPipeline, RunnerError
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def program() -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; every error ends here, as words on stderr."""
+    streams.prepare()
     colour = say.wanted_colour(arguments, os.environ)
     try:
         result = runner.main(
@@ -136,8 +137,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(err=True)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Who reads our output has seen enough. Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.put_away()  # who reads our output has seen enough
         return ExitCode.OK
     return int(result or 0)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline_runner.cli import say
+from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def _follow(wire: Wire, screen: Screen, manner: Manner) -> int:
                 screen.event(events.Notice(time.time(), "info", stays_queued(told["kept"])))
             screen.close(Snapshot.from_json(told["final"]), told["lost"])
             if manner.json:
-                click.echo(json.dumps(told["final"], indent=2))
+                with may_go_unread():
+                    click.echo(json.dumps(told["final"], indent=2))
             return int(told["exit_code"])
 
 

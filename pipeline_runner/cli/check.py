@@ -9,6 +9,7 @@ import click
 
 from pipeline_runner.cli import say
 from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -32,15 +33,16 @@ def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github
 
     judged = judge(manner.file, tries_imports=not no_import, quiet=manner.quiet)
     problems = judged.errors if manner.quiet else judged.problems
-    if manner.json or form == "json":
-        click.echo(json.dumps(report.as_json(problems), indent=2))
-    elif form == "github":
-        click.echo(report.github(problems), nl=bool(problems))
-    elif problems:
-        if judged.errors:  # first things first
-            problems = tuple(problem for problem in problems if problem.severity != "note")
-        # The problems are what was asked for, so here they are data and go to stdout.
-        click.echo(frames(problems, judged.text, manner.colour))
+    with may_go_unread():
+        if manner.json or form == "json":
+            click.echo(json.dumps(report.as_json(problems), indent=2))
+        elif form == "github":
+            click.echo(report.github(problems), nl=bool(problems))
+        elif problems:
+            if judged.errors:  # first things first
+                problems = tuple(problem for problem in problems if problem.severity != "note")
+            # The problems are what was asked for, so here they are data and go to stdout.
+            click.echo(frames(problems, judged.text, manner.colour))
     if judged.errors:
         return ExitCode.ERRORS
     if judged.pipeline and not manner.quiet:

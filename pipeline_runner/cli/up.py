@@ -10,6 +10,7 @@ import click
 
 from pipeline_runner.cli import place, say
 from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import AlreadyRunning, ExitCode, NoHead, UsageError
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, options: UpOptions) -> int:
     finally:
         screen.restore()
     if manner.json:
-        json.dump(result.snapshot.as_json(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        with may_go_unread():
+            click.echo(json.dumps(result.snapshot.as_json(), indent=2))
     return int(result.exit_code)
 
 

@@ -69,8 +69,9 @@ class Plain:
             if told.weight == "detail":  # whether a retry helps may show minutes later
                 told = replace(told, weight="warning")
         if told.weight not in self._hidden:
-            printed = isinstance(event, Printed) and event.stream == "stdout"
-            (self._out if printed else self._stream).write(_line(told))
+            printed = event if isinstance(event, Printed) else None
+            out = printed is not None and printed.stream == "stdout"
+            (self._out if out else self._stream).write(_line(told), exact=printed is not None)
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Write a line for each stage when ten seconds have gone by since the last."""

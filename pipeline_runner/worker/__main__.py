@@ -57,8 +57,11 @@ def main() -> int:
     _keep_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
     for stream in (sys.stdout, sys.stderr):
-        # What a print cannot encode is shown escaped, and fails no item.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+        # UTF-8 is what its agent reads, whatever the locale here. What a print cannot encode is
+        # shown escaped, and fails no item.
+        stream.reconfigure(  # type: ignore[union-attr]
+            encoding="utf-8", line_buffering=True, errors="backslashreplace"
+        )
     os.environ.pop("PYTHONSAFEPATH", None)  # ours, and not for what user code starts
     sys.dont_write_bytecode = True  # the project's folder is the user's, and stays as it is
     os.chdir(job.root)

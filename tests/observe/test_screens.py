@@ -257,8 +257,19 @@ def test_a_stream_whose_reader_is_gone_is_silent() -> None:
     assert broken.tries == 1
 
 
-def test_a_stream_replaces_what_its_encoding_lacks() -> None:
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape", "backslashreplace"])
+def test_a_stream_draws_with_what_its_encoding_has_and_escapes_what_was_printed(
+    errors: str,
+) -> None:
     raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding="ascii")
-    Stream(file).write("└▶resize ∞\n")
-    assert raw.getvalue() == b"??resize ?\n"
+    stream = Stream(io.TextIOWrapper(raw, encoding="ascii", errors=errors))
+    stream.write("└▶resize ∞ é\n")
+    stream.write("└▶é\n", exact=True)
+    assert raw.getvalue() == b"`>resize 8 \\xe9\n\\u2514\\u25b6\\xe9\n"
+
+
+def test_a_stream_shows_half_a_character_escaped() -> None:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="utf-8")
+    Stream(file).write("é \udc80\n")
+    assert raw.getvalue() == "é \\udc80\n".encode()
