@@ -49,7 +49,10 @@ class WorkerExited:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFailing:
-    """A worker keeps dying before it takes work; the next start waits ``retry_s`` seconds."""
+    """A worker keeps dying before it has settled anything; the next starts in ``retry_s`` seconds.
+
+    ``took_work`` is False for one that could not even be started, or be loaded.
+    """
 
     ts: float
     host: str
@@ -58,6 +61,7 @@ class WorkerFailing:
     deaths: int
     retry_s: float
     reason: str
+    took_work: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _ENTRY = (
     "import sys; sys.path[:] = filter(None, sys.path);"
     "import runpy; runpy.run_module('pipeline_runner.worker', run_name='__main__')"
 )
+ORDERLY = frozenset({0, 64, 65})
 _EXITS = {
     0: "drained",
     64: "finished",
@@ -64,6 +65,8 @@ class Process:
     killed_for: str = ""  # why we killed it, if we did
     is_unwanted: bool = False  # we killed it because it was to stop: what it ran is not to blame
     overdue_index: int = -1
+    closing_since: float | None = None
+    overstayed: bool = False  # it was killed because it did not end after its work
 
     @property
     def pid(self) -> int:
@@ -94,6 +97,21 @@ class Process:
         if size <= self.max_memory * 1.25:
             return False
         self.killed_for = f"memory: {size // 2**20} MiB, over max_memory"
+        return True
+
+    def overstays(self, now: float, grace_s: float) -> bool:
+        """Whether its work is over and it has not ended within the grace since."""
+        if not self.page.is_closing:
+            return False
+        if self.closing_since is None:
+            self.closing_since = now
+        if now - self.closing_since < grace_s:
+            return False
+        self.overstayed = True
+        self.killed_for = (
+            "died: its close(), or what it registered for its exit,"
+            f" ran longer than the grace of {grace_s:g} s"
+        )
         return True
 
     def signal(self, number: signal.Signals) -> None:
@@ -127,7 +145,14 @@ class Process:
             return self.killed_for
         if code < 0:
             return f"died: killed by {signal.Signals(-code).name}"
+        if code in ORDERLY and not self.page.is_closing:  # user code's own os._exit
+            return f"died: exit code {code}"
         return _EXITS.get(code, f"died: exit code {code}")
+
+    @property
+    def was_orderly(self) -> bool:
+        """Whether it ended as it should, once it is reaped: nobody but us said how."""
+        return self.popen.returncode in ORDERLY and self.page.is_closing
 
 
 def start(

@@ -45,17 +45,21 @@ class Reporter:
         """A worker runs: watch what it writes."""
         self._report("WorkerStarted", process.slot, {"pid": process.pid})
 
-    def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
+    def died(
+        self, process: Process, running: int, cause: str, *, expected: bool, ended: bool
+    ) -> None:
         """Tell at once: the dead worker's items are waiting."""
         death = Died(process.id, running, cause, process.overdue_index)
         if not self._send(death):
             self._untold.append(death)
-        more = {"pid": process.pid, "cause": cause, "expected": expected}
+        more = {"pid": process.pid, "cause": cause, "expected": expected, "ended": ended}
         self._report("WorkerExited", process.slot, more)
 
-    def failing(self, slot: Slot, reason: str, deaths: int, retry_s: float) -> None:
-        """Tell why a worker cannot start."""
-        more = {"deaths": deaths, "retry_s": retry_s, "reason": reason}
+    def failing(
+        self, slot: Slot, reason: str, deaths: int, retry_s: float, *, took_work: bool
+    ) -> None:
+        """Tell why a worker cannot start, or get anything done."""
+        more = {"deaths": deaths, "retry_s": retry_s, "reason": reason, "took_work": took_work}
         self._report("WorkerFailing", slot, more)
 
     def printed(self, process: Process, stream: str, lines: Sequence[str]) -> None:

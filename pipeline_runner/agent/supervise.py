@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from pipeline_runner.agent.lines import LineReader
     from pipeline_runner.queues.host_messages import Desired
 
-_FINISHED = 64
 _MOST_READS = 16  # of what a pipe still holds after its worker's death: 64 KiB each
-_ORDERLY = frozenset({0, _FINISHED, 65})
 
 
 class Watcher(Protocol):
@@ -29,11 +27,15 @@ class Watcher(Protocol):
     def started(self, process: Process) -> None:
         """A worker runs: its pipes want watching."""
 
-    def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
-        """A worker is gone; what it held last is on its page."""
+    def died(
+        self, process: Process, running: int, cause: str, *, expected: bool, ended: bool
+    ) -> None:
+        """A worker is gone; what it held last is on its page. ``ended``: so has its stage."""
 
-    def failing(self, slot: Slot, reason: str, deaths: int, retry_s: float) -> None:
-        """A worker could not be started, or died before it could take work."""
+    def failing(
+        self, slot: Slot, reason: str, deaths: int, retry_s: float, *, took_work: bool
+    ) -> None:
+        """A worker could not be started, or died before it had settled anything."""
 
     def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
         """A worker wrote lines."""
@@ -119,12 +121,17 @@ class Supervisor:
                     process.phase, process.since = "draining", now
                     process.signal(signal.SIGTERM)
                 case Kill():
-                    self.processes[action.pid].stop("its grace ran out")
+                    process = self.processes[action.pid]
+                    if not self._grace_s or not process.overstays(now, self._grace_s):
+                        process.stop("its grace ran out")
+                    process.kill()
 
     def check(self, now: float) -> None:
         """Kill what runs too long or grew too large, and go on with what is due."""
         for process in self.processes.values():
-            if not process.killed_for and (process.overdue(now) or process.bloated()):
+            if not process.killed_for and (
+                process.overdue(now) or process.bloated() or process.overstays(now, self._grace_s)
+            ):
                 process.kill()
         self.reconcile(now)
 
@@ -171,10 +178,11 @@ class Supervisor:
         self.processes[process.pid] = process
         self._watcher.started(process)
 
-    def _fails(self, slot: Slot, reason: str, now: float) -> None:
+    def _fails(self, slot: Slot, reason: str, now: float, *, took_work: bool = False) -> None:
         backoff = self._backoff.setdefault(slot, Backoff())
-        retry_s = backoff.died(now)
-        self._watcher.failing(slot, reason, backoff.deaths, retry_s)
+        retry_s = backoff.died(now, took_work=took_work)
+        if retry_s:
+            self._watcher.failing(slot, reason, backoff.deaths, retry_s, took_work=took_work)
 
     def _bury(self, process: Process, now: float) -> None:
         process.kill()  # what it forked and left behind
@@ -184,16 +192,19 @@ class Supervisor:
                 if not self.read(process, reader):
                     break
         token, _index, _started, _phase = process.page.read()
-        code = process.popen.returncode
-        ready = process.was_ready
-        expected = code in _ORDERLY or process.phase == "draining" or process.is_unwanted
-        if code == _FINISHED:
+        ready, ended = process.was_ready, process.page.has_ended
+        orderly = process.was_orderly or process.phase == "draining" or process.is_unwanted
+        if ended:  # whatever became of it in its close()
             self._finished.add(process.slot)
-        self._watcher.died(process, process.blamed(token), process.cause(), expected=expected)
-        if ready or expected:
+        expected, blamed = orderly and not process.overstayed, process.blamed(token)
+        self._watcher.died(process, blamed, process.cause(), expected=expected, ended=ended)
+        if orderly or ended or process.page.has_settled or process.killed_for:
             self._backoff.pop(process.slot, None)
-        if not ready and not expected and process.slot in self._desired:
-            self._fails(process.slot, process.last_words or process.cause(), now)
+        elif process.slot in self._desired:
+            reason = process.cause().removeprefix("died: ")
+            if process.last_words:
+                reason = f"{reason}: {process.last_words}" if ready else process.last_words
+            self._fails(process.slot, reason, now, took_work=ready)
         for stream in (process.popen.stdout, process.popen.stderr):
             if stream is not None:
                 stream.close()

@@ -28,15 +28,19 @@ class Watching:
             self._loop.add_reader(reader.fd, self._read, process, reader)
         self._reporter.started(process)
 
-    def died(self, process: Process, running: int, cause: str, *, expected: bool) -> None:
+    def died(
+        self, process: Process, running: int, cause: str, *, expected: bool, ended: bool
+    ) -> None:
         """Watch it no more, and tell."""
         for reader in process.readers:
             self._loop.remove_reader(reader.fd)
-        self._reporter.died(process, running, cause, expected=expected)
+        self._reporter.died(process, running, cause, expected=expected, ended=ended)
 
-    def failing(self, slot: Slot, reason: str, deaths: int, retry_s: float) -> None:
-        """Tell why a worker cannot start."""
-        self._reporter.failing(slot, reason, deaths, retry_s)
+    def failing(
+        self, slot: Slot, reason: str, deaths: int, retry_s: float, *, took_work: bool
+    ) -> None:
+        """Tell why a worker cannot start, or get anything done."""
+        self._reporter.failing(slot, reason, deaths, retry_s, took_work=took_work)
 
     def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
         """Tell what a worker wrote."""

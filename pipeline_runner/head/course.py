@@ -10,7 +10,7 @@ from pipeline_runner.head.ending import Standing, next_step
 from pipeline_runner.queues.host_messages import Desired
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import ExitCode
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline_runner.observe.snapshot import Snapshot
     from pipeline_runner.queues.broker import Broker
     from pipeline_runner.queues.server import QueueServer
+
+UNHEARD_S = 5.0  # beyond the grace: an agent that ends a worker then is quicker to tell
 
 
 class Course:
@@ -38,8 +40,10 @@ class Course:
         view: View,
         *,
         keeps_backlog: bool,
+        warn: Callable[[str], None],
     ) -> None:
         self._pipeline = pipeline
+        self._warn = warn
         self._server = server
         self._hosts = hosts
         self._stop = stop
@@ -50,6 +54,7 @@ class Course:
         self._stop_by: float | None = None  # once a stop was asked for
         self._grace_s = pipeline.reload.grace
         self._ended: set[str] = set()  # stages whose end a worker has heard
+        self._unheard: dict[str, float] = {}  # that have ended since then, and no worker has heard
         self._has_begun = False
         self.release: Release | None = None  # nobody is told anything before it is there
         self.left = asyncio.Event()
@@ -132,6 +137,26 @@ class Course:
         else:  # it has work again since
             self.reopen((stage,))
 
+    def failing(self, stage: str, deaths: int) -> bool:
+        """Take in that workers of ``stage`` keep dying, each before it had settled anything.
+
+        One that has ended waits for none of them. One with ``on_failure = "stop"`` ends the run
+        after as many deaths as an item has attempts; return whether it does.
+        """
+        books = self._server.broker.books.stages[stage]
+        if self._hosts.running(stage):
+            return False
+        if books.finished:
+            self._ended.add(stage)
+            self.publish()
+            self.step()
+            return False
+        if books.spec.on_failure != "stop" or deaths < books.spec.attempts or self._stop.failed:
+            return False
+        self._stop.failed = True
+        self.drain(0.0)
+        return True
+
     def reopen(self, stages: Collection[str]) -> None:
         """Have workers of stages that had ended started again."""
         self._ended.difference_update(stages)
@@ -158,6 +183,7 @@ class Course:
 
     def step(self) -> None:
         """Do the next thing towards the end, if there is one to do."""
+        self._wait_no_longer(self._loop.time())
         standing = Standing(
             finished=self.is_finished and self._server.idle,
             draining_until=self._stop.draining_until,
@@ -180,6 +206,19 @@ class Course:
                 self.left.set()
             case _:
                 pass
+
+    def _wait_no_longer(self, now: float) -> None:
+        """Have a stage's end stand that no worker has heard within the grace.
+
+        A worker may still load its code then, and for ever; nothing waits for it any more.
+        """
+        for name, stage in self._server.broker.books.stages.items():
+            if not stage.finished or name in self._ended or not self._hosts.desired().get(name):
+                self._unheard.pop(name, None)
+            elif now - self._unheard.setdefault(name, now) >= self._grace_s + UNHEARD_S:
+                self._ended.add(name)
+                del self._unheard[name]
+                self._warn(f"{name} has ended, and its workers are not waited for any longer")
 
     def snapshot(self) -> Snapshot:
         """Return the run as it is now; it starts until the first worker can take work."""

@@ -89,7 +89,13 @@ class Head:
         self._stop = Stop()
         keeps = start.journal is not None
         self._course = Course(
-            pipeline, self._server, self._hosts, self._stop, self._view, keeps_backlog=keeps
+            pipeline,
+            self._server,
+            self._hosts,
+            self._stop,
+            self._view,
+            keeps_backlog=keeps,
+            warn=self._teller.warn,
         )
         self._amendments = Amendments(self._server, state, lambda: self._course.is_ending)
         log, files = state / "logs" / "agent.log", state / FOLDER

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import events
+from pipeline_runner.queues.effects import Stopped
 from pipeline_runner.queues.host_messages import (
     Beat,
     Heard,
@@ -97,10 +98,12 @@ class Reports:
                 self._hosts.exited(host, fields["pid"])
                 if fields["expected"]:
                     self._view.failing.pop(fields["stage"], None)
-                if fields["cause"] == "finished":
+                if fields.pop("ended"):
                     self._course.heard_end(fields["stage"])
                 self._watchers.event(events.WorkerExited(**fields))
                 self._course.step()
             case "WorkerFailing":
                 self._view.failing[fields["stage"]] = fields["reason"]
                 self._watchers.event(events.WorkerFailing(**fields))
+                if self._course.failing(fields["stage"], fields["deaths"]):
+                    self._teller.stopped(Stopped(fields["stage"], fields["reason"]))

@@ -49,8 +49,9 @@ def tell(event: Event, *, again: str = "") -> Told:
             return Told("detail" if event.expected else "warning", clock(event.ts), text)
         case WorkerFailing():
             times = "once" if event.deaths == 1 else f"{event.deaths} times"
+            what = "had settled anything" if event.took_work else "took work"
             text = (
-                f"{event.stage}[{event.index}] on {event.host} ended {times} before it took work,"
+                f"{event.stage}[{event.index}] on {event.host} ended {times} before it {what},"
                 f" next start in {duration(event.retry_s)}: {tame(event.reason)}"
             )
             return Told("error", clock(event.ts), text)

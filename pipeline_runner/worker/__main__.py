@@ -117,6 +117,7 @@ def _work(job: Job, page: Page, link: Link) -> int:
     try:
         loops[0].run()
         ended[0] = link.ended
+        page.closing(ended=link.ended)
         _close(target)
         link.finish()
     except (EOFError, ConnectionError, BrokenPipeError):

@@ -59,6 +59,7 @@ class Link:
         self.ended = False
         self.stopping = False
         self.on_stop: Callable[[FrameType], None] | None = None  # may raise where it was called
+        self.on_settled: Callable[[], None] | None = None  # called once, for the first settle
         self.refused = False  # a source's settle was: go on from ``cursor``
         self.hints: tuple[int, ...] = ()
         self.most_item = MOST_ITEM
@@ -78,6 +79,7 @@ class Link:
         """
         wire, session, arena = hail(job)
         link = Link(wire, session.cursor, Ledger(session.run), arena, holds=job.hold_s > 0)
+        link.on_settled = page.settled
         link.most_item = session.most_item
         if job.hold_s:
             outlive(link, job, page)
@@ -184,6 +186,9 @@ class Link:
             # keeps the next head out until both are done.
             self.line.send(settle, in_band(settle.outputs, data) if data else ())
             self.ledger.owe(settle, data)
+            if self.on_settled is not None and not self.line.is_down:
+                self.on_settled()
+                self.on_settled = None
 
     def settle_failed(self, failed: Sequence[Failure], claim: Claim | None = None) -> None:
         """Send what failed, and nothing that was done."""

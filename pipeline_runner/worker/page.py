@@ -1,8 +1,8 @@
 """A page of memory that a worker and its agent share: what runs now, and the worker's job.
 
 The agent reads it after the worker is dead, so it is the one witness of which lease was running.
-Layout: token, index, started (monotonic seconds, 0 for none), phase; the job's JSON from 64 on; in
-the last 4 KiB the head's door, should it have moved: size, CRC-32, JSON.
+Layout: token, index, started (monotonic seconds, 0 for none), phase, settled, closing; the job's
+JSON from 64 on; in the last 4 KiB the head's door, should it have moved: size, CRC-32, JSON.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ _JOB_AT = 64
 _RUNNING = struct.Struct("=qqd")
 _TOKEN = struct.Struct("=q")
 _ITEM = struct.Struct("=qd")
-_PHASE_AT = 32
+_PHASE_AT, _SETTLED_AT, _CLOSING_AT = 32, 33, 34
 _DOOR = struct.Struct("=II")
 _DOOR_ROOM = 4096
 
 STARTING, READY = 0, 1
+_CLOSING, _ENDED = 1, 2
 
 
 class Page:
@@ -91,6 +92,29 @@ class Page:
     def ready(self) -> None:
         """Say that user code was imported and work can begin."""
         self._map[_PHASE_AT] = READY
+
+    def settled(self) -> None:
+        """Say that a first result has left for the head: this worker gets something done."""
+        self._map[_SETTLED_AT] = 1
+
+    def closing(self, *, ended: bool) -> None:
+        """Say that the work is over and user code closes; ``ended`` if it is for the stage too."""
+        self._map[_CLOSING_AT] = _ENDED if ended else _CLOSING
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether a result has left for the head."""
+        return bool(self._map[_SETTLED_AT])
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the work is over: what still runs is close(), or registered for the exit."""
+        return bool(self._map[_CLOSING_AT])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the worker had heard that its stage has ended, before it closed."""
+        return self._map[_CLOSING_AT] == _ENDED
 
     def read(self) -> tuple[int, int, float, int]:
         """Return (token, index, started, phase)."""
