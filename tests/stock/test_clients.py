@@ -6,29 +6,31 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stock import conversation
+from tests.stock import conversation, matrix
 from tests.stock.interpreters import interpreters
 from tests.stock.killed import CLIENTS, ITEMS
 from tests.stock.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 each_python = pytest.mark.parametrize("python", interpreters().values(), ids=interpreters().keys())
 
-# A stock server of one queue that holds three: how the same words are answered there.
+# A stock server of one queue that holds three, or ten: how the same words are answered there.
 STOCK = f"""
 import queue, sys
 sys.path.insert(0, {str(Path(conversation.__file__).parent)!r})
 from multiprocessing.managers import BaseManager
 class Manager(BaseManager): pass
-q = queue.Queue(3)
+q = queue.Queue(int(sys.argv[2]))
 Manager.register("queue", callable=lambda name: q)
 Manager(sys.argv[1], authkey=b"password").get_server().serve_forever()
 """
@@ -40,31 +42,51 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def converse(python: str, address: str) -> list[str]:
+def converse(python: str, address: str, script: ModuleType = conversation) -> list[str]:
+    assert script.__file__ is not None
     done = subprocess.run(
-        [python, conversation.__file__, address],
+        [python, script.__file__, address],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-@pytest.fixture(scope="module")
-def stock_answers() -> list[str]:
-    """What the standard library's own server answers."""
+@contextmanager
+def stock_server(python: str, capacity: int) -> Iterator[str]:
+    """Serve a queue as the standard library does, and yield its address."""
     with tempfile.TemporaryDirectory(prefix="q-") as name:
         address = str(Path(name, "s"))
-        server = subprocess.Popen([sys.executable, "-c", STOCK, address])
+        server = subprocess.Popen([python, "-c", STOCK, address, str(capacity)])
         try:
             while not Path(address).exists():
                 assert server.poll() is None
                 threading.Event().wait(0.01)
-            return converse(sys.executable, address)
+            yield address
         finally:
             server.kill()
             server.wait()
+
+
+@pytest.fixture(scope="module")
+def stock_answers() -> list[str]:
+    """What the standard library's own server answers."""
+    with stock_server(sys.executable, 3) as address:
+        return converse(sys.executable, address)
+
+
+@each_python
+def test_every_way_to_put_and_get_does_what_a_stock_server_does_with_items_of_every_shape(
+    python: str, folder: Path
+) -> None:
+    with stock_server(python, 10) as address:
+        expected = converse(python, address, matrix)
+    with serving(["a->b"], str(folder / "s"), capacity=10):
+        heard = converse(python, str(folder / "s"), matrix)
+    assert len(expected) == len(matrix.PUTS) * len(matrix.ITEMS) + len(matrix.WRONG_GETS)
+    assert [pair for pair in zip(expected, heard, strict=True) if pair[0] != pair[1]] == []
 
 
 @each_python

@@ -17,7 +17,7 @@ from pipeline_runner.queues.stock.replies import item_of, raised, refused, retur
 from pipeline_runner.queues.stock.requests import Request, read_request
 
 FRAME = 64 * 1024  # where a pickler begins a new frame
-NAMES = st.sampled_from(["put", "block", "timeout", "a->b", "x", ""])
+NAMES = st.sampled_from(["put", "item", "block", "timeout", "a->b", "x", ""])
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), NAMES, st.binary()
 )
@@ -26,7 +26,8 @@ ITEMS = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.dictionaries(NAMES, inner, max_size=3),
-        st.tuples(inner, inner),
+        st.lists(inner, max_size=5).map(tuple),
+        inner.map(lambda each: [each, each]),
     ),
     max_leaves=12,
 )
@@ -189,6 +190,46 @@ def test_a_cut_or_changed_request_does_no_worse_than_be_refused(
     changed[place] = data.draw(st.integers(0, 255))
     for each in (sound[:place], bytes(changed)):
         assert is_read_or_refused(each)
+
+
+@pytest.mark.parametrize("item", [(), ((), {}), ((), 1), ((), {"item": 1}), ({"block": 1},)])
+@pytest.mark.parametrize("end", [((True,), {}), ((), {"block": True}), ((), {"timeout": 1})])
+def test_an_item_that_looks_like_arguments_is_an_item(
+    item: Any, end: tuple[tuple[Any, ...], dict[str, Any]]
+) -> None:
+    request = read_request(asked(item, end))
+    assert (request.arguments, request.keywords) == end
+    assert request.body is not None
+    assert pickle.loads(request.body) == [item]
+
+
+@pytest.mark.parametrize("keywords", [{"itme": 1}, {"item": 1, "itme": 2}, {"itme": 1, "item": 2}])
+def test_a_keyword_that_put_does_not_have_is_refused(keywords: dict[str, Any]) -> None:
+    for arguments in ((), (3,)):
+        with pytest.raises(TypeError, match=r"itme|multiple values"):
+            read_request(pickle.dumps(("a", "put", arguments, keywords), 4))
+
+
+def test_a_value_may_be_memorized_twice() -> None:
+    sound = pickle.dumps(("a", "put", ("x",), {"block": True}), 4)
+    for place in (place for place, byte in enumerate(sound) if byte == pickle.MEMOIZE[0]):
+        twice = sound[:place] + pickle.MEMOIZE + sound[place:]
+        assert pickle.loads(twice) == pickle.loads(sound)
+        try:
+            request = read_request(twice)
+        except ProtocolError:
+            continue
+        assert (request.keywords, request.body and pickle.loads(request.body)) == (
+            {"block": True},
+            ["x"],
+        )
+
+
+def test_what_says_how_long_to_wait_is_a_plain_value_or_refused() -> None:
+    for arguments, keywords in [((1, [2]), {}), ((1,), {"block": {}}), ((1, True, (1,)), {})]:
+        with pytest.raises(ProtocolError, match="block or timeout is no plain value") as refusal:
+            read_request(pickle.dumps(("a", "put", arguments, keywords), 4))
+        assert refusal.value.hint == "None, True, False, a number, or a text"
 
 
 BOMB = b"\x80\x04\x8e\xff\xff\xff\x7f\x00\x00\x00\x00."  # two gigabytes of bytes, says its length

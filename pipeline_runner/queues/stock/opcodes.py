@@ -80,9 +80,14 @@ def skim(data: bytes, start: int = 0, most: int = MOST_OPCODES) -> Iterator[Op]:
             return
         at = end
     raise ProtocolError(
-        f"a put with block or timeout, of an item with over {most} opcodes",
-        hint="put it without these arguments, or with put_nowait",
+        f"a put with block, timeout or keywords, of an item with over {most} opcodes",
+        hint="put it without these, or with put_nowait",
     )
+
+
+def first_op(data: bytes, at: int) -> Op:
+    """Return the opcode at ``at``, of a pickle that :func:`skim` went through."""
+    return next(skim(data, at))
 
 
 def _after_two_lines(data: bytes, at: int) -> int:

@@ -7,14 +7,13 @@ import struct
 from typing import Any
 
 from pipeline_runner.errors import ProtocolError
-from pipeline_runner.queues.stock.opcodes import Op, skim
+from pipeline_runner.queues.stock.opcodes import Op, first_op, skim
 
 MARK, STOP, NONE = pickle.MARK[0], pickle.STOP[0], pickle.NONE[0]
 PROTO, FRAME, MEMOIZE = pickle.PROTO[0], pickle.FRAME[0], pickle.MEMOIZE[0]
 EMPTY_DICT, SETITEM, SETITEMS = pickle.EMPTY_DICT[0], pickle.SETITEM[0], pickle.SETITEMS[0]
 EMPTY_TUPLE, TUPLE = pickle.EMPTY_TUPLE[0], pickle.TUPLE[0]
 TUPLES = {pickle.TUPLE1[0]: 1, pickle.TUPLE2[0]: 2, pickle.TUPLE3[0]: 3}
-PUT_TOGETHER = (MARK, SETITEM, SETITEMS, TUPLE, STOP)
 REFERENCES = (pickle.BINGET[0], pickle.LONG_BINGET[0])
 
 _SHORT_TEXT, _TEXT = pickle.SHORT_BINUNICODE[0], pickle.BINUNICODE[0]
@@ -55,9 +54,44 @@ def scalar(data: bytes, op: Op) -> Any:
     return text(data, op)
 
 
-def reference(data: bytes, op: Op) -> int:
-    """Return which entry of the memo ``op`` takes."""
-    return int.from_bytes(data[op.at + 1 : op.end], "little")
+def is_reference(code: int) -> bool:
+    """Whether an opcode takes an entry of the memo."""
+    return code in REFERENCES
+
+
+def reference_at(data: bytes, at: int, end: int) -> int:
+    """Return which entry of the memo the opcode at ``at`` takes."""
+    return int.from_bytes(data[at + 1 : end], "little")
+
+
+def only(data: bytes, value: tuple[int, int], memo: list[int]) -> Any:
+    """Return the number, flag, text or None between two places.
+
+    ``memo`` has where each entry's opcode stands. Raises ProtocolError if something else is there:
+    only plain values say how long to wait.
+    """
+    try:
+        return scalar(data, _only_op(data, *value, memo))
+    except ProtocolError as error:
+        raise ProtocolError(
+            "a put whose block or timeout is no plain value",
+            hint="None, True, False, a number, or a text",
+        ) from error
+
+
+def name(data: bytes, value: tuple[int, int], memo: list[int]) -> str:
+    """Return the keyword between two places. ``memo`` is as for :func:`only`."""
+    return text(data, _only_op(data, *value, memo))
+
+
+def _only_op(data: bytes, start: int, end: int, memo: list[int]) -> Op:
+    op = first_op(data, start)
+    at = op.end
+    while at < end and data[at] in (MEMOIZE, FRAME):
+        at = first_op(data, at).end
+    if at != end:
+        raise ProtocolError("a request with something else where a name belongs")
+    return first_op(data, memo[reference_at(data, *op[1:])]) if op.code in REFERENCES else op
 
 
 def build(data: bytes) -> Any:
@@ -84,7 +118,7 @@ def _step(data: bytes, op: Op, stack: list[Any], memo: list[Any]) -> None:
     elif code == MEMOIZE:
         memo.append(stack[-1])
     elif code in REFERENCES:
-        stack.append(memo[reference(data, op)])
+        stack.append(memo[reference_at(data, op.at, op.end)])
     elif code == EMPTY_TUPLE:
         stack.append(())
     elif code == EMPTY_DICT:
