@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline_runner.cli import say, streams
+from pipeline_runner.cli.manners import file_option
 from pipeline_runner.errors import ExitCode, InvalidPipeline, RunnerError
 
 if TYPE_CHECKING:
@@ -87,11 +88,15 @@ class Verbs(click.Group):
     callback=lambda ctx, _, wanted: _say_version(ctx) if wanted else None,
     help="Print the version and exit.",
 )
-def runner() -> None:
+def runner(first_file: Path | None) -> None:
     """Run a pipeline of Python functions, described in one TOML file.
 
     Over many processes, and with `runner join` over many machines.
     """
+    del first_file  # each verb asks for it
+
+
+runner.params.append(file_option("first_file"))
 
 
 def _say_version(ctx: click.Context) -> None:

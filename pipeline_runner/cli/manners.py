@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +27,15 @@ class Manner:
     verbose: bool
     colour: bool | None  # None: if it is a terminal
     pipeline: str = ""  # one that runs elsewhere
+    found: bool = False  # the default file, in a folder above
 
     @property
     def again(self) -> str:
         """What another command needs to mean the same run: empty for the default file's."""
         if self.pipeline:
             return f" --pipeline {self.pipeline}"
-        return "" if self.file == DEFAULT_FILE else f" -f {shlex.quote(str(self.file))}"
+        is_default = self.found or self.file == DEFAULT_FILE
+        return "" if is_default else f" -f {shlex.quote(str(self.file))}"
 
 
 def verb(
@@ -60,15 +63,22 @@ def verb(
             pipeline_name: str = "",
             **rest: Any,
         ) -> int | None:
-            if bare_file and named_file and bare_file != named_file:
-                raise click.UsageError(f"two files are named: {bare_file} and {named_file}")
+            context = click.get_current_context()
+            above = context.find_root().params.get("first_file")
+            if above is not None and file == "none":
+                raise click.UsageError(f"{name} takes no pipeline file", context)
+            named = [one for one in (bare_file, named_file, above) if one is not None]
+            if any(one != named[0] for one in named):
+                raise click.UsageError(f"two files are named: {named[0]} and {named[-1]}")
+            searched = None if named or file == "none" else _above()
             manner = Manner(
-                file=bare_file or named_file or DEFAULT_FILE,
+                file=searched or (_in_folder(named[0]) if named else DEFAULT_FILE),
                 json=as_json,
                 quiet=quiet,
                 verbose=verbose,
-                colour=click.get_current_context().color,
+                colour=context.color,
                 pipeline=pipeline_name,
+                found=searched is not None,
             )
             return function(manner, **rest)
 
@@ -82,16 +92,13 @@ def verb(
 def _before(file: str) -> Sequence[click.Parameter]:
     if file != "argument":
         return ()
-    return (click.Argument(["bare_file"], metavar="[FILE]", required=False, type=_path()),)
+    return (click.Argument(["bare_file"], metavar="[FILE|DIR]", required=False, type=_path()),)
 
 
 def _after(file: str, facts: bool, elsewhere: bool) -> Sequence[click.Parameter]:
     shared: list[click.Parameter] = []
     if file != "none":
-        text = "The pipeline file.  [default: pipeline.toml]"
-        shared.append(
-            click.Option(["-f", "--file", "named_file"], metavar="FILE", type=_path(), help=text)
-        )
+        shared.append(file_option("named_file"))
     if elsewhere:
         text = "A pipeline that runs on another machine."
         shared.append(
@@ -115,5 +122,40 @@ def _after(file: str, facts: bool, elsewhere: bool) -> Sequence[click.Parameter]
     return shared
 
 
+def file_option(name: str) -> click.Option:
+    """Return ``-f FILE`` as the parameter ``name``."""
+    text = "The pipeline file.  [default: pipeline.toml, here or in a folder above]"
+    return click.Option(["-f", "--file", name], metavar="FILE", type=_path(), help=text)
+
+
 def _path() -> click.Path:
-    return click.Path(dir_okay=False, path_type=Path)
+    return click.Path(path_type=Path)
+
+
+def _in_folder(path: Path) -> Path:
+    """Return the file that is meant by a folder: its own."""
+    return path / DEFAULT_FILE if path.is_dir() else path
+
+
+def _above() -> Path | None:
+    """Return the default file in the nearest folder above that has one, relative to here.
+
+    None if there is one here, or none at all. As git does for its own folder, this ends where
+    another file system begins, and takes nothing that is another user's: to look into a project
+    is to run its code.
+    """
+    if DEFAULT_FILE.exists():
+        return None
+    try:
+        here = Path.cwd()
+        device = here.stat().st_dev
+        for up, folder in enumerate(here.parents, 1):
+            if folder.stat().st_dev != device:
+                return None
+            file = folder / DEFAULT_FILE
+            if file.is_file():
+                is_ours = {file.stat().st_uid, folder.stat().st_uid} <= {os.getuid()}
+                return Path(*[".."] * up, DEFAULT_FILE) if is_ours else None
+    except OSError:  # the working directory is gone, or a folder cannot be looked into
+        return None
+    return None

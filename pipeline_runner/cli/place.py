@@ -59,7 +59,9 @@ def stage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
     del param
     import tomli
 
-    file = ctx.params.get("named_file") or ctx.params.get("bare_file") or Path("pipeline.toml")
+    named = (ctx.params.get("named_file"), ctx.params.get("bare_file"))
+    file = next(filter(None, (*named, ctx.find_root().params.get("first_file"))), None)
+    file = file or Path("pipeline.toml")
     try:
         stages = list(tomli.loads(file.read_text(encoding="utf-8"))["stages"])
     except _UNREADABLE:

@@ -109,7 +109,7 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, options: UpOptions) -> int:
     from pipeline_runner.config.checks import durability_note
     from pipeline_runner.head.run import run
 
-    if not manner.quiet and ui != "none":
+    if pipeline.durability == "memory" and not manner.quiet and ui != "none":
         say.note(durability_note(pipeline))
     screen = choose(ui, manner, pipeline)
     try:

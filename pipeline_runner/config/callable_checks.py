@@ -141,7 +141,12 @@ class _Judge:
                 return self._on_module("import", message, place)
             case "raised":
                 message = f"{self.module} cannot be imported: {fault.message}"
-                return self._on_module("import", message, f"at {place}" if place else "")
+                at = f"at {place}" if place else ""
+                if fault.variable:
+                    name = fault.variable
+                    cure = f'set it here, and give the stage env = {{ {name} = "${{{name}}}" }}'
+                    at = f"{cure} ({at})" if at else cure
+                return self._on_module("import", message, at)
 
     def _missing(self, missing: Missing) -> Fault:
         start = len(self.module) + 1 + self._offset_of(missing.name)

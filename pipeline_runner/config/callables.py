@@ -45,7 +45,7 @@ class ImportFault:
     ``kind`` is "absent" (there is no such module, ``near`` are those it could have been),
     "raised" (``message`` says what), "died" or "timeout". ``place`` is the user's own line.
     ``wanted`` are the paths in the project, without an ending if they are modules, one of which
-    would have helped.
+    would have helped. ``variable`` is what the environment does not have.
     """
 
     kind: Literal["absent", "raised", "died", "timeout"]
@@ -53,6 +53,7 @@ class ImportFault:
     place: Definition | None = None
     near: tuple[str, ...] = ()
     wanted: tuple[str, ...] = ()
+    variable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

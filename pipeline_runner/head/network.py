@@ -111,13 +111,7 @@ class Network:
             self._teller.say(text, "the first time: runner token | ssh MACHINE runner join -")
             self._course.go_on(_ALONE)
             return
-        where = f"{other.machine or other.host} ({other.host}:{other.port})"
-        self._refused(
-            AlreadyRunning(
-                f"{other.name} runs already on {where}, with the same key",
-                hint="help it: runner join; or stop it there: runner down",
-            )
-        )
+        self._refused(already_running(other.name, other.machine, other.host, other.port))
 
     def greet(self, connection: Connection) -> None:
         """Tell a host that has just joined what it may not know: a key that is new."""
@@ -134,3 +128,29 @@ class Network:
         if self._beacon is not None:
             self._beacon.close()
             self._beacon = None
+
+
+def already_running(name: str, machine: str, host: str, port: int) -> AlreadyRunning:
+    """Return what refuses a second head of this ``name``: the first one answers at ``host``."""
+    if is_here(host):  # not this folder's: its lock would have told
+        return AlreadyRunning(
+            f"another folder of this machine runs a pipeline that is called {name}, at port {port}",
+            hint=f'change `name = "{name}"` in [pipeline] of one of the two; '
+            "or run this one alone: runner up --local",
+        )
+    return AlreadyRunning(
+        f"{name} runs already on {machine or host} ({host}:{port}), with the same key",
+        hint="help it: runner join; or stop it there: runner down; "
+        "another pipeline needs another `name` in [pipeline]",
+    )
+
+
+def is_here(host: str) -> bool:
+    """Whether an address is one of this machine's own."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as sock:
+        try:
+            sock.bind((host, 0))
+        except OSError:
+            return False
+    return True

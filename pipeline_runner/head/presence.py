@@ -248,7 +248,8 @@ class Presence:
         plan = self._hosts.plan
         if plan is None or self._hosts.frozen or not self._hosts.members:
             return  # without any host there is nothing to say of the plan, but that
-        found = dict.fromkeys(plan.warnings, "")
+        # Who runs more workers than cores mostly means to: `plan` says it, and each run need not.
+        found = {text: "" for text in plan.warnings if text not in plan.crowded}
         for stage, count in plan.pending.items():
             text = f"{stage}: no host may run it"
             if found.pop(text, None) is None:  # which says it better than a number

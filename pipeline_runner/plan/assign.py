@@ -16,7 +16,7 @@ from pipeline_runner.plan.demand import demands
 from pipeline_runner.plan.groups import enrol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.plan.demand import Demand
@@ -32,13 +32,15 @@ class Plan:
     ``counts`` has every host, and of its stages those with workers: ``{host: {stage: n}}``.
     ``pending`` is what found no place: ``{stage: n}``, n above 0. ``reasons`` says for each stage
     why a host runs none (or, while some are pending, no more): ``{stage: {host: (reason, ...)}}``.
-    ``warnings`` are sentences.
+    ``warnings`` are sentences; those of ``crowded`` are among them, and wrong with nothing: hosts
+    with more workers than cores.
     """
 
     counts: Mapping[str, Mapping[str, int]]
     pending: Mapping[str, int]
     reasons: Mapping[str, Mapping[str, tuple[Reason, ...]]]
     warnings: tuple[str, ...]
+    crowded: tuple[str, ...] = ()
 
     def total(self, stage: str) -> int:
         """Return how many workers of ``stage`` have a place."""
@@ -78,7 +80,8 @@ def assign(
         },
         pending=pending,
         reasons={stage: _reasons(board, stage, stage in pending) for stage in wanted},
-        warnings=tuple(_warnings(board)),
+        warnings=(*_warnings(board), *(crowded := tuple(_crowded(board)))),
+        crowded=crowded,
     )
 
 
@@ -149,6 +152,10 @@ def _warnings(board: Board) -> list[str]:
         warnings += [f"{stage}: {clash} fit the same host" for clash in sorted(demand.clashes)]
         if board.hosts and demand.failed.keys() == board.hosts.keys():
             warnings.append(f"{stage}: no host may run it")
+    return warnings
+
+
+def _crowded(board: Board) -> Iterator[str]:
     for name, facts in board.hosts.items():
         # One process of a source or a sink mostly waits: for room, or for items.
         waiting = sum(
@@ -159,5 +166,4 @@ def _warnings(board: Board) -> list[str]:
         if busy > facts.cores:
             wait = "waits" if waiting == 1 else "wait"
             beside = f", beside {waiting} that mostly {wait}" if waiting else ""
-            warnings.append(f"{name}: {busy} workers on {facts.cores} cores{beside}")
-    return warnings
+            yield f"{name}: {busy} workers on {facts.cores} cores{beside}"

@@ -31,7 +31,7 @@ from pipeline_runner.config.callables import (
     Signature,
 )
 from pipeline_runner.worker.exceptions import last_line
-from pipeline_runner.worker.whereabouts import cure, stand_in
+from pipeline_runner.worker.whereabouts import cure, missing_variable, stand_in
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -199,9 +199,11 @@ def _import_fault(module: str, error: BaseException, root: Path) -> ImportFault:
             near = _near_modules(module)
             return ImportFault("absent", str(error), near=near, wanted=wanted)
     message = last_line(error).replace(f"{root}/", "")  # a copy's place says nothing
-    if hint := cure(error):
+    hint = cure(error)
+    if hint and not missing_variable(error):  # which is told with its stage
         message = f"{message} ({hint})"
-    return ImportFault("raised", message, _user_line(error, root), wanted=wanted)
+    variable = missing_variable(error)
+    return ImportFault("raised", message, _user_line(error, root), wanted=wanted, variable=variable)
 
 
 def _wanted(error: BaseException | None, root: Path) -> tuple[str, ...]:

@@ -18,7 +18,13 @@ def stand_in(release: str) -> None:
 
 
 def cure(fault: BaseException) -> str:
-    """Return what would cure an error that comes of running in a release; else nothing."""
+    """Return what would cure an error that comes of where user code runs; else nothing."""
+    variable = missing_variable(fault)
+    if variable:
+        return (
+            f"set {variable} where `runner up` starts, and name it in the stage: "
+            f'env = {{ {variable} = "${{{variable}}}" }}'
+        )
     if not _release or not issubclass(type(fault), OSError):  # its own __class__ may lie
         return ""
     error = cast("OSError", fault)
@@ -30,6 +36,25 @@ def cure(fault: BaseException) -> str:
     if error.errno == errno.ENOENT:
         return "only the project's files are here: `runner files` tells which travel"
     return ""
+
+
+def missing_variable(fault: BaseException) -> str:
+    """Return which variable of the environment was asked for in vain; empty if it was not that.
+
+    What a `.env` file sets at home is not here: it is a secret, and no file of the project.
+    """
+    if type(fault) is not KeyError or len(fault.args) != 1 or type(fault.args[0]) is not str:
+        return ""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    asked = os.environ.__getitem__.__func__.__code__  # type: ignore[attr-defined]
+    name = fault.args[0]
+    return name if trace is not None and trace.tb_frame.f_code is asked and _is_name(name) else ""
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier()
 
 
 def plainly(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections import defaultdict
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -79,6 +80,24 @@ def test_a_second_head_of_the_same_name_and_key_is_refused_and_told_where_the_fi
     assert f"{lan['desk'].address}:{port_of(first)}" in began.said
     assert "desk" in began.said
     assert first.run.look()["state"] in ("starting", "running")
+
+
+def test_two_folders_of_one_name_on_one_machine_are_told_to_take_another_name(
+    network: Callable[..., Lan], sites: Callable[..., Site]
+) -> None:
+    lan = network("desk")
+    first = sites(lan, "desk")
+    other = first.project.root.with_name("other")
+    shutil.copytree(first.project.root, other)
+    first.up()
+    began = first.begin(lan["desk"], RUNNER, "up", str(other))
+    assert began.ended() == 2
+    assert (
+        "another folder of this machine runs a pipeline that is called p, "
+        f"at port {port_of(first)}\n"
+    ) in began.said
+    assert 'change `name = "p"` in [pipeline] of one of the two' in began.said
+    assert "runner up --local" in began.said
 
 
 def refused(site: Site, host: Host) -> str:
