@@ -15,8 +15,7 @@ from pipeline_runner.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from pipeline_runner.queues.deadletters import DeadLetter
 
-# Wide enough for most values, and a screen of them stays a screen.
-_PAYLOAD_LINES = 40
+_PAGE = 50  # letters of a page; with more, what is wanted first is what there is
 
 
 @click.group()
@@ -28,11 +27,22 @@ def errors() -> None:
 
 
 @verb("list", facts=True)
-def list_(manner: Manner) -> None:
-    """List the dead letters, oldest first."""
-    letters = _letters(manner)
+@click.option("--stage", metavar="S", help="Those of stage S.", shell_complete=place.stage_names)
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="N letters a page.")
+@click.option("--page", metavar="P", type=click.IntRange(min=1), help="Page P; 1 is the oldest.")
+@click.option(
+    "--grouped/--each",
+    default=None,
+    help="A line for each exception, or for each letter.  [default: grouped from 51 letters on]",
+)
+def list_(
+    manner: Manner, stage: str | None, limit: int | None, page: int | None, grouped: bool | None
+) -> None:
+    """List the dead letters, oldest first, or how many there are of each exception."""
+    letters = [one for one in _letters(manner) if stage in (None, one.stage)]
+    pages = limit is not None or page is not None
     if manner.json:
-        click.echo(json.dumps([_facts(letter) for letter in letters], indent=2))
+        _print_json(letters, limit, page, grouped=bool(grouped))
         return
     if not letters:
         if not manner.quiet:
@@ -41,9 +51,86 @@ def list_(manner: Manner) -> None:
     from pipeline_runner.cli import terminal
     from pipeline_runner.observe import letters as screen
 
-    terminal.show(screen.table([_facts(x) for x in letters], terminal.width()), manner.colour)
+    if grouped or (grouped is None and not pages and len(letters) > _PAGE):
+        groups = _groups(letters)
+        terminal.show(screen.groups(groups, terminal.width()), manner.colour)
+        if not manner.quiet:
+            _tell_groups(letters, groups, manner)
+        return
+    some = _page_of(letters, limit or _PAGE, page or 1)
+    terminal.show(screen.table([_facts(x) for x in some], terminal.width()), manner.colour)
     if not manner.quiet:
-        click.echo(f"look at one:  runner errors show {letters[-1].letter}{manner.again}", err=True)
+        if len(some) < len(letters):
+            _tell_page(letters, limit or _PAGE, page or 1, manner)
+        click.echo(f"look at one:  runner errors show {some[-1].letter}{manner.again}", err=True)
+
+
+def _print_json(
+    letters: list[DeadLetter], limit: int | None, page: int | None, *, grouped: bool
+) -> None:
+    import msgspec
+
+    facts: list[dict[str, Any]]
+    if grouped:
+        facts = _groups(letters)
+    elif limit is not None or page is not None:
+        facts = [_facts(x) for x in _page_of(letters, limit or _PAGE, page or 1, exact=False)]
+    else:
+        facts = [_facts(letter) for letter in letters]
+    click.echo(msgspec.json.format(msgspec.json.encode(facts)))
+
+
+def _page_of(
+    letters: list[DeadLetter], limit: int, page: int, *, exact: bool = True
+) -> list[DeadLetter]:
+    """Return one page. Past the last it is empty, or if ``exact`` UsageError is raised."""
+    some = letters[(page - 1) * limit : page * limit]
+    if not some and exact:
+        raise UsageError(
+            f"there is no page {page}", hint=f"the last is {-(-len(letters) // limit)}"
+        )
+    return some
+
+
+def _tell_page(letters: list[DeadLetter], limit: int, page: int, manner: Manner) -> None:
+    last = -(-len(letters) // limit)
+    of = f"page {page} of {last:,}, {len(letters):,} dead letters in all"
+    if page < last:
+        by = f" --limit {limit}" if limit != _PAGE else ""
+        of += f": runner errors list --page {page + 1}{by}{manner.again}"
+    click.echo(of, err=True)
+
+
+def _tell_groups(letters: list[DeadLetter], groups: list[dict[str, Any]], manner: Manner) -> None:
+    from pipeline_runner.observe.quantity import plural
+
+    total = f"{len(letters):,} dead letters of {plural(len(groups), 'kind')}"
+    click.echo(f"{total}; one by one: runner errors list --page 1{manner.again}", err=True)
+    newest = groups[0]["newest"]
+    click.echo(f"look at one:  runner errors show {newest}{manner.again}", err=True)
+
+
+def _groups(letters: list[DeadLetter]) -> list[dict[str, Any]]:
+    """Return how many letters of a stage failed with the same exception, most first."""
+    found: dict[tuple[str, str, str], list[DeadLetter]] = {}
+    for letter in letters:
+        context = letter.context
+        kind = letter.error.partition(":")[0]
+        found.setdefault((context.stage, kind, context.cause), []).append(letter)
+    return [
+        {
+            "count": len(some),
+            "stage": stage,
+            "exception": kind,
+            "cause": cause,
+            "oldest": some[0].letter,
+            "newest": some[-1].letter,
+            "first_ts": some[0].ts,
+            "last_ts": some[-1].ts,
+            "error": some[-1].error,
+        }
+        for (stage, kind, cause), some in sorted(found.items(), key=lambda one: -len(one[1]))
+    ]
 
 
 @verb("show", facts=True)
@@ -59,8 +146,7 @@ def show(manner: Manner, letter: int, debugs: bool) -> int:
         from pipeline_runner.cli.postmortem import examine
 
         return examine(found, manner)
-    with place.modules_of(manner.file):
-        payload = _payload(found)
+    payload = _payload(found, manner)
     if manner.json:
         facts = _facts(found) | {"traceback": found.traceback, "payload": payload}
         click.echo(json.dumps(facts, indent=2))
@@ -85,26 +171,34 @@ def _letters(manner: Manner) -> list[DeadLetter]:
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:
-    names = ("letter", "ts", "stage", "edge", "item_id", "host", "pid", "release", "attempts")
-    return {name: getattr(letter, name) for name in (*names, "error", "cause")}
+    context = letter.context
+    return {
+        "letter": letter.letter,
+        "ts": letter.ts,
+        "stage": context.stage,
+        "edge": context.edge,
+        "item_id": letter.item_id,
+        "host": context.host,
+        "pid": context.pid,
+        "release": context.release,
+        "made_by": context.made_by,
+        "attempts": letter.attempts,
+        "error": letter.error,
+        "cause": context.cause,
+    }
 
 
-def _payload(letter: DeadLetter) -> str:
+def _payload(letter: DeadLetter, manner: Manner) -> str:
     """Return the payload as Python would show it, or why it cannot be shown."""
-    import pprint
+    from pipeline_runner.cli.decoding import shown
 
-    from pipeline_runner.worker.exceptions import describe
-
-    if letter.body_file is None:
+    if not letter.has_item:
         return letter.shown
     try:
-        lines = pprint.pformat(letter.payload(), width=100).splitlines()
-    except (Exception, SystemExit) as fault:  # noqa: BLE001  (unpickling runs the user's own code)
-        return f"<cannot be read here: {describe(fault)}>"
-    if len(lines) > _PAYLOAD_LINES:
-        more = len(lines) - _PAYLOAD_LINES
-        lines = [*lines[:_PAYLOAD_LINES], f"... {more} more lines"]
-    return "\n".join(lines)
+        body, at = letter.held_in()
+    except (OSError, ValueError) as fault:
+        return f"<cannot be read here: {fault}>"
+    return shown(body, [at], manner.file.resolve().parent, pretty=True)[0]
 
 
 def which(letters: list[DeadLetter], manner: Manner) -> str:

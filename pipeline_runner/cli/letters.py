@@ -126,7 +126,7 @@ def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _
     from pipeline_runner.head.address import held
     from pipeline_runner.queues import deadletters
     from pipeline_runner.queues.journal import finished
-    from pipeline_runner.queues.transaction import Transaction
+    from pipeline_runner.queues.transaction import Transaction, revived
 
     outcome = _Outcome(running=False)
     with held(state, state.name):
@@ -146,8 +146,9 @@ def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _
                     outcome.closed.append(number)
                 else:
                     outcome.refused[number] = "it is not of the run that can be gone on with"
-            revived = [dead.revivals[number] for number in outcome.closed]
-            return Transaction(revived=revived, closed=outcome.closed)
+            back = [dead.revivals[number] for number in outcome.closed]
+            bodies = revived(back, opened.durable.next_body)
+            return Transaction(revived=bodies, closed=outcome.closed)
 
         _amend(state, step, outcome)
     return outcome

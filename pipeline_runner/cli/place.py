@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import InvalidPipeline, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import click
 
     from pipeline_runner.config.pipeline import Pipeline
@@ -102,21 +98,6 @@ def _by_running_head(file: Path) -> Path | None:
     except OSError:
         return None
     return heads[0].parent if len(heads) == 1 else None
-
-
-@contextmanager
-def modules_of(file: Path) -> Iterator[None]:
-    """Let the project's own classes be found for a moment: its items are made of them."""
-    root = str(file.resolve().parent)
-    sys.path.insert(0, root)
-    os.environ.setdefault("RUNNER_OUTPUT", root)  # modules may ask for it, as a worker's do
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = writes
-        if root in sys.path:
-            sys.path.remove(root)
 
 
 def head_pid(state_dir: Path) -> int | None:

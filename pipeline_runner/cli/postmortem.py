@@ -31,7 +31,7 @@ def examine(letter: DeadLetter, manner: Manner) -> ExitCode:
     from pipeline_runner.worker.inline import run
 
     pipeline = place.load(manner.file)
-    if letter.body_file is None:
+    if not letter.has_item:
         raise RunnerError(
             f"dead letter {letter.letter} has no item to run",
             hint=f"look at it: runner errors show {letter.letter}{manner.again}",

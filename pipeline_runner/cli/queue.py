@@ -65,9 +65,8 @@ def peek(manner: Manner, words: tuple[str, ...], most: int) -> None:
     edge = edge_meant(words, _ends(manner.file, state, backlogs, running=running)).name
     seen, bodies = _first(state, edge, most, running=running)
     queued = next((each["queued"] for each in backlogs if each["name"] == edge), 0)
-    with place.modules_of(manner.file):
-        values = {body: _decoded(data) for body, data in bodies.items()}
-    facts = [asdict(item) | {"value": _shown(values[item.body], item.place)} for item in seen]
+    values = _values(seen, bodies, manner.file.resolve().parent)
+    facts = [asdict(item) | {"value": values[item.body, item.place]} for item in seen]
     if manner.json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -206,21 +205,13 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
     return {"purged": purged, "leased": 0}
 
 
-def _decoded(data: bytes) -> list[Any] | str:
-    """Return a body's items, or why they cannot be shown here."""
-    from pipeline_runner.queues.codec import decode
-    from pipeline_runner.worker.exceptions import describe
+def _values(seen: list[Seen], bodies: dict[int, bytes], root: Path) -> dict[tuple[int, int], str]:
+    """Return each item as text, or why it cannot be shown, by body and place."""
+    from pipeline_runner.cli.decoding import shown
 
-    try:
-        return decode(data)
-    except (Exception, SystemExit) as fault:  # noqa: BLE001  (unpickling runs the user's own code)
-        return f"<cannot be read here: {describe(fault)}>"
-
-
-def _shown(values: list[Any] | str, place_in_body: int) -> str:
-    if isinstance(values, str):
-        return values
-    try:
-        return repr(values[place_in_body])
-    except Exception as fault:  # noqa: BLE001  (the user's own __repr__)
-        return f"<its repr raised {type(fault).__name__}>"
+    values: dict[tuple[int, int], str] = {}
+    for body, data in bodies.items():
+        places = [item.place for item in seen if item.body == body]
+        texts = shown(data, places, root)
+        values |= {(body, at): text for at, text in zip(places, texts, strict=True)}
+    return values

@@ -23,6 +23,13 @@ _COLUMNS = (
     Column("TRIES", drop=3),
     Column("ERROR", "left", cut=30),
 )
+_GROUP_COLUMNS = (
+    Column("COUNT", width=5),
+    Column("STAGE", "left"),
+    Column("LAST", "left", drop=1),
+    Column("ID"),
+    Column("FOR EXAMPLE", "left", cut=30),
+)
 
 
 def table(letters: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
@@ -41,6 +48,21 @@ def table(letters: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
     return lay_out(_COLUMNS, rows, width, gap=2)
 
 
+def groups(found: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
+    """Return a line of titles and one for each kind of letter, with an example of each."""
+    rows: list[list[Cell]] = [
+        [
+            f"{group['count']:,}",
+            Text(group["stage"], "cyan"),
+            moment(group["last_ts"]),
+            str(group["newest"]),
+            Text(tame(group["error"]), "red"),
+        ]
+        for group in found
+    ]
+    return lay_out(_GROUP_COLUMNS, rows, width, gap=2)
+
+
 def page(letter: Mapping[str, Any], payload: str, traceback: str) -> list[Text]:
     """Return all of one letter: the fault first, then its facts, its payload, its traceback."""
     lines = [
@@ -57,6 +79,7 @@ def page(letter: Mapping[str, Any], payload: str, traceback: str) -> list[Text]:
         "when": f"{moment(letter['ts'])}, after {tries}",
         "where": f"{letter['host']}, pid {letter['pid']}",
         "release": letter["release"],
+        "made by": letter["made_by"] if letter["made_by"] != letter["release"] else "",
         "cause": letter["cause"],
     }
     lines += [Text(f"{name:<8} {value}") for name, value in facts.items() if value]

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Amended, Commit, Pending
-from pipeline_runner.queues.ranges import Range, size, union
+from pipeline_runner.queues.ranges import size, union
 from pipeline_runner.queues.tail import Backlog, Tail
-from pipeline_runner.queues.transaction import Transaction
+from pipeline_runner.queues.transaction import Transaction, revived
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pipeline_runner.queues.books import Books
-    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.ranges import Range, Spans
     from pipeline_runner.queues.stages import EdgeState
     from pipeline_runner.queues.tail import Past
     from pipeline_runner.queues.transaction import Letter, Revival
@@ -47,10 +47,10 @@ class Amending:
         if taken:
             for number in taken:
                 self._closing[number] = self._letters.pop(number)
-            revived = [revival for n in taken if (revival := letters[n]) is not None]
-            for revival in revived:  # once it is durable, a piece read ahead would have it too
-                self._books.window.fetch(self._books.edges[revival.edge], revival.body.id)
-            step = Transaction(revived=revived, closed=list(taken))
+            back = [revival for n in taken if (revival := letters[n]) is not None]
+            bodies = revived(back, self._books.next_body)
+            self._books.next_body += len(bodies)
+            step = Transaction(revived=bodies, closed=list(taken))
             self._books.effects.append(Commit(Pending(step, request=request)))
         return taken
 
@@ -120,10 +120,9 @@ class Amending:
             self._purge(pending.request, purge, taken)
             return
         self._purging.pop(pending.request, None)
-        for revival in step.revived:
-            one = Range(revival.body.id, revival.index, revival.index + 1)
-            books.publish_again(revival.edge, revival.body, one)
-            reopened |= self._reopen(books.edges[revival.edge].spec.target)
+        for edge, again in step.revived:
+            books.publish_again(edge, again)
+            reopened |= self._reopen(books.edges[edge].spec.target)
         for number in step.closed:
             stage = books.stages.get(self._closing.pop(number))
             if stage is not None:

@@ -8,12 +8,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pipeline_runner.queues.effects import Failed, Pending, Stopped
+from pipeline_runner.queues.gathering import (
+    MOST_MOVED_BYTES,
+    Name,
+    gather,
+    in_pieces,
+    name_of,
+    pickle_of,
+)
 from pipeline_runner.queues.messages import Failure
-from pipeline_runner.queues.ranges import Range, intersect
-from pipeline_runner.queues.transaction import Letter, Requeue, Transaction, item_id
+from pipeline_runner.queues.ranges import Range, intersect, size, union
+from pipeline_runner.queues.transaction import (
+    Body,
+    Letter,
+    Requeue,
+    Retry,
+    Shelved,
+    Transaction,
+    item_id,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.leases import Lease, WorkerRecord
     from pipeline_runner.queues.messages import Died
@@ -29,10 +49,36 @@ class Blame:
         self._books = books
         self.now = 0.0  # retries are counted from here, on the shell's monotonic clock
 
+    def charge_all(
+        self, step: Transaction, failures: Sequence[Failure], worker: WorkerRecord
+    ) -> None:
+        """Add to ``step`` what the failures of one settle mean; small items are retried together.
+
+        A body of their own sets the rest of their old one free, and one lease takes them all.
+        """
+        together: dict[tuple[str, int, str], list[_Failed]] = {}
+        bodies: dict[int, bytes | memoryview] = {}  # read once, however many of its items failed
+        for failure in failures:
+            lease = self._books.leases[failure.token]
+            self._charge(step, lease, failure, worker, bodies, together)
+        for (edge, attempts, release), failed in together.items():
+            self._retry(step, edge, attempts, release, failed)
+
     def charge(
         self, step: Transaction, lease: Lease, failure: Failure, worker: WorkerRecord
     ) -> None:
         """Add to ``step`` what one more failed attempt of one index means."""
+        self._charge(step, lease, failure, worker, {}, None)
+
+    def _charge(
+        self,
+        step: Transaction,
+        lease: Lease,
+        failure: Failure,
+        worker: WorkerRecord,
+        bodies: dict[int, bytes | memoryview],
+        together: dict[tuple[str, int, str], list[_Failed]] | None,
+    ) -> None:
         stage = self._books.stages[worker.stage]
         stage.failed += 1
         step.failed.append((worker.stage, False))
@@ -41,20 +87,57 @@ class Blame:
             return
         spec = stage.spec
         attempts = lease.attempts + 1
-        one = Range(lease.body, failure.index, failure.index + 1, attempts, lease.suspect)
-        if attempts < spec.attempts and not failure.final:
-            wait_s = spec.retry_s(attempts)
-            step.requeued.append(Requeue(lease.edge, one, wait_s))
-            name = item_id(self._books.run, lease.edge, lease.body, failure.index)
-            self._books.effects.append(
-                Failed(spec.name, name, attempts, spec.attempts, failure.error, wait_s)
-            )
-        elif spec.on_failure == "drop":
-            step.consumed.append((lease.edge, lease.body, ((one.lo, one.hi),)))
+        is_last = attempts >= spec.attempts or failure.final
+        if is_last and spec.on_failure == "drop":
+            step.consumed.append((lease.edge, lease.body, ((failure.index, failure.index + 1),)))
             stage.dropped += 1
             step.failed[-1] = (worker.stage, True)
-        else:
-            step.letters.append(self._letter(lease, failure, worker, attempts))
+            return
+        body = self._books.bodies[lease.body]
+        data = bodies.get(lease.body)
+        if data is None:
+            data = bodies[lease.body] = body.data
+        name = name_of(data, lease.body, failure.index)
+        if is_last:
+            item = _item(failure, body.n, data)
+            step.letters.append(self._letter(lease, failure, worker, attempts, name, item, body))
+            return
+        wait_s = spec.retry_s(attempts)
+        self._books.effects.append(
+            Failed(
+                spec.name,
+                item_id(self._books.run, lease.edge, *name),
+                attempts,
+                spec.attempts,
+                failure.error,
+                wait_s,
+            )
+        )
+        if together is not None and body.n > 1 and not lease.suspect:
+            item = _item(failure, body.n, data)
+            if item is not None and len(item) <= MOST_MOVED_BYTES:
+                key = lease.edge, attempts, body.release
+                failed = _Failed(lease.body, failure.index, name, item)
+                together.setdefault(key, []).append(failed)
+                return
+        one = Range(lease.body, failure.index, failure.index + 1, attempts, lease.suspect)
+        step.requeued.append(Requeue(lease.edge, one, wait_s))
+
+    def _retry(
+        self, step: Transaction, edge: str, attempts: int, release: str, failed: list[_Failed]
+    ) -> None:
+        books = self._books
+        wait_s = books.edges[edge].target.spec.retry_s(attempts)
+        start = 0
+        for items in in_pieces([(one.name, one.item) for one in failed]):
+            taken: dict[int, Spans] = {}
+            for one in failed[start : start + len(items)]:
+                taken[one.body] = (*taken.get(one.body, ()), (one.index, one.index + 1))
+            start += len(items)
+            body = Body(books.next_body, len(items), gather(items), release)
+            books.next_body += 1
+            places = tuple((number, union(spans, ())) for number, spans in taken.items())
+            step.retried.append(Retry(edge, body, places, attempts, wait_s))
 
     def died(self, worker: WorkerRecord, died: Died) -> None:
         """Free what a dead worker held. What is settling stands: it was read before the death."""
@@ -116,11 +199,17 @@ class Blame:
             else:
                 edge.queue.push(item, front=True)
                 books.dirty[edge.spec.target] = None
+        for retry in step.retried:
+            for number, spans in retry.taken:
+                books.let_go(number, size(spans))
+            again = Range(retry.body.id, 0, retry.body.n, retry.attempts)
+            due = self.now + retry.wait_s if retry.wait_s else 0.0
+            books.put_back(retry.edge, retry.body, again, due)
         for letter in step.letters:
             stage = books.stages[letter.stage]
             stage.dead += 1
             if letter.edge:
-                books.gone(letter.edge, letter.body, 1)
+                books.gone(letter.edge, letter.held_in, 1)
             if stage.spec.on_failure == "stop":
                 self._stop(letter)
 
@@ -140,7 +229,7 @@ class Blame:
         stage = self._books.stages[worker.stage]
         source = stage.source(worker.index)
         if failure.payload:  # one value was lost, the source goes on
-            step.letters.append(self._letter(lease, failure, worker, 1))
+            step.letters.append(self._letter(lease, failure, worker, 1, (0, failure.index), None))
             return
         source.failures += 1
         spec = stage.spec
@@ -152,24 +241,31 @@ class Blame:
                 Failed(spec.name, spec.name, source.failures, spec.attempts, failure.error, wait_s)
             )
             return
-        step.letters.append(self._letter(lease, failure, worker, source.failures))
+        name = 0, failure.index
+        step.letters.append(self._letter(lease, failure, worker, source.failures, name, None))
         source.seq += 1
         source.ended = True
         step.source = (worker.stage, worker.index, source.cursor)
 
     def _letter(
-        self, lease: Lease, failure: Failure, worker: WorkerRecord, attempts: int
+        self,
+        lease: Lease,
+        failure: Failure,
+        worker: WorkerRecord,
+        attempts: int,
+        name: Name,
+        item: bytes | None,
+        body: Body | Shelved | None = None,
     ) -> Letter:
         number = self._books.next_letter
         self._books.next_letter += 1
-        body = self._books.bodies.get(lease.body) if lease.edge else None
         return Letter(
             letter=number,
             run=self._books.run,
             stage=worker.stage,
             edge=lease.edge,
-            body=lease.body,
-            index=failure.index,
+            body=name[0],
+            index=name[1],
             attempts=attempts,
             host=worker.host,
             pid=worker.pid,
@@ -177,9 +273,11 @@ class Blame:
             cause=failure.cause,
             error=failure.error,
             traceback=failure.traceback,
-            data=None if body is None else bytes(body.data),
-            payload=failure.payload,
-            n=0 if body is None else body.n,
+            item=item,
+            shown=failure.payload,
+            made_by="" if body is None else body.release,
+            held_in=lease.body,
+            place=failure.index,
         )
 
     def _stop(self, letter: Letter) -> None:
@@ -187,6 +285,25 @@ class Blame:
             if stage.spec.is_source:
                 stage.paused = f"{letter.stage} failed and says on_failure = stop"
         self._books.effects.append(Stopped(letter.stage, letter.error))
+
+
+class _Failed(msgspec.Struct, gc=False):
+    """A failed item: where it is, its name, and its pickle."""
+
+    body: int
+    index: int
+    name: Name
+    item: bytes
+
+
+def _item(failure: Failure, n: int, body: bytes | memoryview) -> bytes | None:
+    """Return the pickle of the item that failed: as its worker sent it, or cut out of its body."""
+    if failure.item is not None:
+        return failure.item
+    try:
+        return pickle_of(body, n, failure.index)
+    except ValueError:  # no body at all: its worker could not decode it either
+        return None
 
 
 def _without(live: Spans, one: Spans) -> Spans:

@@ -241,21 +241,35 @@ class Books:
             self.held_bytes += _cost(body)
         self._references[body.id] = (held or 0) + items
 
-    def publish_again(self, edge: str, body: Body, item: Range) -> None:
-        """Queue an item that had left its edge as a dead letter; its body may be here still."""
-        self.hold(body, item.hi - item.lo)
-        held = self.bodies[body.id]
+    def publish_again(self, edge: str, body: Body) -> None:
+        """Queue items that had left their edge as dead letters."""
+        self.edges[edge].remaining += body.n
+        self.put_back(edge, body, Range(body.id, 0, body.n))
+
+    def put_back(self, edge: str, body: Body, item: Range, due: float = 0.0) -> None:
+        """Queue all of a new body that was made of items of others; with ``due``, from then on."""
+        past = self.window.past
+        self.hold(body if past is None or self.fits(body) else past.put(body), body.n)
         state = self.edges[edge]
-        state.queue.push(item)
-        state.remaining += item.hi - item.lo
-        state.bytes += held.size * (item.hi - item.lo) / held.n
-        self.dirty[state.spec.target] = None
+        state.bytes += body.size
+        if due:
+            state.queue.push_later(item, due)
+            self.alarm(due)
+        else:
+            state.queue.push(item)
+            self.dirty[state.spec.target] = None
 
     def gone(self, edge: str, body: int, items: int) -> None:
         """Record items as consumed for good; a body goes with its last one."""
         state = self.edges[edge]
         state.remaining -= items
         state.settled += items
+        self.let_go(body, items)
+        if not state.remaining and self.ending:
+            self.maybe_finished = True
+
+    def let_go(self, body: int, items: int) -> None:
+        """Need so many items of a body no longer; with its last one it goes."""
         left = self._references[body] - items
         if left:
             self._references[body] = left
@@ -265,8 +279,6 @@ class Books:
             self.held_bytes -= _cost(spent)
             if not isinstance(spent, Shelved):
                 self.free(spent)
-        if not state.remaining and self.ending:
-            self.maybe_finished = True
 
     def free(self, body: Body) -> None:
         """Let go of the place of a body that nobody reads any more."""

@@ -93,14 +93,14 @@ class Broker:
         while self._read:
             self._go_on(*self._read.popleft())
 
-    def hello(self, hello: Hello, now: float, release: str = "") -> int:
+    def hello(self, hello: Hello, now: float) -> int:
         """Open a session for a worker and return its number; its older one is closed with it."""
         self._catch_up()
         books = self.books
         worker = books.workers.get(hello.worker)
         if worker is None:
             worker = WorkerRecord(
-                hello.worker, hello.stage, hello.index, hello.host, hello.pid, 0, release
+                hello.worker, hello.stage, hello.index, hello.host, hello.pid, 0, hello.release
             )
             books.workers[worker.id] = worker
         else:

@@ -8,7 +8,8 @@ A body has one of two forms, told apart by its first byte:
 - **apart**: a byte, the number of items, where in the body each begins and the last ends
   (unsigned 32 bits, little-endian), then one pickle an item. Each was made when its item was
   yielded and is loaded when it is about to run, alone: no item sees what another did, and one
-  that cannot be decoded harms nobody else.
+  that cannot be decoded harms nobody else. One that is **gathered** (another first byte) has each
+  item's name behind the index: see :mod:`pipeline_runner.queues.gathering`.
 
 Only workers and a user's own command line decode; the head never does.
 """
@@ -23,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipeline_runner.queues.gathering import APART, GATHERED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SCALARS = frozenset({NoneType, bool, int, float, complex, str, bytes})
 """The types, exactly, whose values nothing can change: they may be encoded late and together."""
 
-_APART = 0x01  # no pickle of protocol 2 or later begins so
 _HEAD = struct.Struct("<BI")
 _OFFSET_BYTES = 4
 _SMALL_BYTES = 4096  # a slice of so many bytes is cheaper copied than viewed
@@ -80,7 +82,7 @@ def apart(taken: Sequence[Any]) -> list[bytes]:
 def _with_index(pickles: list[bytes]) -> list[bytes]:
     n = len(pickles)
     offsets = accumulate(map(len, pickles), initial=_HEAD.size + (n + 1) * _OFFSET_BYTES)
-    return [_HEAD.pack(_APART, n), struct.pack(f"<{n + 1}I", *offsets), *pickles]
+    return [_HEAD.pack(APART, n), struct.pack(f"<{n + 1}I", *offsets), *pickles]
 
 
 class _Room:
@@ -152,7 +154,7 @@ class Apart:
 
 def is_apart(body: bytes | memoryview) -> bool:
     """Whether each item of ``body`` stands by itself."""
-    return len(body) > 0 and body[0] == _APART
+    return len(body) > 0 and body[0] in (APART, GATHERED)
 
 
 def decode(body: bytes | memoryview) -> list[Any]:

@@ -1,106 +1,191 @@
-"""Dead letters on disk: an append-only log of facts, and each failed item's body beside it.
+"""Dead letters on disk: what is known of each, and its own item.
 
-``dead/letters.jsonl`` holds one JSON object a line; ``dead/bodies/RUN-ID`` the encoded batch a
-letter's item is in. Both are fsynced before the settle that made the letter is acknowledged, and
-can be read without a head.
+``dead/letters`` is one file that is appended to, a group of letters at a time (see
+:mod:`pipeline_runner.queues.letter_file`). A group is fsynced before the settles that made its
+letters are acknowledged. The file can be read without a head, and so can what earlier versions left
+in ``dead/letters.jsonl``.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass
+import pickle
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.codec import decode
-from pipeline_runner.queues.transaction import Body, Revival
+import msgspec
+
+from pipeline_runner.queues import earlier_letters, letter_file
+from pipeline_runner.queues.gathering import gather
+from pipeline_runner.queues.letter_file import Context, Gone
+from pipeline_runner.queues.transaction import Letter, Revival, item_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from pipeline_runner.queues.transaction import Letter
+FOLDER = Path("dead")
+_FILE = FOLDER / "letters"
+_AT_ONCE = 512  # letters of a group of a file that is written anew
 
-_LOG = Path("dead") / "letters.jsonl"
-_BODIES = Path("dead") / "bodies"
 
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """An item that failed for good. ``ts`` is Unix time in seconds.
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An item that failed for good. ``ts`` is Unix time in seconds."""
+    ``shown`` is the item's repr where its bytes never existed. What is large or can be put
+    together from other parts is fetched when it is asked for: there may be 200,000 of these.
+    """
 
     letter: int
     ts: float
-    run: str
-    stage: str
-    edge: str
+    context: Context
     body: int
     index: int
-    item_id: str
     attempts: int
-    host: str
-    pid: int
-    release: str
-    cause: str
     error: str
-    traceback: str
-    shown: str  # the item's repr, where its bytes never existed
-    body_file: Path | None
-    n: int = 0  # items in that body
+    shown: str
+    has_item: bool
+    frames: str
+    said: str  # behind them, unless that is ``error``
+    path: Path
+    at: int  # of its group; -1: in a file of its own
+    place: int  # in its group, or in that file
+
+    @property
+    def run(self) -> str:
+        """The run it failed in."""
+        return self.context.run
+
+    @property
+    def stage(self) -> str:
+        """The stage it failed in."""
+        return self.context.stage
+
+    @property
+    def edge(self) -> str:
+        """The edge it came on; empty for a source, whose failure is no item's."""
+        return self.context.edge
+
+    @property
+    def host(self) -> str:
+        """The host of its last attempt."""
+        return self.context.host
+
+    @property
+    def pid(self) -> int:
+        """The process of its last attempt."""
+        return self.context.pid
+
+    @property
+    def release(self) -> str:
+        """The release of the worker that it failed in."""
+        return self.context.release
+
+    @property
+    def made_by(self) -> str:
+        """The release of the worker that made it; empty if that is not known."""
+        return self.context.made_by
+
+    @property
+    def cause(self) -> str:
+        """What kind of failure it was: "raised", "timeout", "died", "undecodable", ..."""
+        return self.context.cause
+
+    @property
+    def item_id(self) -> str:
+        """The item's name through every retry; empty for a source."""
+        return item_id(self.run, self.edge, self.body, self.index) if self.edge else ""
+
+    @property
+    def traceback(self) -> str:
+        """Where it failed, as Python tells it; empty where nothing was raised."""
+        return self.frames + (self.said or (f"{self.error}\n" if self.frames else ""))
+
+    def item(self) -> bytes:
+        """Return the item's pickle. Raises LookupError if there is none, OSError, ValueError."""
+        if not self.has_item:
+            raise LookupError("this item could not be pickled; only its text was kept")
+        if self.at < 0:
+            raise ValueError("an earlier version kept it among others")
+        return letter_file.item(self.path, self.at, self.place)
+
+    def held_in(self) -> tuple[bytes, int]:
+        """Return a body that has the item, and its place there. Raises like :meth:`item`."""
+        if self.has_item and self.at < 0:
+            return self.path.read_bytes(), self.place
+        return gather([((self.body, self.index), self.item())]), 0
 
     def payload(self) -> object:
-        """Decode and return the item. Raises what unpickling raises, or LookupError if none."""
-        if self.body_file is None:
-            raise LookupError("this item could not be pickled; only its text was kept")
-        return decode(self.body_file.read_bytes())[self.index]
+        """Decode and return the item. Raises what unpickling raises, or like :meth:`item`."""
+        if self.has_item and self.at < 0:
+            return earlier_letters.payload(self.path, self.place)
+        return pickle.loads(self.item())  # noqa: S301  (the key holders' own items)
 
 
 def append(state: Path, ts: float, letters: Sequence[Letter]) -> None:
     """Write ``letters`` and return once they are on disk. Raises OSError."""
-    bodies = state / _BODIES
-    bodies.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for letter in letters:
-        name = ""
-        if letter.data is not None:
-            name = f"{letter.run}-{letter.body}"
-            _write_once(bodies / name, letter.data)
-        record: dict[str, Any] = asdict(letter)
-        del record["data"], record["payload"]
-        record |= {
-            "ts": ts,
-            "item_id": letter.item_id,
-            "shown": letter.payload,
-            "body_file": name,
-        }
-        lines.append(json.dumps(record))
-    path = state / _LOG
-    with path.open("a", encoding="utf-8") as log:
-        log.write("\n".join(lines) + "\n")
-        log.flush()
-        os.fsync(log.fileno())
-    _sync_folder(path.parent)
-    _sync_folder(bodies)
+    path = state / _FILE
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    letter_file.append(path, ts, letters)
 
 
 def read(state: Path) -> list[DeadLetter]:
     """Return every letter kept under ``state``, oldest first; none if there was no failure."""
-    path = state / _LOG
+    return list(_read(state).values())
+
+
+def _read(state: Path) -> dict[tuple[str, int], DeadLetter]:
+    found = {(one.run, one.letter): one for one in _earlier(state)}
+    path = state / _FILE
     if not path.exists():
-        return []
-    found: dict[tuple[str, int], DeadLetter] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # the last line of a head that was killed while it wrote
-        if "gone" in record:
-            found.pop((record["run"], record["gone"]), None)
+        return found
+    for at, group in letter_file.groups(path):
+        if isinstance(group, Gone):
+            for number in group.letters:
+                found.pop((group.run, number), None)
             continue
-        name = record.pop("body_file")
-        record["body_file"] = state / _BODIES / name if name else None
-        found[record["run"], record["letter"]] = DeadLetter(**record)
-    return list(found.values())
+        ts, contexts, texts = group.ts, group.contexts, group.texts
+        for place, row in enumerate(group.rows):
+            context = contexts[row.context]
+            found[context.run, row.letter] = DeadLetter(
+                row.letter,
+                ts,
+                context,
+                row.body,
+                row.index,
+                row.attempts,
+                row.error,
+                row.shown,
+                row.size >= 0,
+                texts[row.frames],
+                row.said,
+                path,
+                at,
+                place,
+            )
+    return found
+
+
+def _earlier(state: Path) -> Iterator[DeadLetter]:
+    for one in earlier_letters.read(state / FOLDER):
+        names = ("run", "stage", "edge", "host", "pid", "release", "cause")
+        context = Context(**{name: one[name] for name in names}, made_by="")
+        has_item = one["body_file"] is not None
+        yield DeadLetter(
+            one["letter"],
+            one["ts"],
+            context,
+            one["body"],
+            one["index"],
+            one["attempts"],
+            one["error"],
+            one["shown"],
+            has_item,
+            "",
+            one["traceback"],
+            one["body_file"] if has_item else state / _FILE,
+            -1,
+            one["index"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +198,22 @@ class Dead:
 
 
 def revive(state: Path, numbers: Collection[int]) -> Dead:
-    """Read the letters ``numbers`` with their bodies, once each. Raises OSError."""
+    """Read the letters ``numbers`` with their items. Raises OSError."""
     dead = Dead({}, {}, {})
-    bodies: dict[Path, bytes] = {}
+    wanted = set(numbers)
     for letter in read(state):
-        if letter.letter not in numbers:
+        if letter.letter not in wanted:
             continue
-        if letter.body_file is None:
+        if not letter.has_item:
             dead.refused[letter.letter] = _NO_ITEM if letter.shown else _NO_VALUE
             continue
-        if not letter.n:
-            dead.refused[letter.letter] = "another version wrote it"
+        try:
+            item = letter.item()
+        except ValueError as error:
+            dead.refused[letter.letter] = f"its item cannot be read: {error}"
             continue
-        if letter.body_file not in bodies:
-            bodies[letter.body_file] = letter.body_file.read_bytes()
-        body = Body(letter.body, letter.n, bodies[letter.body_file])
-        dead.revivals[letter.letter] = Revival(letter.edge, body, letter.index)
+        name = letter.body, letter.index
+        dead.revivals[letter.letter] = Revival(letter.edge, *name, item, letter.made_by)
         dead.runs[letter.letter] = letter.run
     return dead
 
@@ -142,18 +227,7 @@ def strike(state: Path, run: str, numbers: Iterable[int]) -> None:
 
     Not fsynced: with a journal that is the one to ask, and without it a letter too many is told.
     """
-    lines = [json.dumps({"gone": number, "run": run}) for number in numbers]
-    with (state / _LOG).open("a", encoding="utf-8") as log:
-        # On a line of its own, also behind one that a kill cut short.
-        log.write("".join(f"\n{line}" for line in lines) + "\n")
-
-
-def sweep(state: Path) -> None:
-    """Delete the bodies that no letter refers to any more. Not while a head runs."""
-    used = {letter.body_file for letter in read(state)}
-    for path in (state / _BODIES).glob("*"):
-        if path not in used:
-            path.unlink(missing_ok=True)
+    letter_file.append_gone(state / _FILE, run, list(numbers))
 
 
 def keep_only(state: Path, run: str, numbers: Collection[int]) -> None:
@@ -161,29 +235,70 @@ def keep_only(state: Path, run: str, numbers: Collection[int]) -> None:
 
     Raises OSError.
     """
-    path = state / _LOG
-    if not path.exists():
+    kept = set(numbers)
+    gone = [number for of, number in _read(state) if of == run and number not in kept]
+    if gone:
+        strike(state, run, gone)
+
+
+def sweep(state: Path) -> None:
+    """Give back the room of letters that are none any more. Not while a head runs.
+
+    The file is written anew once half of its letters are gone. Raises OSError.
+    """
+    letters = read(state)
+    earlier = {one.path for one in letters if one.at < 0}
+    earlier_letters.sweep(state / FOLDER, earlier)
+    path = state / _FILE
+    if earlier or not path.exists():  # it says too which of the earlier ones are none any more
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if _is_kept(line, run, numbers)]
-    if kept == lines:
+    mine = [one for one in letters if one.at >= 0]
+    written = sum(len(g.rows) for _at, g in letter_file.groups(path) if not isinstance(g, Gone))
+    if 2 * len(mine) > written:
         return
     part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as log:
-        log.writelines(f"{line}\n" for line in kept)
-        log.flush()
-        os.fsync(log.fileno())
-    part.replace(path)
-    _sync_folder(path.parent)
+    part.unlink(missing_ok=True)
+    for start in range(0, len(mine), _AT_ONCE):
+        for ts, some in _by_time(mine[start : start + _AT_ONCE]):
+            letter_file.append(part, ts, some)
+    if mine:
+        part.replace(path)
+    else:
+        path.unlink()
+    letter_file.sync_folder(path.parent)
 
 
-def _is_kept(line: str, run: str, numbers: Collection[int]) -> bool:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return False  # the last line of a head that was killed while it wrote
-    # A number may come again after it was struck: of both and the line between, the last counts.
-    return record["run"] != run or record.get("letter", record.get("gone")) in numbers
+def _by_time(letters: Sequence[DeadLetter]) -> Iterator[tuple[float, list[Letter]]]:
+    """Yield letters as they were when they were written, those of one moment together."""
+    together: list[DeadLetter] = []
+    for one in letters:
+        if together and together[-1].ts != one.ts:
+            yield together[-1].ts, [_again(each) for each in together]
+            together = []
+        together.append(one)
+    yield together[-1].ts, [_again(each) for each in together]
+
+
+def _again(one: DeadLetter) -> Letter:
+    context = one.context
+    return Letter(
+        letter=one.letter,
+        run=context.run,
+        stage=context.stage,
+        edge=context.edge,
+        body=one.body,
+        index=one.index,
+        attempts=one.attempts,
+        host=context.host,
+        pid=context.pid,
+        release=context.release,
+        made_by=context.made_by,
+        cause=context.cause,
+        error=one.error,
+        traceback=one.traceback,
+        item=one.item() if one.has_item else None,
+        shown=one.shown,
+    )
 
 
 def put_aside(state: Path) -> Path:
@@ -191,24 +306,5 @@ def put_aside(state: Path) -> Path:
     older = (path.name.removeprefix("dead-") for path in state.glob("dead-*"))
     number = 1 + max((int(name) for name in older if name.isdecimal()), default=0)
     kept = state / f"dead-{number}"
-    (state / _LOG).parent.rename(kept)
+    (state / FOLDER).rename(kept)
     return kept
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    if path.exists():
-        return
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

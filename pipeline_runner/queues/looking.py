@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner.queues.gathering import name_of
 from pipeline_runner.queues.transaction import item_id
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def first(books: Books, edge: str, most: int) -> tuple[list[Seen], dict[int, byt
                 break
             bodies[body.id] = bytes(body.data)
         for place in range(item.lo, min(item.hi, item.lo + most - len(seen))):
-            name = item_id(books.run, edge, item.body, place)
+            name = item_id(books.run, edge, *name_of(bodies[body.id], item.body, place))
             seen.append(Seen(name, item.body, place, item.attempts, item.suspect))
         if len(seen) >= most:
             break

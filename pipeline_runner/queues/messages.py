@@ -38,6 +38,7 @@ class Hello(Message, frozen=True, tag=1):
     facts: dict[str, Any] = {}
     workers: tuple[str, ...] = ()  # an agent's that have taken work, from an earlier head
     finished: tuple[str, ...] = ()  # stages whose end they have heard
+    release: str = ""  # a worker's: the version of the project that it runs
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -125,6 +126,7 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     cause: str = "raised"
     payload: str = ""  # what the item looked like, when its bytes do not exist
     final: bool = False  # trying again cannot help
+    item: bytes | None = None  # its pickle, where the head cannot cut it out of the body
 
 
 class Advance(msgspec.Struct, frozen=True, array_like=True):

@@ -45,8 +45,8 @@ class Settling:
         step = Transaction()
         pending = Pending(step, worker, worker.session, settle.seq)
         worker.unanswered += 1
-        for failure in settle.failed:
-            self._blame.charge(step, books.leases[failure.token], failure, worker)
+        if settle.failed:
+            self._blame.charge_all(step, settle.failed, worker)
         for token, spans in taken.items():
             self._take(books.leases[token], spans, settle, pending)
         for output, part in zip(settle.outputs, data, strict=True):
@@ -84,7 +84,7 @@ class Settling:
         step = pending.step
         for edges, body in step.produced:
             self._books.publish(edges, body)
-        if step.requeued or step.letters:
+        if step.requeued or step.retried or step.letters:
             self._blame.committed(step)
 
     def close(self, pending: Pending) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline_runner.queues.gathering import gather, in_pieces
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipeline_runner.queues.messages import Cursor
     from pipeline_runner.queues.ranges import Range, Spans
@@ -60,8 +62,26 @@ class Requeue:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Failed items that go back together: ``body`` is a new one of them, taken out of others.
+
+    ``taken`` are the places they leave, all on ``edge``; there they rest for ``wait_s`` first.
+    """
+
+    edge: str
+    body: Body
+    taken: tuple[tuple[int, Spans], ...]
+    attempts: int
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """An item that failed for good. ``data`` is its whole body, ``index`` its place there."""
+    """An item that failed for good, with its pickle; None where that never existed.
+
+    ``body`` and ``index`` are its name, ``held_in`` and ``place`` where it was queued. ``shown`` is
+    what stands for an item without a pickle, ``made_by`` the release of the worker that made it.
+    """
 
     letter: int
     run: str
@@ -76,9 +96,11 @@ class Letter:
     cause: str
     error: str
     traceback: str
-    data: bytes | None
-    payload: str = ""
-    n: int = 0  # items in its body
+    item: bytes | None
+    shown: str = ""
+    made_by: str = ""
+    held_in: int = 0
+    place: int = 0
 
     @property
     def item_id(self) -> str:
@@ -88,11 +110,13 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Revival:
-    """A dead letter's item, back on its edge under its old name, as if it had never failed."""
+    """A dead letter's item, to go back on its edge under its old name as if it had never failed."""
 
     edge: str
-    body: Body
+    body: int
     index: int
+    item: bytes
+    release: str = ""
 
 
 class Transaction(msgspec.Struct):
@@ -104,9 +128,23 @@ class Transaction(msgspec.Struct):
     letters: list[Letter] = []
     source: tuple[str, int, Cursor] | None = None
     builds_on: int = 0  # the sequence number that the source's durable cursor has to have by then
-    revived: list[Revival] = []
+    retried: list[Retry] = []
+    revived: list[tuple[str, Body]] = []  # an edge, and a body of dead letters' items for it
     closed: list[int] = []  # letters that are none any more
     failed: list[tuple[str, bool]] = []  # the stage of each failed attempt; was its item dropped?
+
+
+def revived(revivals: Iterable[Revival], first_body: int) -> list[tuple[str, Body]]:
+    """Return bodies of dead letters' items, numbered from ``first_body``, each with its edge."""
+    groups: dict[tuple[str, str], list[Revival]] = {}
+    for one in revivals:
+        groups.setdefault((one.edge, one.release), []).append(one)
+    bodies: list[tuple[str, Body]] = []
+    for (edge, release), some in groups.items():
+        for items in in_pieces([((one.body, one.index), one.item) for one in some]):
+            number = first_body + len(bodies)
+            bodies.append((edge, Body(number, len(items), gather(items), release)))
+    return bodies
 
 
 class Sequences:

@@ -63,7 +63,8 @@ class BatchLoop:
         if not self._members:
             return "", 1
         first = self._members[0]
-        return f"{first.edge}:{first.body}:{first.index}", first.attempts + 1
+        body, index = first.items.name(first.index)
+        return f"{first.edge}:{body}:{index}", first.attempts + 1
 
     def run(self) -> None:
         """Work until there is nothing more to do here."""
@@ -125,14 +126,17 @@ class BatchLoop:
         """Return the members' values; who has none fails by itself, and is no member any more."""
         values: list[Any] = []
         sound: list[Member] = []
+        failed: list[Failure] = []
         for member in self._members:
             try:
                 values.append(member.items.item(member.index))
             except UndecodableError as error:
-                self._link.settle_failed([failure(member.token, member.index, error)])
+                failed.append(failure(member.token, member.index, error))
             else:
                 sound.append(member)
         self._members = sound
+        if failed:
+            self._link.settle_failed(failed)
         return values
 
     def _call(self, values: list[Any]) -> list[Any]:
@@ -170,7 +174,7 @@ class BatchLoop:
             self._link.give_back(suspect=True)
             return
         only = self._members[0]
-        self._link.settle_failed([failure(only.token, only.index, error)])
+        self._link.settle_failed([failure(only.token, only.index, error, items=only.items)])
 
     def _settle_in_runs(self, taken: Sequence[Any]) -> None:
         """Settle as many members at a time as their outputs fit into a message."""
@@ -185,7 +189,7 @@ class BatchLoop:
         spans: dict[int, list[tuple[int, int]]] = {}
         for member, output in zip(members, taken, strict=True):
             if isinstance(output, UnsendableError):
-                failed.append(failure(member.token, member.index, output))
+                failed.append(failure(member.token, member.index, output, items=member.items))
                 continue
             sound.append(output)
             mine = spans.setdefault(member.token, [])

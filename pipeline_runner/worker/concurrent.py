@@ -153,7 +153,8 @@ class ConcurrentLoop:
             self._page.item(0, 0.0)
 
     async def _one(self, lease: Granted, index: int, items: Items) -> None:
-        async_item.set((f"{lease.edge}:{lease.body}:{index}", lease.attempts + 1))
+        body, place = items.name(index)
+        async_item.set((f"{lease.edge}:{body}:{place}", lease.attempts + 1))
         started = time.perf_counter()
         deadline = Deadline(self._timeout_s)
         outputs = Outputs(self._link, self._router, lease, index)
@@ -161,7 +162,7 @@ class ConcurrentLoop:
             await deadline.hold(self._call(items, index, outputs))
         except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
             cause = "timeout" if deadline.passed else "raised"
-            self._link.settle_failed([failure(lease.token, index, error, cause)])
+            self._link.settle_failed([failure(lease.token, index, error, cause, items)])
             return
         self._settle(lease, index, outputs, time.perf_counter() - started)
 

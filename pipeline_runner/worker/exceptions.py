@@ -16,12 +16,16 @@ from pipeline_runner.worker.whereabouts import cure, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
 
 _OURS = __name__.partition(".")[0]
 _MOST_LINE = 500  # characters of an exception's own text, in one line
 _MOST_TEXT = 64 * 1024  # characters of a traceback
 _MOST_FRAMES = 100  # of one exception: as many of its first as of its last
 _MOST_LINKED = 100  # exceptions that one names as its causes, its contexts or its group
+_TOLD_WITH_FRAMES = (NameError, AttributeError, ImportError, SyntaxError)  # with what was meant
+_MOST_KNOWN = 256
+_known_frames: dict[tuple[tuple[CodeType, int], ...], str] = {}
 
 
 def describe(error: BaseException) -> str:
@@ -83,9 +87,40 @@ def _formatted(error: BaseException) -> str:
     if _is_linked_to_many(error):
         lines = ["Traceback (most recent call last):\n", *traceback.format_tb(trace)]
         lines.append(f"{describe(error)}\n")
+    elif trace is not None and _stands_alone(error):
+        return _frames(trace) + plainly("".join(traceback.format_exception_only(error)))
     else:
         lines = traceback.format_exception(type(error), error, trace, limit=_MOST_FRAMES)
     return plainly("".join(lines))
+
+
+def _stands_alone(error: BaseException) -> bool:
+    """Whether Python tells of the frames and of the error each by itself."""
+    linked = error.__cause__ is not None or error.__context__ is not None
+    if linked or hasattr(error, "exceptions") or hasattr(error, "__notes__"):
+        return False
+    return not issubclass(type(error), _TOLD_WITH_FRAMES)
+
+
+def _frames(trace: TracebackType) -> str:
+    """Return the text of a traceback's frames.
+
+    Of a thousand failures at one place it is put together once: to read the source again for each
+    would take longer than most items do.
+    """
+    place: list[tuple[CodeType, int]] = []
+    link: TracebackType | None = trace
+    while link is not None:
+        place.append((link.tb_frame.f_code, link.tb_lasti))
+        link = link.tb_next
+    key = tuple(place)
+    text = _known_frames.get(key)
+    if text is None:
+        if len(_known_frames) >= _MOST_KNOWN:
+            _known_frames.clear()
+        frames = "".join(traceback.format_tb(trace, limit=_MOST_FRAMES))
+        text = _known_frames[key] = plainly(f"Traceback (most recent call last):\n{frames}")
+    return text
 
 
 def _shortened(trace: TracebackType | None) -> TracebackType | None:

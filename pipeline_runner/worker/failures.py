@@ -14,11 +14,19 @@ from pipeline_runner.worker.routing import TOO_LARGE, UnsendableError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from pipeline_runner.worker.grants import Items
+
 MOST_SHOWN = 2000  # characters
 
 
-def failure(token: int, index: int, error: BaseException, cause: str = "raised") -> Failure:
-    """Return the failure of one index of a lease."""
+def failure(
+    token: int,
+    index: int,
+    error: BaseException,
+    cause: str = "raised",
+    items: Items | None = None,
+) -> Failure:
+    """Return the failure of one index of a lease, which is one of ``items``."""
     kind = type(error)  # its own __class__ may lie
     if issubclass(kind, UndecodableError):
         cause, error = "undecodable", error.__cause__ or error
@@ -26,7 +34,13 @@ def failure(token: int, index: int, error: BaseException, cause: str = "raised")
         cause, error = error.cause, error.__cause__ or error  # type: ignore[attr-defined]
     # What is too large once is so each time, and making it may be what takes long.
     return Failure(
-        token, index, describe(error), format_traceback(error), cause, final=cause == TOO_LARGE
+        token,
+        index,
+        describe(error),
+        format_traceback(error),
+        cause,
+        final=cause == TOO_LARGE,
+        item=None if items is None else items.pickle(index),
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pickle import loads
+from pickle import HIGHEST_PROTOCOL, dumps, loads
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from pipeline_runner.queues.codec import Apart, decode, is_apart
+from pipeline_runner.queues.gathering import MOST_MOVED_BYTES, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pipeline_runner.queues.arena import Arena
+    from pipeline_runner.queues.gathering import Name
     from pipeline_runner.queues.messages import Granted
 
 
@@ -62,6 +64,12 @@ class Items(Protocol):
     def span(self, lo: int, hi: int) -> Iterable[Any]:
         """Return items lo..hi-1, each decoded when its turn comes."""
 
+    def name(self, index: int) -> Name:
+        """Return the body and the index that an item is named by."""
+
+    def pickle(self, index: int) -> bytes | None:
+        """Return an item's pickle for the head, which has it already where this is None."""
+
 
 class _Together:
     """Items that were encoded together: scalars, or just one item."""
@@ -77,6 +85,17 @@ class _Together:
     def span(self, lo: int, hi: int) -> Iterable[Any]:
         items = self._all()
         return items[lo:hi] if hi - lo < len(items) else items
+
+    def name(self, index: int) -> Name:
+        return self._grant.lease.body, index
+
+    def pickle(self, index: int) -> bytes | None:
+        if self._items is None:
+            return None
+        item = self._items[index]
+        if isinstance(item, (str, bytes)) and len(item) > MOST_MOVED_BYTES:
+            return None
+        return dumps(item, HIGHEST_PROTOCOL)
 
     def _all(self) -> list[Any]:
         if self._items is not None:
@@ -100,6 +119,12 @@ class _Apart:
 
     def item(self, index: int) -> Any:
         return next(self.span(index, index + 1))
+
+    def name(self, index: int) -> Name:
+        return name_of(self._data, self._grant.lease.body, index)
+
+    def pickle(self, _index: int) -> bytes | None:
+        return None
 
     def span(self, lo: int, hi: int) -> Iterator[Any]:
         data, offsets, is_shared = self._data, self._offsets, self._grant.arena is not None

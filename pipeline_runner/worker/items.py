@@ -2,6 +2,7 @@
 
 The inner loop is what every item pays, so it holds nothing but the call and an append: the
 position of a failure, the item's id and the number done all follow from the length of ``_out``.
+Failures travel with the settle of their lease, unless the rest of it would take long.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ class ItemLoop:
         self._pace = Pace()
         self._watched = job.timeout_s is not None
         self._lease: Granted | None = None
+        self._items: Items | None = None
         self._ahead = False  # the next lease is claimed before this one ends
         self._base = 0  # the index of the item behind _out[0]
-        self._out: list[Any] = []  # as the router took them
+        self._out: list[Any] = []  # as the router took them; of what failed, nothing
+        self._failures: list[Failure] = []  # that no settle has told
         self._shipped = 0  # of _out
         self._staged: dict[int, list[int]] = {}  # by index: keys of outputs sent ahead
         self._working = threading.Event()
@@ -55,10 +58,11 @@ class ItemLoop:
 
     def item(self) -> tuple[str, int]:
         """Return the id and the attempt of the item that runs now."""
-        lease = self._lease
-        if lease is None:
+        lease, items = self._lease, self._items
+        if lease is None or items is None:
             return "", 1
-        return f"{lease.edge}:{lease.body}:{self._base + len(self._out)}", lease.attempts + 1
+        body, index = items.name(self._base + len(self._out))
+        return f"{lease.edge}:{body}:{index}", lease.attempts + 1
 
     def run(self) -> None:
         """Work until there is nothing more to do here."""
@@ -74,7 +78,7 @@ class ItemLoop:
         link, lease = self._link, grant.lease
         self._begin(lease)
         careful = self._many or self._watched
-        items = link.in_hand.items(grant)
+        items = self._items = link.in_hand.items(grant)
         self._ahead = self._prefetches(lease)
         if self._ahead and not link.claiming and not link.grants:
             link.claim(self._limits.cap(self._pace.want()))
@@ -91,10 +95,9 @@ class ItemLoop:
                     self._run(items, index, lease.hi)
             except BaseException as error:  # noqa: BLE001  (SystemExit of an item is its failure)
                 index = self._base + len(self._out)
-                self._failed(index, error)
-                index += 1
-            else:
-                index = self._base + len(self._out)
+                each_s = (time.perf_counter() - started) / (index - lease.lo + 1)
+                self._failed(index, error, each_s * (lease.hi - index - 1))
+            index = self._base + len(self._out)
         if not is_one:
             self._working.clear()
         self._pace.add(index - lease.lo, time.perf_counter() - started)
@@ -140,7 +143,7 @@ class ItemLoop:
         with self._link.lock:
             self._lease = lease
             self._base, self._out, self._shipped = lease.lo, [], 0
-            self._staged = {}
+            self._staged, self._failures = {}, []
         self._page.running(lease.token)
 
     def _end(self) -> None:
@@ -159,7 +162,7 @@ class ItemLoop:
         # with a death; afterwards the token is nobody's.
         self._lease = None
 
-    def _ship(self, failed: Failure | None = None, *, last: bool = False) -> None:
+    def _ship(self, *, last: bool = False) -> None:
         """Settle what was done since the last time. Holds the link's lock."""
         link, lease = self._link, self._lease
         assert lease is not None
@@ -171,13 +174,16 @@ class ItemLoop:
             self._out[self._shipped : count] = [None] * (count - self._shipped)  # sent: let it go
         self._shipped = count
         self._router.full_at = self._router.taken_bytes + SEND_BYTES
-        failures = [] if failed is None else [failed]
+        failures, self._failures = self._failures, []
+        bad = {failed.index for failed in failures}
+        if bad and not self._many:
+            produced = [taken for at, taken in enumerate(produced, lo) if at not in bad]
         whole = not failures and lo == lease.lo and done_to == lease.hi
-        done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, ())
+        done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, bad)
         wants = last and not link.stopping and not link.claiming and self._wants_more()
         want = self._limits.cap(self._pace.want()) if wants else 0
         if not done and not failures:
-            if wants:  # the last item failed, and its settle went ahead of this one
+            if wants:  # what is done went ahead
                 link.claim(want)
             return
         claim = link.new_claim(want) if wants else None
@@ -221,11 +227,15 @@ class ItemLoop:
             return False
         return len(self._link.grants) < (2 if self._ahead else 1)
 
-    def _failed(self, index: int, error: BaseException) -> None:
+    def _failed(self, index: int, error: BaseException, rest_s: float) -> None:
+        """Note a failure; ``rest_s`` is what the lease takes from here on, about."""
         assert self._lease is not None
+        failed = failure(self._lease.token, index, error, items=self._items)
         with self._link.lock:
-            self._ship(failure(self._lease.token, index, error))
-            self._base, self._out, self._shipped = index + 1, [], 0
+            self._failures.append(failed)
+            self._out.append([] if self._many else None)
+            if rest_s > LINGER_S:
+                self._ship()
 
     def _linger(self) -> None:
         """Settle ahead what a lease has done, when its next item takes unexpectedly long."""

@@ -68,7 +68,16 @@ def hail(job: Job, *, shares: bool = True) -> tuple[Wire, Session, Arena | None]
     try:
         facts = {} if shares else {"shares": False}
         wire.send(
-            Hello("worker", job.host, job.worker, job.stage, job.index, os.getpid(), facts=facts)
+            Hello(
+                "worker",
+                job.host,
+                job.worker,
+                job.stage,
+                job.index,
+                os.getpid(),
+                facts=facts,
+                release=job.release,
+            )
         )
         session, fd = wire.receive_first()
         assert isinstance(session, Session)

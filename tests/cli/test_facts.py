@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
-import types
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline_runner.cli.place import state_dir
+from pipeline_runner.queues import deadletters
+from pipeline_runner.queues.transaction import Letter
 from tests.observe.feed import run
 
 if TYPE_CHECKING:
@@ -115,87 +117,128 @@ def test_down_now_needs_a_yes_where_nobody_can_be_asked(
     assert head.asked == [("down", {"now": True})]
 
 
-@dataclass
-class Letter:
-    letter: int
-    ts: float = 1_700_000_000.0
-    stage: str = "square"
-    edge: str = "generate->square"
-    item_id: str = "i7"
-    host: str = "desk"
-    pid: int = 42
-    release: str = ""
-    attempts: int = 3
-    error: str = "ValueError: bad"
-    cause: str = "raised"
-    traceback: str = 'Traceback ...\n  File "functions.py", line 6\nValueError: bad'
-    shown: str = "<a lock>"
-    body_file: str | None = "bodies/1"
-    value: Any = field(default_factory=lambda: {"name": "x.heic"})
-
-    def payload(self) -> object:
-        if isinstance(self.value, Exception):
-            raise self.value
-        return self.value
-
-
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> list[Letter]:
-    """What lies in the state folder; no head is needed to read it."""
-    found: list[Letter] = []
-    module = types.ModuleType("pipeline_runner.queues.deadletters")
-    module.read = lambda state_dir: list(found)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipeline_runner.queues.deadletters", module)
-    return found
+def letters(project: Path) -> Callable[..., None]:
+    """Writes a letter of this number into the state folder; no head is needed to read it."""
+    state = state_dir(project / "pipeline.toml")
+
+    def write(number: int, **facts: Any) -> None:
+        known = {
+            "letter": number,
+            "run": "run-1",
+            "stage": "square",
+            "edge": "generate->square",
+            "body": 7,
+            "index": number,
+            "attempts": 3,
+            "host": "desk",
+            "pid": 42,
+            "release": "",
+            "cause": "raised",
+            "error": "ValueError: bad",
+            "traceback": 'Traceback ...\n  File "functions.py", line 6\nValueError: bad',
+            "item": pickle.dumps({"name": "x.heic"}),
+        }
+        deadletters.append(state, 1_700_000_000.0, [Letter(**{**known, **facts})])
+
+    return write
 
 
 def test_errors_list_has_a_line_for_each_letter_and_the_next_command(
-    runner: Callable[..., Any], project: Path, letters: list[Letter]
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
 ) -> None:
-    letters += [Letter(18), Letter(17)]
+    letters(18)
+    letters(17)
     ended = runner("errors", "list")
     assert [line.split()[0] for line in ended.out.splitlines()] == ["ID", "17", "18"]
     assert ended.err == "look at one:  runner errors show 18\n"
 
 
 def test_errors_list_of_none_says_so(
-    runner: Callable[..., Any], project: Path, letters: list[Letter]
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
 ) -> None:
     assert runner("errors", "list").err == "no dead letters\n"
     assert json.loads(runner("errors", "list", "--json").out) == []
 
 
 def test_errors_show_has_the_payload_and_the_traceback(
-    runner: Callable[..., Any], project: Path, letters: list[Letter]
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
 ) -> None:
-    letters.append(Letter(17))
+    letters(17)
     text = runner("errors", "show", "17").out
     assert "{'name': 'x.heic'}" in text
     assert text.endswith("ValueError: bad\n")
     facts = json.loads(runner("errors", "show", "17", "--json").out)
     assert facts["payload"] == "{'name': 'x.heic'}"
     assert facts["traceback"].startswith("Traceback")
+    assert facts["item_id"] == "run-1:generate->square:7:17"
 
 
 def test_errors_show_says_why_a_payload_cannot_be_read(
-    runner: Callable[..., Any], project: Path, letters: list[Letter]
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
 ) -> None:
-    letters.append(Letter(17, value=ModuleNotFoundError("No module named 'app'")))
+    letters(17, item=b"\x80\x04capp\nThing\n.")
     text = runner("errors", "show", "17").out
     assert "<cannot be read here: ModuleNotFoundError: No module named 'app'>" in text
 
 
-def test_errors_show_falls_back_on_the_text_of_what_never_was_bytes(
-    runner: Callable[..., Any], project: Path, letters: list[Letter]
+def test_errors_show_outlives_an_item_that_kills_who_decodes_it(
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
 ) -> None:
-    letters.append(Letter(17, body_file=None))
+    letters(17, item=b"\x80\x04cos\nabort\n)R.")
+    text = runner("errors", "show", "17").out
+    assert "decoding it kills the process (SIGABRT); it has 15 bytes and is made with" in text
+    assert "os.abort" in text
+    assert "ValueError: bad" in text
+
+
+def test_errors_list_of_many_tells_how_many_there_are_of_each_exception(
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
+) -> None:
+    for number in range(1, 61):
+        letters(number, error="KeyError: 'x'" if number % 3 else f"ValueError: {number}")
+    ended = runner("errors", "list")
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["COUNT", "40", "20"]
+    assert "60 dead letters of 2 kinds; one by one: runner errors list --page 1" in ended.err
+    groups = json.loads(runner("errors", "list", "--grouped", "--json").out)
+    assert [(g["count"], g["exception"], g["newest"]) for g in groups] == [
+        (40, "KeyError", 59),
+        (20, "ValueError", 60),
+    ]
+
+
+def test_errors_list_has_pages(
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
+) -> None:
+    for number in range(1, 61):
+        letters(number, stage="square" if number > 5 else "other")
+    second = runner("errors", "list", "--page", "2")
+    assert [line.split()[0] for line in second.out.splitlines()[1:]] == [
+        str(n) for n in range(51, 61)
+    ]
+    assert "page 2 of 2, 60 dead letters in all" in second.err
+    some = runner("errors", "list", "--limit", "2", "--stage", "other")
+    assert [line.split()[0] for line in some.out.splitlines()[1:]] == ["1", "2"]
+    assert "page 1 of 3, 5 dead letters in all: runner errors list --page 2 --limit 2" in some.err
+    facts = json.loads(runner("errors", "list", "--json", "--limit", "7", "--page", "9").out)
+    assert [each["letter"] for each in facts] == [57, 58, 59, 60]
+    assert len(json.loads(runner("errors", "list", "--json").out)) == 60
+    ended = runner("errors", "list", "--page", "3")
+    assert (ended.code, ended.err) == (2, "error: there is no page 3\nhint: the last is 2\n")
+
+
+def test_errors_show_falls_back_on_the_text_of_what_never_was_bytes(
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
+) -> None:
+    letters(17, item=None, shown="<a lock>")
     assert "<a lock>" in runner("errors", "show", "17").out
 
 
 def test_errors_show_of_another_number_says_which_there_are(
-    runner: Callable[..., Any], project: Path, letters: list[Letter]
+    runner: Callable[..., Any], project: Path, letters: Callable[..., None]
 ) -> None:
-    letters += [Letter(3), Letter(9)]
+    letters(3)
+    letters(9)
     ended = runner("errors", "show", "4")
     assert ended.code == 2
     assert ended.err == (

@@ -169,7 +169,7 @@ def test_drop_asks_and_then_forgets_for_good(project: Project) -> None:
     assert [letter.letter for letter in project.letters()] == others
     assert project.runner("errors", "drop", "--all", "--yes").returncode == 0
     assert project.letters() == []
-    assert list((project.state / "dead" / "bodies").iterdir()) == []
+    assert list((project.state / "dead").iterdir()) == []
     assert not (project.state / "journal.finished").exists()
 
 

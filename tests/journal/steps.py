@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.messages import Cursor
 from pipeline_runner.queues.ranges import Range
 from pipeline_runner.queues.tally import Through
-from pipeline_runner.queues.transaction import Body, Letter, Requeue, Transaction
+from pipeline_runner.queues.transaction import Body, Letter, Requeue, Retry, Transaction
 from tests.queues.durable import Durable
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ EDGES = ("a->b", "b->c")
 
 
 def letter(number: int, edge: str, body: int, index: int, attempts: int = 3) -> Letter:
+    """A letter of an item that has kept its place, and so its name."""
     return Letter(
         letter=number,
         run="run-1",
@@ -36,7 +37,9 @@ def letter(number: int, edge: str, body: int, index: int, attempts: int = 3) -> 
         cause="raised",
         error="ValueError: no",
         traceback="",
-        data=None,
+        item=b"item",
+        held_in=body,
+        place=index,
     )
 
 
@@ -52,7 +55,7 @@ def random_steps(chance: random.Random, count: int) -> Iterator[tuple[Transactio
 def random_step(chance: random.Random, durable: Durable, number: int) -> Transaction:
     step = Transaction()
     there = [(edge, r) for (edge, _body), ranges in durable.ranges.items() for r in ranges]
-    kind = chance.choice(("source", "map", "map", "sink", "retry", "letter"))
+    kind = chance.choice(("source", "map", "map", "sink", "retry", "together", "letter"))
     if kind == "source" or not there:
         seq = durable.cursors.get(("a", 0), Cursor()).seq + 1
         step.source = ("a", 0, Cursor(seq, seq * 3, chance.randbytes(3), finished=seq > 50))
@@ -66,6 +69,11 @@ def random_step(chance: random.Random, durable: Durable, number: int) -> Transac
         changed = Range(item.body, cut, cut + 1, item.attempts + 1, chance.random() < 0.5)
         step.requeued.append(Requeue(edge, changed, 1.0))
         step.failed.append(("b", False))
+    elif kind == "together":
+        again = body(chance, durable.next_body, n=span[1] - span[0])
+        taken = ((item.body, (span,)),)
+        step.retried.append(Retry(edge, again, taken, item.attempts + 1, 1.0))
+        step.failed.append(("b", False))
     elif kind == "letter":
         step.letters.append(letter(number, edge, item.body, cut, item.attempts + 1))
     else:
@@ -76,8 +84,8 @@ def random_step(chance: random.Random, durable: Durable, number: int) -> Transac
     return step
 
 
-def body(chance: random.Random, number: int) -> Body:
-    n = chance.randrange(1, 20)
+def body(chance: random.Random, number: int, n: int = 0) -> Body:
+    n = n or chance.randrange(1, 20)
     return Body(number, n, chance.randbytes(chance.choice((5, 50, 5000))), "rel")
 
 

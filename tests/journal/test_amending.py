@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_runner.queues.journal import finished
 from pipeline_runner.queues.journal.recovery import open_journal
-from pipeline_runner.queues.transaction import Body, Revival, Transaction
+from pipeline_runner.queues.transaction import Body, Revival, Transaction, revived
 from tests.journal.steps import commit, contents, facts, letter, random_step
 from tests.queues.durable import Durable
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def revival(chance: random.Random, durable: Durable, bodies: dict[int, Body]) -> Transaction:
-    """Return a step that closes a letter, its item revived or not."""
-    one = chance.choice(durable.letters)
-    step = Transaction(closed=[one.letter])
+def closing(chance: random.Random, durable: Durable) -> Transaction:
+    """Return a step that closes letters, their items revived or not."""
+    some = chance.sample(durable.letters, chance.randint(1, len(durable.letters)))
+    step = Transaction(closed=[one.letter for one in some])
     if chance.random() < 0.7:
-        step.revived.append(Revival(one.edge, bodies[one.body], one.index))
+        back = [Revival(one.edge, one.body, one.index, b"item") for one in some]
+        step.revived = revived(back, durable.next_body)
     return step
 
 
@@ -30,15 +31,13 @@ def revival(chance: random.Random, durable: Durable, bodies: dict[int, Body]) ->
 def test_a_journal_recovers_what_retries_and_drops_built(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     opened = open_journal(tmp_path)
-    durable, bodies = Durable(), dict[int, Body]()
-    closed = 0
+    durable, closed = Durable(), 0
     for number in range(1, 120):
         if durable.letters and chance.random() < 0.3:
-            step = revival(chance, durable, bodies)
+            step = closing(chance, durable)
             closed += 1
         else:
             step = random_step(chance, durable, number)
-        bodies |= {made.id: made for _edges, made in step.produced}
         durable.apply(step)
         commit(opened, step)
     opened.sql.close()
@@ -71,13 +70,13 @@ def test_a_finished_journal_is_no_run_to_go_on_with(over: Path) -> None:
 
 
 def test_it_is_one_again_once_something_is_queued(over: Path) -> None:
-    back = Revival("a->b", Body(1, 2, b"ab", "rel"), 1)
-    finished.amend(over, lambda _opened: Transaction(revived=[back], closed=[1]))
+    back = revived([Revival("a->b", 1, 1, b"item")], 2)
+    finished.amend(over, lambda _opened: Transaction(revived=back, closed=[1]))
     assert finished.found(over) == over / "journal"
     opened = open_journal(over)
     opened.sql.close()
     ((key, ranges),) = contents(opened).ranges.items()
-    assert (key, ranges[0].lo, ranges[0].hi, ranges[0].attempts) == (("a->b", 1), 1, 2, 0)
+    assert (key, ranges[0].lo, ranges[0].hi, ranges[0].attempts) == (("a->b", 2), 0, 1, 0)
     assert contents(opened).letters == []
 
 

@@ -282,9 +282,11 @@ def held(lease: Granted, spans: Spans | None = None) -> Held:
     return Held(lease.edge, lease.body, spans or whole, lease.attempts, lease.suspect)
 
 
-def failure(lease: Granted, index: int, *, final: bool = False) -> Failure:
+def failure(
+    lease: Granted, index: int, *, final: bool = False, item: bytes | None = None
+) -> Failure:
     """One item's failure."""
-    return Failure(lease.token, index, "ValueError: no", "Traceback", final=final)
+    return Failure(lease.token, index, "ValueError: no", "Traceback", final=final, item=item)
 
 
 def owe(

@@ -89,9 +89,19 @@ class Durable:
                     now + requeue.wait_s if requeue.wait_s else 0.0,
                 )
             )
+        for retry in step.retried:
+            for number, spans in retry.taken:
+                self._remove(retry.edge, number, spans)
+            body = retry.body
+            self.next_body = max(self.next_body, body.id + 1)
+            self.bodies[body.id] = body
+            due = now + retry.wait_s if retry.wait_s else 0.0
+            self.ranges[retry.edge, body.id] = [
+                Range(body.id, 0, body.n, retry.attempts, suspect=False, not_before=due)
+            ]
         for letter in step.letters:
             if letter.edge:
-                self._remove(letter.edge, letter.body, ((letter.index, letter.index + 1),))
+                self._remove(letter.edge, letter.held_in, ((letter.place, letter.place + 1),))
             self.letters.append(letter)
             self.next_letter = max(self.next_letter, letter.letter + 1)
         for edges, body in step.produced:
@@ -102,12 +112,10 @@ class Durable:
         if step.source is not None:
             stage, index, cursor = step.source
             self.cursors[stage, index] = cursor
-        for revival in step.revived:
-            number, index = revival.body.id, revival.index
-            self.bodies.setdefault(number, revival.body)
-            self.ranges.setdefault((revival.edge, number), []).append(
-                Range(number, index, index + 1)
-            )
+        for edge, body in step.revived:
+            self.next_body = max(self.next_body, body.id + 1)
+            self.bodies[body.id] = body
+            self.ranges[edge, body.id] = [Range(body.id, 0, body.n)]
         if step.closed:
             closed = set(step.closed)
             self.letters = [letter for letter in self.letters if letter.letter not in closed]
@@ -127,7 +135,8 @@ class Durable:
 
     def _forget_spent_bodies(self, step: Transaction) -> None:
         touched = {body for _edge, body, _spans in step.consumed}
-        touched.update(letter.body for letter in step.letters)
+        touched.update(letter.held_in for letter in step.letters)
+        touched.update(number for retry in step.retried for number, _spans in retry.taken)
         for body in touched:
             if not any(key[1] == body for key in self.ranges):
                 self.bodies.pop(body, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -298,7 +299,9 @@ class ModelWorker:
             for index, outcome in outcomes.items():
                 if outcome.error:
                     self.world.oracle.failed(self, holding, index)
-                    failed.append(Failure(token, index, outcome.error, "Traceback"))
+                    item = self.items[holding.body][index]
+                    sent = pickle.dumps(item) if rng.random() < 0.5 else None
+                    failed.append(Failure(token, index, outcome.error, "Traceback", item=sent))
             if good:
                 whole = good == holding.spans and rng.random() < 0.5
                 done.append(Done(token, None if whole else good))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from pickle import loads
 from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.codec import decode
+from pipeline_runner.queues.gathering import name_of
 from pipeline_runner.queues.messages import Granted, Settled
 from pipeline_runner.queues.ranges import size
 from tests.queues.places import Broken, check_places, mask
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.client import Holding
     from pipeline_runner.queues.effects import Pending, Send
     from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.transaction import Retry
     from tests.queues.model_worker import ModelWorker
     from tests.queues.shapes import Routed
     from tests.queues.world import World
@@ -42,6 +45,7 @@ class Oracle:
         self.given_up: set[tuple[str, int]] = set()  # sources that failed for good
         self.lost_values: set[str] = set()  # by a source that could not send them
         self.dead: dict[Slot, int] = {}
+        self.names: dict[tuple[int, int], tuple[int, int]] = {}  # of what was retried elsewhere
 
     def failed(self, worker: ModelWorker, holding: Holding, index: int) -> None:
         """Note that an item's own call failed."""
@@ -141,7 +145,7 @@ class Oracle:
         shape = self._world.shape
         before = self._world.disk.durable.cursors.get((stage, index))
         seq, count = (before.seq, before.count) if before is not None else (0, 0)
-        lost = {letter.payload for letter in pending.step.letters if letter.payload}
+        lost = {letter.shown for letter in pending.step.letters if letter.shown}
         self.lost_values |= lost
         if self._strict:
             values = [
@@ -151,7 +155,7 @@ class Oracle:
                 raise Broken(f"{stage} {index} went {count}..{cursor.count} with {made}")
             if cursor.seq <= seq or cursor.count < count or (before and before.finished):
                 raise Broken(f"the cursor of {stage} {index} went from {before} to {cursor}")
-        if cursor.finished and any(not letter.payload for letter in pending.step.letters):
+        if cursor.finished and any(not letter.shown for letter in pending.step.letters):
             self.given_up.add((stage, index))
 
     def _judge_charges(self, pending: Pending) -> None:
@@ -170,16 +174,59 @@ class Oracle:
                 raise Broken(f"{requeue} forgets what it went through")
             if item.attempts > attempts:
                 self._must_be_guilty(requeue.edge, item.body, item.lo, item.attempts)
+        for retry in pending.step.retried:
+            self._judge_retry(retry)
         for letter in pending.step.letters:
             if not letter.edge:
                 continue
-            slot = (letter.edge, letter.body, letter.index)
+            slot = (letter.edge, letter.held_in, letter.place)
+            if (letter.body, letter.index) != self._name(*slot[1:]):
+                raise Broken(f"{slot} has lost its name")
+            if letter.item is None or loads(letter.item) != self.items[slot[1]][slot[2]]:
+                raise Broken(f"{slot} has not the item of its letter")
             allowed = self._world.shape.topology.stages[letter.stage].attempts
             if letter.attempts != allowed or slot in self.dead:
                 raise Broken(f"a letter after {letter.attempts} of {allowed} attempts: {slot}")
             self._must_be_guilty(*slot, letter.attempts)
             self.dead[slot] = letter.attempts
-            self._use(letter.edge, self.items[letter.body][letter.index])
+            self._use(letter.edge, self.items[letter.held_in][letter.place])
+
+    def _judge_retry(self, retry: Retry) -> None:
+        """What was charged goes to another body whole, as it was, under its name."""
+        places = [
+            (number, index)
+            for number, spans in retry.taken
+            for lo, hi in spans
+            for index in range(lo, hi)
+        ]
+        for number, spans in retry.taken:
+            self._must_be_there(retry.edge, number, spans)
+        moved = self._decoded(retry.body)
+        named = {
+            name_of(retry.body.data, retry.body.id, place): place for place in range(len(moved))
+        }
+        for number, index in places:
+            name = self._name(number, index)
+            place = named.pop(name)
+            if moved[place] != self.items[number][index]:
+                raise Broken(f"{retry} has another item in the place of {name}")
+            self.names[retry.body.id, place] = name
+            guilt = self.guilt[retry.edge, number, index]
+            self.guilt[retry.edge, retry.body.id, place] = guilt
+            self._must_be_guilty(retry.edge, number, index, retry.attempts)
+            before = {
+                (r.attempts, r.suspect)
+                for r in self._world.disk.durable.ranges[retry.edge, number]
+                if r.lo <= index < r.hi
+            }
+            if before != {(retry.attempts - 1, False)}:
+                raise Broken(f"{retry} forgets what {name} went through: {before}")
+        if named:
+            raise Broken(f"{retry} makes items of nothing: {named}")
+        self._world.count["retried together"] += len(places) > 1
+
+    def _name(self, body: int, index: int) -> tuple[int, int]:
+        return self.names.get((body, index), (body, index))
 
     def _must_be_guilty(self, edge: str, body: int, index: int, attempts: int) -> None:
         if self._strict and self.guilt[edge, body, index] < attempts:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pipeline_runner.queues.effects import Amended
+from pipeline_runner.queues.gathering import gather, name_of
 from pipeline_runner.queues.messages import Done, End, Granted
 from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.transaction import Body, Revival
+from pipeline_runner.queues.transaction import Revival
 from tests.queues.desk import Desk, failure, stocked
 from tests.queues.durable import Durable
 from tests.queues.shapes import graph
@@ -18,11 +19,11 @@ def dead(n: int = 3) -> tuple[Desk, Revival]:
     desk = Desk(graph((("s", "a"), ("a", "b")), attempts=1), stocked(sa=[n]))
     worker = desk.worker("a-1", "a")
     lease = worker.claim(1)
-    worker.settle(failed=[failure(lease, 0)])
+    worker.settle(failed=[failure(lease, 0, item=b"the item")])
     desk.commit()
     (letter,) = desk.disk.letters
-    assert letter.data is not None
-    return desk, Revival(EDGE, Body(letter.body, letter.n, letter.data), letter.index)
+    assert letter.item == b"the item"
+    return desk, Revival(EDGE, letter.body, letter.index, letter.item)
 
 
 def retry(desk: Desk, request: int, revival: Revival) -> tuple[int, ...]:
@@ -37,8 +38,9 @@ def test_a_retried_item_is_back_under_its_old_name_with_no_attempt_charged() -> 
     assert desk.queued(EDGE) == [(1, 1, 3)]  # not before it is durable
     desk.commit()
     assert desk.effects[-1] == Amended(5, ok=True, closed=(1,))
-    assert desk.queued(EDGE) == [(1, 0, 3)]
-    assert desk.attempts(EDGE) == {0: 0, 1: 0, 2: 0}
+    assert desk.queued(EDGE) == [(1, 1, 3), (2, 0, 1)]
+    assert name_of(desk.disk.bodies[2].data, 2, 0) == (1, 0)
+    assert {r.attempts for r in desk.broker.books.edges[EDGE].queue} == {0}
     assert desk.broker.books.stages["a"].dead == 0
     assert desk.disk.letters == []
 
@@ -53,15 +55,15 @@ def test_a_letter_that_is_asked_for_again_is_taken_once() -> None:
     assert desk.broker.books.edges[EDGE].remaining == 3
 
 
-def test_a_body_that_was_gone_with_its_last_item_is_there_again() -> None:
+def test_letters_go_back_together_and_what_they_hold_goes_with_the_last() -> None:
     desk, revival = dead(1)
     assert not desk.broker.books.bodies
     retry(desk, 1, revival)
     desk.commit()
     worker = desk.worker("a-2", "a")
     lease = worker.claim(4)
-    assert (lease.body, lease.lo, lease.hi, lease.n) == (1, 0, 1, 1)
-    assert worker.data[-1] == revival.body.data
+    assert (lease.body, lease.lo, lease.hi, lease.n) == (2, 0, 1, 1)
+    assert worker.data[-1] == gather([((1, 0), b"the item")])
     worker.settle(Done(lease.token))
     desk.commit()
     assert not desk.broker.books.bodies

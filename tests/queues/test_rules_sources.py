@@ -234,5 +234,5 @@ def test_several_values_of_one_step_may_be_lost_each_with_a_letter(
     seq = source.settle(*done, out=[("s->a", 1)], failed=lost, advance=Advance(0, Cursor(1, 3)))
     desk.commit()
     assert source.ok(seq)
-    assert [letter.payload for letter in desk.disk.letters] == ["1", "2"]
+    assert [letter.shown for letter in desk.disk.letters] == ["1", "2"]
     assert desk.disk.cursors["s", 0].count == 3

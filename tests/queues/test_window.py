@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from pipeline_runner.queues import amending
 from pipeline_runner.queues.ages import Ages
 from pipeline_runner.queues.effects import Amended
+from pipeline_runner.queues.gathering import name_of
 from pipeline_runner.queues.looking import backlogs, first
 from pipeline_runner.queues.messages import Done, Granted, Held
 from pipeline_runner.queues.tail import Tail
-from pipeline_runner.queues.transaction import Body, Revival
+from pipeline_runner.queues.transaction import Revival
 from tests.queues.desk import Desk, failure, held, stocked
 from tests.queues.places import check_places
 from tests.queues.shapes import graph
@@ -118,13 +119,14 @@ def test_a_letter_goes_back_once_to_a_body_that_is_past_the_window() -> None:
     desk = long_queue()
     worker = desk.worker("a-1", "a")
     leases = [worker.claim(1), *(worker.claim(3) for _ in range(9))]
-    worker.settle(failed=[failure(leases[9], leases[9].lo)])  # of a body whose others stay queued
+    failed = failure(leases[9], leases[9].lo, item=b"the item")
+    worker.settle(failed=[failed])  # of a body whose others stay queued
     desk.commit()
     after = desk.restart()
     letter = after.disk.letters[0]
-    assert letter.data is not None
+    assert letter.item == b"the item"
     assert letter.body not in after.broker.books.bodies
-    back = Revival(EDGE, Body(letter.body, letter.n, letter.data), letter.index)
+    back = Revival(EDGE, letter.body, letter.index, letter.item)
     assert after.broker.retry(1, {1: back}) == (1,)
     after.carry_out()
     pending = after.waiting.popleft()
@@ -135,7 +137,12 @@ def test_a_letter_goes_back_once_to_a_body_that_is_past_the_window() -> None:
     after.broker.committed(pending, after.now)
     after.carry_out()
     seen = seat.all(Granted)
-    items = [(lease.body, index) for lease in seen for index in range(lease.lo, lease.hi)]
+    bodies = after.disk.bodies
+    items = [
+        name_of(bodies[lease.body].data, lease.body, index)
+        for lease in seen
+        for index in range(lease.lo, lease.hi)
+    ]
     assert sorted(items) == [(body, index) for body in range(1, 21) for index in range(3)]
 
 

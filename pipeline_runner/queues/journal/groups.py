@@ -6,9 +6,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pipeline_runner.queues.effects import Pending
+    from pipeline_runner.queues.transaction import Body, Transaction
 
 MOST_STEPS = 512  # of one transaction: the loop has to turn
 _PAGE_BYTES = 4096 + 24  # as the log has it
@@ -34,8 +35,8 @@ def needs_room(pending: Pending) -> bool:
 
 
 def size_bytes(pending: Pending) -> int:
-    """Return how large the bodies are that a step produces."""
-    return sum(len(body.data) for _edges, body in pending.step.produced)
+    """Return how large the bodies are that a step makes."""
+    return sum(len(body.data) for body in _bodies(pending.step))
 
 
 def takes(group: Iterable[Pending]) -> int:
@@ -46,8 +47,14 @@ def takes(group: Iterable[Pending]) -> int:
     """
     total = _GROUP_PAGES * _PAGE_BYTES
     for pending in group:
-        for _edges, body in pending.step.produced:
+        for body in _bodies(pending.step):
             size = len(body.data)
             is_small = size < _PAGE_BYTES // 2
             total += 2 * size + 400 if is_small else (size // 4000 + 3) * _PAGE_BYTES
     return total
+
+
+def _bodies(step: Transaction) -> Iterator[Body]:
+    yield from (body for _edges, body in step.produced)
+    yield from (retry.body for retry in step.retried)
+    yield from (body for _edge, body in step.revived)

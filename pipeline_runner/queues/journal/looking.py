@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
+from pipeline_runner.queues.gathering import name_of
 from pipeline_runner.queues.journal.finished import found
 from pipeline_runner.queues.looking import MOST_BYTES, Backlog, Seen
 from pipeline_runner.queues.transaction import item_id
@@ -47,7 +48,13 @@ def first(state: Path, edge: str, most: int) -> tuple[list[Seen], dict[int, byte
                 (data,) = sql.execute("SELECT data FROM body WHERE id = ?", (body,)).fetchone()
                 bodies[body] = data
             seen += [
-                Seen(item_id(run, edge, body, place), body, place, attempts, bool(suspect))
+                Seen(
+                    item_id(run, edge, *name_of(bodies[body], body, place)),
+                    body,
+                    place,
+                    attempts,
+                    bool(suspect),
+                )
                 for place in range(lo, min(hi, lo + most - len(seen)))
             ]
             if len(seen) >= most:

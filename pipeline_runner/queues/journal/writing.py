@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline_runner.queues.journal.schema import body_sum, range_sum, row_sum
-from pipeline_runner.queues.ranges import Range, size, subtract
+from pipeline_runner.queues.ranges import Range, size, subtract, union
 from pipeline_runner.queues.transaction import Sequences
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _Rest = tuple[int, int]  # until when, Unix time, and how long in all; milliseconds
 _NO_REST: _Rest = (0, 0)
 _ADD_BODY = "INSERT INTO body VALUES (?, ?, ?, ?, ?)"
-_ADD_ABSENT_BODY = "INSERT OR IGNORE INTO body VALUES (?, ?, ?, ?, ?)"
 _ADD_RANGE = "INSERT INTO range VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _FORGET_SPENT = (
     "DELETE FROM body WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM range WHERE body = ?1)"
@@ -89,33 +88,32 @@ class Writer:
             return False
         self._written.append(step)
         self._tally.add(step)
-        for edge, number, spans in step.consumed:
+        leaving = _leaving(step)
+        for (edge, number), spans in leaving.items():
             self._remove(edge, number, spans)
         for requeue in step.requeued:
             item = requeue.range
             self._remove(requeue.edge, item.body, ((item.lo, item.hi),))
             self._insert(requeue.edge, (item,), self._until(requeue.wait_s))
+        for retry in step.retried:
+            self._body(retry.body)
+            again = Range(retry.body.id, 0, retry.body.n, retry.attempts)
+            self._insert(retry.edge, (again,), self._until(retry.wait_s))
         for letter in step.letters:
-            if letter.edge:
-                self._remove(letter.edge, letter.body, ((letter.index, letter.index + 1),))
             self._letter(letter)
         for edges, body in step.produced:
-            self._body(body, _ADD_BODY)
+            self._body(body)
             for name in edges:
                 self._insert(name, (Range(body.id, 0, body.n),))
         if step.source is not None:
             self._cursor(*step.source)
-        for revival in step.revived:  # its body may still be here, for other items of it
-            self._body(revival.body, _ADD_ABSENT_BODY)
-            one = Range(revival.body.id, revival.index, revival.index + 1)
-            self._insert(revival.edge, (one,))
+        for edge, body in step.revived:
+            self._body(body)
+            self._insert(edge, (Range(body.id, 0, body.n),))
         if step.closed:
             numbers = [(number,) for number in step.closed]
             self._sql.executemany("DELETE FROM letter WHERE number = ?", numbers)
-        touched = {number for _edge, number, _spans in step.consumed}
-        if step.letters:
-            touched.update(letter.body for letter in step.letters)
-        for number in touched:
+        for number in {number for _edge, number in leaving}:
             self._sql.execute(_FORGET_SPENT, (number,))
         return True
 
@@ -127,10 +125,10 @@ class Writer:
             [(stage, count, row_sum(stage, count)) for stage, count in counts.items()],
         )
 
-    def _body(self, body: Body, insert: str) -> None:
+    def _body(self, body: Body) -> None:
         self._next_body = max(self._next_body, body.id + 1)
         total = body_sum(body.id, body.n, body.release, body.data)
-        self._sql.execute(insert, (body.id, body.n, body.release, total, body.data))
+        self._sql.execute(_ADD_BODY, (body.id, body.n, body.release, total, body.data))
 
     def _cursor(self, stage: str, share: int, cursor: Cursor) -> None:
         row = (stage, share, cursor.seq, cursor.count, cursor.mark, int(cursor.finished))
@@ -199,3 +197,25 @@ class Writer:
             self._items -= hi - lo
             ranges = [Range(body, a, b, attempts, bool(suspect)) for a, b in left]
             self._insert(edge, ranges, (rest[0], rest[1]))
+
+
+def _leaving(step: Transaction) -> dict[tuple[str, int], Spans]:
+    """Return what leaves each body of each edge, whatever becomes of it: a row goes at once."""
+    if not step.retried and not step.letters and len(step.consumed) == 1:  # nearly always
+        edge, number, spans = step.consumed[0]
+        return {(edge, number): spans}
+    leaving: dict[tuple[str, int], Spans] = {}
+
+    def leave(edge: str, number: int, spans: Spans) -> None:
+        before = leaving.get((edge, number))
+        leaving[edge, number] = spans if before is None else before + spans
+
+    for edge, number, spans in step.consumed:
+        leave(edge, number, spans)
+    for retry in step.retried:
+        for number, spans in retry.taken:
+            leave(retry.edge, number, spans)
+    for letter in step.letters:
+        if letter.edge:
+            leave(letter.edge, letter.held_in, ((letter.place, letter.place + 1),))
+    return {key: union(spans, ()) if len(spans) > 1 else spans for key, spans in leaving.items()}
