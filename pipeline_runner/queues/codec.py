@@ -22,8 +22,6 @@ from itertools import accumulate
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from pipeline_runner.queues.gathering import APART, GATHERED
 
 if TYPE_CHECKING:
@@ -37,10 +35,12 @@ _OFFSET_BYTES = 4
 _SMALL_BYTES = 4096  # a slice of so many bytes is cheaper copied than viewed
 
 
-class Pickled(msgspec.Struct, gc=False):
-    """An item that was pickled by itself when it was yielded or returned."""
+Pickled = tuple[bytes]
+"""An item that was pickled by itself when it was yielded or returned.
 
-    data: bytes
+A tuple of one, the cheapest thing to make, and unmistakable: a tuple is no scalar, so that one of
+the user's is never found among what was taken.
+"""
 
 
 class NoRoom(Exception):
@@ -48,19 +48,20 @@ class NoRoom(Exception):
 
 
 def take(value: Any) -> Any:
-    """Return ``value`` as it is now: a scalar itself, anything else :class:`Pickled`.
+    """Return ``value`` as it is now: a scalar itself, anything else :data:`Pickled`.
 
     Raises whatever pickling it raises.
     """
     if type(value) in SCALARS:
         return value
-    return Pickled(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+    return (pickle.dumps(value, pickle.HIGHEST_PROTOCOL),)
 
 
 def encode_one(taken: Any) -> bytes:
     """Return the pickle of one value that :func:`take` returned."""
-    if type(taken) is Pickled:
-        return taken.data
+    if type(taken) is tuple:
+        data: bytes = taken[0]
+        return data
     return pickle.dumps(taken, pickle.HIGHEST_PROTOCOL)
 
 
@@ -69,14 +70,14 @@ def encode(taken: Sequence[Any], *, scalars: bool = False) -> bytes:
 
     With ``scalars`` they are known to be such, and need not be looked at.
     """
-    if scalars or Pickled not in set(map(type, taken)):
+    if scalars or tuple not in set(map(type, taken)):
         return pickle.dumps(taken, pickle.HIGHEST_PROTOCOL)
     return b"".join(apart(taken))
 
 
 def apart(taken: Sequence[Any]) -> list[bytes]:
-    """Return, in parts, a body of items of which some are :class:`Pickled`."""
-    return _with_index([item.data if type(item) is Pickled else encode_one(item) for item in taken])
+    """Return, in parts, a body of items of which some are :data:`Pickled`."""
+    return _with_index([item[0] if type(item) is tuple else encode_one(item) for item in taken])
 
 
 def _with_index(pickles: list[bytes]) -> list[bytes]:
@@ -108,7 +109,7 @@ def encode_into(taken: Sequence[Any], room: memoryview, *, scalars: bool = False
     Raises NoRoom.
     """
     file = _Room(room)
-    if scalars or Pickled not in set(map(type, taken)):
+    if scalars or tuple not in set(map(type, taken)):
         pickle.Pickler(file, pickle.HIGHEST_PROTOCOL).dump(taken)
         return file.size
     parts = apart(taken)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipeline_runner.queues.codec import SCALARS, Pickled, encode
+from pipeline_runner.queues.codec import SCALARS, encode
 from pipeline_runner.queues.messages import MOST_ITEM, Output
+from pipeline_runner.queues.sizing import MOST_ITEMS
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
 from pipeline_runner.worker.values import Tagged
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SEND_BYTES = SLOT_BYTES  # outputs of so many bytes are sent before more is made
 UNROUTABLE, UNPICKLABLE, TOO_LARGE = "unroutable", "unpicklable", "too large"
 _SCALAR_BYTES = 16  # about what a number takes in a body
+_UNCOUNTED_BYTES = SEND_BYTES // MOST_ITEMS
 
 
 class NoEdgeFitsError(LookupError):
@@ -103,7 +105,8 @@ class Router:
     later shows. It raises UnsendableError.
 
     ``most_item`` is the largest encoded item in bytes. ``taken_bytes`` only grows, by what was
-    taken, but for numbers; an output that brings it to ``full_at`` calls ``on_full`` first.
+    taken, but for what is so small that :data:`MOST_ITEMS` of it are no matter; an output that
+    brings it to ``full_at`` calls ``on_full`` first.
     """
 
     def __init__(self, outs: Sequence[Out], most_item: int = MOST_ITEM) -> None:
@@ -115,32 +118,48 @@ class Router:
         self.plain: type = type(None)  # of the last number: one of this type is taken as it is
         self._most_item = most_item
         self._most_body = min(SEND_BYTES, most_item)
+        self._uncounted = min(_UNCOUNTED_BYTES, most_item)
         self._all = tuple(out.edge for out in outs)
         self._tagged = any(out.tags for out in outs)
-        self._sized = False  # whether anything but numbers was taken
         self._pickles = False  # whether anything but scalars was taken
+        self._pickled: type = _Nothing  # the type of the last that was not
         self.take: Callable[[Any], Any] = self._take
         if self.is_sink or self._tagged:
             self.plain = _Nothing
             self.take = self._take_nothing if self.is_sink else self._take_tagged
 
     def _take(self, value: Any) -> Any:
-        kind = type(value)
-        if kind in SCALARS:
-            if kind is str or kind is bytes:
-                self._add(len(value))
-            elif not self._tagged:
-                self.plain = kind
-            return value
-        if kind is Tagged:
-            return self._take(value.value)
+        if type(value) is not self._pickled:
+            return self._take_another(value)
         try:
             data = dumps(value, HIGHEST_PROTOCOL)
         except Exception as error:
             raise UnsendableError(UNPICKLABLE) from error
-        self._pickles = True
-        self._add(len(data))
-        return Pickled(data)
+        if len(data) > self._uncounted:
+            self._count(len(data))
+        return (data,)
+
+    def _take_another(self, value: Any) -> Any:
+        """Take a value of another type than the last that was pickled."""
+        kind = type(value)
+        if kind is Tagged:
+            return self._take(value.value)
+        if kind not in SCALARS:
+            self._pickled, self._pickles = kind, True
+            return self._take(value)
+        if kind is str or kind is bytes:
+            if len(value) > self._uncounted:
+                self._count(len(value))
+        elif not self._tagged:
+            self.plain = kind
+        return value
+
+    def _count(self, size: int) -> None:
+        if size > self._most_item:
+            raise UnsendableError(TOO_LARGE) from ItemTooLargeError(size, self._most_item)
+        self.taken_bytes += size
+        if self.taken_bytes >= self.full_at:
+            self.on_full()
 
     def _take_nothing(self, value: Any) -> None:
         """Take what a sink returns: it goes nowhere, and need not be fit to travel."""
@@ -152,14 +171,6 @@ class Router:
             raise UnsendableError(UNROUTABLE) from error
         return Routed(edges, self._take(value))
 
-    def _add(self, size: int) -> None:
-        if size > self._most_item:
-            raise UnsendableError(TOO_LARGE) from ItemTooLargeError(size, self._most_item)
-        self._sized = True
-        self.taken_bytes += size
-        if self.taken_bytes >= self.full_at:
-            self.on_full()
-
     def encode(self, taken: Sequence[Any], places: Places | None = None) -> Bodies:
         """Return what :meth:`take` returned as bodies, none larger than it should be.
 
@@ -168,24 +179,16 @@ class Router:
         bodies = Bodies()
         if not taken or not self._outs:
             return bodies
+        scalars = not self._pickles
         if not self._tagged:
-            for part in self._parts(taken):
-                bodies.add(self._all, part, self._most_body, places, scalars=not self._pickles)
+            bodies.add(self._all, taken, self._most_body, places, scalars=scalars)
             return bodies
         groups: dict[tuple[str, ...], list[Any]] = {}
         for routed in taken:
             groups.setdefault(routed.edges, []).append(routed.taken)
         for edges, group in groups.items():
-            for part in self._parts(group):
-                bodies.add(edges, part, self._most_body, scalars=not self._pickles)
+            bodies.add(edges, group, self._most_body, scalars=scalars)
         return bodies
-
-    def _parts(self, taken: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """Yield runs of ``taken`` that fit into a body; one item may be larger than that."""
-        if self._sized:
-            yield from runs(taken, self._most_body)
-        else:
-            yield taken
 
     def _edges_of(self, value: Any) -> tuple[str, ...]:
         tags = value.tags if isinstance(value, Tagged) else frozenset[str]()
@@ -206,8 +209,8 @@ class _Nothing:
 def size_of(taken: Any) -> int:
     """Return about how many bytes an item that was taken will have in a body."""
     kind = type(taken)
-    if kind is Pickled:
-        return len(taken.data)
+    if kind is tuple:
+        return len(taken[0])
     if kind is Routed:
         return size_of(taken.taken)
     if kind is list:  # the outputs of one item
