@@ -16,7 +16,7 @@ from pipeline_runner.agent.orphans import end_orphans
 from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
-from pipeline_runner.agent.telling import say_nothing, tell_fault, told, waits_after
+from pipeline_runner.agent.telling import lacked, say_nothing, tell_fault, told, waits_after
 from pipeline_runner.agent.watching import Watching
 from pipeline_runner.errors import ExitCode, NoHead
 from pipeline_runner.queues.host_messages import (
@@ -76,6 +76,7 @@ class Agent:
         self._leaving_at: float | None = None
         self._code = ExitCode.OK
         self._work: str | None = None  # as it was said last
+        self._lacks: list[str] = []  # likewise
         self._over = asyncio.Event()
 
     async def run(self, way: Way) -> ExitCode:
@@ -221,6 +222,10 @@ class Agent:
         supervisor.reconcile(self._loop.time())
 
     def _say_work(self, desired: Desired) -> None:
+        lacks, self._lacks = self._lacks, lacked(desired)
+        for sentence in self._lacks:
+            if sentence not in lacks:
+                self._say("lacks", sentence)
         work = told(desired)
         if work is not None and work != self._work and self._leaving_at is None:
             self._work = work

@@ -26,6 +26,7 @@ _ENTRY = (
     "import sys; sys.path[:] = filter(None, sys.path);"
     "import runpy; runpy.run_module('pipeline_runner.worker', run_name='__main__')"
 )
+_NO_MODULE = 69
 ORDERLY = frozenset({0, 64, 65})
 _EXITS = {
     0: "drained",
@@ -138,11 +139,19 @@ class Process:
         told_to_go = self.phase == "draining" and code == -signal.SIGTERM
         return 0 if told_to_go or (self.is_unwanted and code == -signal.SIGKILL) else running
 
+    @property
+    def lacks(self) -> str:
+        """The module that it could not start for want of, on this host; empty if all was there."""
+        is_it = self.popen.returncode == _NO_MODULE and not self.was_ready
+        return self.page.lacked() if is_it else ""
+
     def cause(self) -> str:
         """Return how it died, in words; call it once it is reaped."""
         code = self.popen.returncode
         if self.killed_for and not (self.is_unwanted and code != -signal.SIGKILL):
             return self.killed_for
+        if lacks := self.lacks:
+            return f"there is no module {lacks} here"
         if code < 0:
             return f"died: killed by {signal.Signals(-code).name}"
         if code in ORDERLY and not self.page.is_closing:  # user code's own os._exit
@@ -167,7 +176,8 @@ def start(
 ) -> Process:
     """Start a worker for ``slot``. Raises OSError if the system has no process to spare.
 
-    With ``hold_s`` it holds its results so long when the head is gone, whatever its spec says.
+    With ``hold_s``, on a host that joined, it holds its results so long when the head is gone,
+    whatever its spec says.
     """
     worker = f"{host}/{slot.stage}[{slot.index}]/{secrets.token_hex(6)}"
     job = {
@@ -181,7 +191,7 @@ def start(
         "parent": os.getpid(),
     }
     if hold_s is not None:
-        job["hold_s"] = hold_s
+        job["hold_s"], job["joined"] = hold_s, True
     page = Page.create(job)
     environment = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
     environment |= spec["env"]

@@ -62,6 +62,10 @@ class Reporter:
         more = {"deaths": deaths, "retry_s": retry_s, "reason": reason, "took_work": took_work}
         self._report("WorkerFailing", slot, more)
 
+    def lacks(self, slot: Slot, module: str) -> None:
+        """Tell that no worker of a stage can start for want of a module."""
+        self._report("StageLacks", slot, {"module": module})
+
     def printed(self, process: Process, stream: str, lines: Sequence[str]) -> None:
         """Collect lines for a moment: a talkative stage must not cost a message a line."""
         now, slot = time.time(), process.slot

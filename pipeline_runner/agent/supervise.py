@@ -37,6 +37,9 @@ class Watcher(Protocol):
     ) -> None:
         """A worker could not be started, or died before it had settled anything."""
 
+    def lacks(self, slot: Slot, module: str) -> None:
+        """This host does not have a module that a stage needs: nothing more of it starts here."""
+
     def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
         """A worker wrote lines."""
 
@@ -58,6 +61,7 @@ class Supervisor:
         self._specs: dict[str, dict[str, Any]] = {}
         self._grace_s = 30.0
         self._backoff: dict[Slot, Backoff] = {}
+        self._lacking: dict[str, str] = {}  # stages that miss a module here, as of which spec
         self._finished: set[Slot] = set()  # their stage has ended: nothing to start again
         self.starts = True  # not while there is no head to work for
 
@@ -95,6 +99,7 @@ class Supervisor:
     def want_nothing(self, grace_s: float | None = None) -> None:
         """Drain everything, in ``grace_s`` seconds or what was given last."""
         self._desired = {}
+        self._lacking.clear()
         self._grace_s = self._grace_s if grace_s is None else grace_s
 
     def reconcile(self, now: float) -> None:
@@ -162,6 +167,8 @@ class Supervisor:
     def _may_start(self, slot: Slot, now: float) -> bool:
         if not self.starts:
             return False
+        if self._lacking.get(slot.stage) == self._desired.get(slot):
+            return False
         backoff = self._backoff.get(slot)
         return backoff is None or backoff.not_before <= now
 
@@ -192,12 +199,16 @@ class Supervisor:
                 if not self.read(process, reader):
                     break
         token, _index, _started, _phase = process.page.read()
-        ready, ended = process.was_ready, process.page.has_ended
+        ready, ended, lacks = process.was_ready, process.page.has_ended, process.lacks
         orderly = process.was_orderly or process.phase == "draining" or process.is_unwanted
+        orderly = orderly or bool(lacks)
         if ended:  # whatever became of it in its close()
             self._finished.add(process.slot)
         expected, blamed = orderly and not process.overstayed, process.blamed(token)
         self._watcher.died(process, blamed, process.cause(), expected=expected, ended=ended)
+        if lacks and self._lacking.get(process.slot.stage) != process.spec:
+            self._lacking[process.slot.stage] = process.spec
+            self._watcher.lacks(process.slot, lacks)
         if orderly or ended or process.page.has_settled or process.killed_for:
             self._backoff.pop(process.slot, None)
         elif process.slot in self._desired:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner.config.faults import listed
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -17,9 +19,19 @@ def told(desired: Desired) -> str | None:
     work = ", ".join(f"{stage} x{len(s)}" for stage, s in sorted(desired.slots.items()) if s)
     if work:
         return work
+    if desired.lacks:
+        return None  # that is told by itself
     if desired.unfit:
         return f"none: {'; '.join(desired.unfit)}"
     return "none for this host now; `runner why STAGE` says why"
+
+
+def lacked(desired: Desired) -> list[str]:
+    """Return a sentence for each thing that stages want and this host lacks."""
+    stages: dict[str, list[str]] = {}
+    for stage, reason in desired.lacks.items():
+        stages.setdefault(reason, []).append(stage)
+    return [f"no work of {listed(names)} here: {reason}" for reason, names in stages.items()]
 
 
 def waits_after(why: str) -> str:

@@ -42,6 +42,10 @@ class Watching:
         """Tell why a worker cannot start, or get anything done."""
         self._reporter.failing(slot, reason, deaths, retry_s, took_work=took_work)
 
+    def lacks(self, slot: Slot, module: str) -> None:
+        """Tell what this host does not have."""
+        self._reporter.lacks(slot, module)
+
     def printed(self, process: Process, reader: LineReader, lines: Sequence[str]) -> None:
         """Tell what a worker wrote."""
         stream = "stdout" if reader is process.readers[0] else "stderr"

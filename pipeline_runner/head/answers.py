@@ -65,4 +65,4 @@ def peek(books: Books, edge: str, most: int) -> tuple[dict[str, Any], bytes]:
 
 def _facts(host: Host) -> dict[str, Any]:
     facts = {field.name: getattr(host, field.name) for field in fields(host)}
-    return {**facts, "labels": dict(host.labels)}
+    return {**facts, "labels": dict(host.labels), "lacks": dict(host.lacks)}

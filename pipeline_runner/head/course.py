@@ -120,7 +120,10 @@ class Course:
             ended, version = tuple(self._ended), self.release.name
             settled = not (member.syncing or self._hosts.frozen or self._stop.workers)
             unfit = member.unfit if settled else None
-            desired = Desired(1, version, every, mine, grace_s, ended, holds_s, name, run, unfit)
+            lacks = dict(member.host.lacks)
+            desired = Desired(
+                1, version, every, mine, grace_s, ended, holds_s, name, run, unfit, lacks
+            )
             self._server.send(member.connection, desired)
 
     def recall_ends(self, finished: Collection[str]) -> None:

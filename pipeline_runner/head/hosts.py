@@ -85,7 +85,8 @@ class Hosts:
     def back(self, connection: Connection, host: Host) -> Connection | None:
         """Have a host that returns go on as it was; returns its older connection, if it has one."""
         member = self.members[host.name]
-        older, member.connection, member.host = member.connection, connection, host
+        older, member.connection = member.connection, connection
+        member.host = replace(host, lacks=member.host.lacks)
         return older
 
     def away(self, name: str) -> None:
@@ -104,6 +105,12 @@ class Hosts:
         if member.unfit != unfit:
             member.unfit = unfit
             self.replan()
+
+    def lacks(self, name: str, reasons: Mapping[str, str]) -> None:
+        """Give a host no more work of these stages, each for its reason; and plan anew."""
+        member = self.members[name]
+        member.host = replace(member.host, lacks={**member.host.lacks, **reasons})
+        self.replan()
 
     def drain(self, name: str) -> None:
         """Give a host nothing more, and plan anew."""
@@ -224,4 +231,4 @@ def _report(host: Host, now: float) -> HostReport:
 
 
 def _facts(host: Host) -> dict[str, Any]:
-    return asdict(replace(host, labels=dict(host.labels)))
+    return asdict(replace(host, labels=dict(host.labels), lacks=dict(host.lacks)))

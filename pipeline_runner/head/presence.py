@@ -16,6 +16,8 @@ from pipeline_runner.head.reunion import Reunion
 from pipeline_runner.queues.host_messages import Dismiss
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline_runner.cluster.membership import Arrival
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.head.course import Course
@@ -83,7 +85,7 @@ class Presence:
         facts, now = dict(hello.facts), self._loop.time()
         agent, machine = str(facts.pop("agent", "")), str(facts.pop("machine", ""))
         is_local = bool(facts.pop("local", False)) and not connection.remote
-        host = host_of(facts | {"name": hello.host, "head": is_local})
+        host = host_of(facts | {"name": hello.host, "head": is_local, "lacks": {}})
         arrival = self._membership.arrive(host.name, agent, machine, now, local=is_local)
         host = replace(host, name=arrival.name)
         connection.peer = arrival.name
@@ -145,6 +147,11 @@ class Presence:
         if (member.syncing or member.unfit != problems) and not member.draining:
             self._hosts.judge(name, problems)
             self._replanned()
+
+    def lacks(self, name: str, reasons: Mapping[str, str]) -> None:
+        """A host cannot run these stages, each for its reason."""
+        self._hosts.lacks(name, reasons)
+        self._replanned()
 
     def drain(self, name: str) -> None:
         """Have a host finish what it holds, and take nothing more. Raises UsageError."""

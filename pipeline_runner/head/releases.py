@@ -17,7 +17,7 @@ from pipeline_runner.sync.checkout import check_out, hand_back
 from pipeline_runner.sync.collect import collect
 from pipeline_runner.sync.environment import Environment, Fit, compare
 from pipeline_runner.sync.fetch import PIECE
-from pipeline_runner.sync.installed import environment, named
+from pipeline_runner.sync.installed import cure, environment, named
 from pipeline_runner.sync.scan import Scanner
 from pipeline_runner.sync.store import Halted, Store, full
 from pipeline_runner.sync.strays import told
@@ -127,6 +127,13 @@ class Releases:
     def notes(self, ready: Ready) -> tuple[str, ...]:
         """Return what of that host is only worth a word."""
         return self._fit(ready).notes
+
+    def cure(self, module: str, then: Callable[[str], None]) -> None:
+        """Look up what gives another host a module that this one has, and call ``then`` with it."""
+        if not self._closed:
+            self._thread.submit(cure, self._pipeline.root, module).add_done_callback(
+                lambda found: self._in_loop(then, found.result())
+            )
 
     def close(self) -> None:
         """Let the release go, once no worker is left; tell of what was written into it."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import events
+from pipeline_runner.head.lacking import Lacking
 from pipeline_runner.queues.effects import Stopped
 from pipeline_runner.queues.host_messages import (
     Beat,
@@ -53,6 +54,7 @@ class Reports:
         self._view = view
         self._watchers = watchers
         self._teller = teller
+        self._lacking = Lacking(hosts, presence, releases, teller)
         self._loop = asyncio.get_running_loop()
 
     def said(self, connection: Connection, message: Any) -> None:
@@ -102,6 +104,8 @@ class Reports:
                     self._course.heard_end(fields["stage"])
                 self._watchers.event(events.WorkerExited(**fields))
                 self._course.step()
+            case "StageLacks":
+                self._lacking.heard(host, fields["stage"], fields["module"])
             case "WorkerFailing":
                 self._view.failing[fields["stage"]] = fields["reason"]
                 self._watchers.event(events.WorkerFailing(**fields))

@@ -75,6 +75,8 @@ def _demand(
     clashes: set[str] = set()
     for member in members:
         checked = [check(parse_constraint(text), member.host) for text in stage.constraints]
+        if name in member.host.lacks:
+            checked.append(Reason("its module can be imported", member.host.lacks[name]))
         share = _share(stage, kind, member)
         if share is None:
             assert total is not None

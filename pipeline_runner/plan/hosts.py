@@ -13,7 +13,8 @@ class Host:
 
     ``os`` and ``arch`` are lower case ("linux", "x86_64"), ``python`` is a full version
     ("3.11.4"). ``cores`` are those its processes may use, at least 1; ``memory`` is in bytes.
-    ``max_procs`` caps the workers of all stages together, None for no cap.
+    ``max_procs`` caps the workers of all stages together, None for no cap. ``lacks`` are stages
+    that cannot run there, with the reason.
     """
 
     name: str
@@ -26,3 +27,4 @@ class Host:
     head: bool = False
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     max_procs: int | None = None
+    lacks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -44,6 +44,9 @@ class Desired(Message, frozen=True, tag=15):
     host: str = ""  # what this host is called from now on
     run: str = ""  # workers of another run have nothing to go on with
     unfit: tuple[str, ...] | None = ()  # why this host gets no work; None: that is not known yet
+    lacks: dict[str, str] = msgspec.field(
+        default_factory=dict
+    )  # stages that cannot run here, and why
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):

@@ -30,7 +30,7 @@ from pipeline_runner.worker.limits import Limits
 from pipeline_runner.worker.link import Link
 from pipeline_runner.worker.page import Page
 from pipeline_runner.worker.source import SourceLoop
-from pipeline_runner.worker.whereabouts import cure, stand_in
+from pipeline_runner.worker.whereabouts import cure, missing_module, stand_in
 
 if TYPE_CHECKING:
     from pipeline_runner.worker.call import Target
@@ -42,6 +42,7 @@ EXIT_RECYCLE = 65  # max_items or max_memory was reached: start another
 EXIT_NO_HEAD = 66
 EXIT_NO_START = 67  # user code could not be imported or built
 EXIT_CLOSED = 68  # user code closed this worker's own descriptors
+EXIT_NO_MODULE = 69  # it needs a module that this host does not have; the page names it
 
 EXIT_FUNCTIONS_S = 30.0  # what users registered for the exit may take so long
 _PR_SET_PDEATHSIG = 1
@@ -108,6 +109,9 @@ def _work(job: Job, page: Page, link: Link) -> int:
     try:
         target = load(job.run)
     except BaseException as error:  # noqa: BLE001  (an import may raise anything, SystemExit too)
+        if job.joined and (module := missing_module(error)):
+            page.lack(module)  # told once for all workers, with its cure
+            return EXIT_NO_MODULE
         sys.stderr.write(format_traceback(error))
         if cure(error):
             sys.stderr.write(f"{describe(error)}\n")  # the last line is the one that is shown

@@ -50,6 +50,7 @@ class Job:
     again: bool  # a generator source is a live feed
     parent: int
     hold_s: float = 0.0  # how long to hold results, and to look for a head, when it is gone
+    joined: bool = False  # it runs on a host that joined, which may lack what the head's has
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Job:

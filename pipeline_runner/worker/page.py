@@ -89,6 +89,15 @@ class Page:
         """Say which index runs since when; ``started`` 0 for none."""
         _ITEM.pack_into(self._map, 8, index, started)
 
+    def lack(self, module: str) -> None:
+        """Say which module is not installed here, where the job stood: it is over with this."""
+        data = json.dumps({"lacks": module}).encode()
+        self._map[_JOB_AT:-_DOOR_ROOM] = data.ljust(len(self._map) - _DOOR_ROOM - _JOB_AT, b"\0")
+
+    def lacked(self) -> str:
+        """Return the module that the worker said it lacks; empty if it said nothing of the kind."""
+        return str(self.job().get("lacks", ""))
+
     def ready(self) -> None:
         """Say that user code was imported and work can begin."""
         self._map[_PHASE_AT] = READY

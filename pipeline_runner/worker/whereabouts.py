@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from typing import cast
 
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+_CAUSES = 8  # errors that led to one another
 
 _release = ""
 
@@ -55,6 +58,29 @@ def missing_variable(fault: BaseException) -> str:
 
 def _is_name(text: str) -> bool:
     return text.isascii() and text.isidentifier()
+
+
+def missing_module(error: BaseException) -> str:
+    """Return the module that is not installed here, if that is what ``error`` comes of.
+
+    Not one of the project, nor one that belongs to Python itself: neither is installed.
+    """
+    cause: BaseException | None = error
+    for _step in range(_CAUSES):
+        if cause is None:
+            break
+        if issubclass(type(cause), ModuleNotFoundError):
+            name = cast("ModuleNotFoundError", cause).name
+            return name if type(name) is str and not _is_own(name.partition(".")[0]) else ""
+        cause = cause.__cause__
+    return ""
+
+
+def _is_own(package: str) -> bool:
+    """Whether a package is the project's, or Python's."""
+    here = [f"{entry}/{package}" for entry in sys.path if f"{entry}/".startswith(_release)]
+    found = any(map(os.path.exists, [*here, *(f"{path}.py" for path in here)]))
+    return found or package in sys.stdlib_module_names
 
 
 def plainly(text: str) -> str:

@@ -58,6 +58,21 @@ def test_a_host_that_returns_gives_back_its_older_connection_and_moves_nothing()
     assert hosts.slots == before
 
 
+def test_a_host_keeps_what_it_lacks_while_it_is_away_and_under_a_later_head() -> None:
+    hosts = of(host("desk", head=True), host("pi"))
+    hosts.lacks("pi", {"work": "it has no module numpy: pip install numpy==2.1"})
+    assert hosts.slots.get("pi", {}) == {}
+    hosts.away("pi")
+    hosts.back(NOBODY, host("pi"))
+    hosts.replan()
+    assert hosts.slots.get("pi", {}) == {}
+    later = Hosts(LINE)
+    later.recall(note(hosts, known("pi")), 0.0)
+    assert later.members["pi"].host.lacks.keys() == {"work"}
+    hosts.join(NOBODY, host("pi"), 0.0)  # anew: it may have it by now
+    assert set(hosts.slots["pi"]) == {"work"}
+
+
 def test_a_host_gets_no_work_before_it_is_judged_and_none_once_it_drains() -> None:
     hosts = of(host("desk", head=True))
     hosts.join(NOBODY, host("pi"), 0.0, unfit=("its files are on their way",))

@@ -98,3 +98,61 @@ def test_a_host_that_has_the_package_works(ours: Site) -> None:
     ours.join(ours.lan["pi"], PYTHONPATH=install(home / "site", "some_thing", "1.4"))
     until(lambda: ours.workers().get("pi"), "it has work")
     assert "pi" not in why(ours).partition("no ")[2]
+
+
+LACKING = (
+    stage("numbers", "functions:held_back")
+    + stage("work", "needy:work", "per_host = 3")
+    + stage("again", "needy:again", "per_host = 2")
+    + stage("plain", "functions:square", "per_host = 1")
+    + stage("keep", "functions:keep")
+    + chain("numbers", "work", "again", "plain", "keep")
+)
+NEEDY = """\
+import some_module
+from functions import work
+
+
+def again(number):
+    return number
+"""
+
+
+def test_a_module_nobody_named_costs_its_stages_that_host_and_is_told_once_on_both_sides(
+    ours: Site,
+) -> None:
+    site = install(ours.head.home / "site", "some_thing", "1.5")
+    (ours.head.home / "site" / "some_module.py").touch()
+    (ours.head.home / "site/some_thing-1.5.dist-info/top_level.txt").write_text("some_module\n")
+    ours.write(LACKING, items=20, more={"needy": NEEDY})
+    ours.open_gate("fast")
+    ours.up("--ui", "plain", PYTHONPATH=site)
+    joined = ours.join(ours.lan["pi"])
+    reason = "it has no module some_module: pip install some_thing==1.5, and join again"
+    until(lambda: reason in why(ours), "the head says why it gives that stage no work")
+    until(lambda: reason in joined.said, "the host says it too")
+    until(lambda: ours.workers().get("pi") == {"plain": 1}, "it works on what it can import")
+    ours.open_gate("all-here")
+    ours.open_gate("end")
+    ended = ours.run.wait()
+    assert ended.code == 0, ended.err
+    assert {host for begun in ours.begun().values() for host, *_ in begun} == {"desk"}
+    for said in (ended.err, joined.said):
+        assert said.count("some_module") == 1, said
+        assert "work and again" in said or "again and work" in said
+        assert "Traceback" not in said
+
+
+def test_a_host_that_joins_again_with_the_module_works(ours: Site) -> None:
+    site = ours.head.home / "site"
+    site.mkdir()
+    (site / "some_module.py").touch()
+    ours.write(LACKING, items=20, more={"needy": NEEDY})
+    ours.up(PYTHONPATH=str(site))
+    joined = ours.join(ours.lan["pi"])
+    until(lambda: "pip install some_module, and join again" in joined.said, "it is told")
+    joined.popen.terminate()
+    joined.ended()
+    ours.join(ours.lan["pi"], PYTHONPATH=str(site))
+    until(lambda: ours.workers().get("pi", {}).get("work") == 3, "its workers load")
+    assert "some_module" not in why(ours)

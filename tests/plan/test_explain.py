@@ -37,6 +37,19 @@ def test_every_host_is_held_against_every_rule() -> None:
     ]
 
 
+def test_a_host_that_lacks_a_module_of_a_stage_may_not_run_that_one() -> None:
+    line = pipeline({"embed": {"per_host": 1}, "load": {"per_host": 1}})
+    lacks = {"embed": "it has no module numpy: pip install numpy==2.1, and join again"}
+    here = [host("desk", head=True), host("pi", lacks=lacks)]
+    plan = assign(line, here, {})
+    assert plan.counts == {"desk": {"embed": 1, "load": 1}, "pi": {"load": 1}}
+    assert why(line, here, plan, "embed").lines()[-3:] == [
+        "pi    may not run it",
+        f"  no  its module can be imported  {lacks['embed']}",
+        "  ok  per_host = 1                1",
+    ]
+
+
 def test_a_host_that_could_run_more_is_not_needed() -> None:
     line = pipeline({"list": {"constraints": ["host != pi4"]}})
     explanation = why(line, HOSTS, assign(line, HOSTS, {}), "list")

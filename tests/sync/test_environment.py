@@ -13,7 +13,7 @@ from pipeline_runner.sync.environment import (
     requirements,
     satisfies,
 )
-from pipeline_runner.sync.installed import environment, named
+from pipeline_runner.sync.installed import cure, environment, named
 from tests.sync import kit
 
 if TYPE_CHECKING:
@@ -113,3 +113,32 @@ def test_installed_versions_are_found_whatever_the_name_is_written_like() -> Non
     found = environment(["Click", "no-such-package"])
     assert found.packages["Click"]
     assert found.packages["no-such-package"] == ""
+
+
+def install(site: Path, name: str, version: str, **files: str) -> None:
+    """Make a package with these files look installed in ``site``."""
+    about = f"{name.replace('-', '_')}-{version}.dist-info"
+    texts = {path.replace("__", "/") + ".py": text for path, text in files.items()}
+    kit.write(site, texts)
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    record = "".join(f"{path},,\n" for path in texts)
+    kit.write(site, {f"{about}/METADATA": metadata, f"{about}/RECORD": record})
+
+
+def test_a_module_is_cured_by_the_package_it_is_of_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, root = tmp_path / "site", tmp_path / "project"
+    install(site, "opencv-like", "4.1", cv9="")
+    install(site, "google-one", "1.0", google9__one="")
+    install(site, "google-two", "2.0", google9__two="")
+    kit.write(site, {"local-1.dist-info/METADATA": "Name: local\nVersion: 1\n"})
+    kit.write(site, {"local-1.dist-info/RECORD": "local9.py,,\n"})
+    kit.write(site, {"local-1.dist-info/direct_url.json": '{"dir_info": {}, "url": "file:///x"}'})
+    kit.write(root, {"vendor9/__init__.py": ""})
+    monkeypatch.syspath_prepend(str(site))
+    assert cure(root, "cv9") == "pip install opencv-like==4.1"
+    assert cure(root, "google9.two") == "pip install google-two==2.0"
+    assert cure(root, "nobody9.has.it") == "pip install nobody9"
+    assert cure(root, "local9") == "install local there as well, which here comes from a folder"
+    assert cure(root, "vendor9") == "let it travel (`runner files` tells what hides it)"
