@@ -101,6 +101,7 @@ class Course:
         counts = self._hosts.wanted()
         every = specs(self._pipeline, self.release, dict(counts))
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
+        self.name_releases()
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
         run, stages = self._server.broker.books.run, self._server.broker.books.stages
         over = {stage for stage in self._ended if stages[stage].finished}
@@ -125,6 +126,12 @@ class Course:
                 1, version, every, mine, grace_s, ended, holds_s, name, run, unfit, lacks
             )
             self._server.send(member.connection, desired)
+
+    def name_releases(self) -> None:
+        """Tell the broker which release's workers may come, and whether any other's may."""
+        named = () if self.release is None else (self.release.name,)
+        cut = any(member.connection is None for member in self._hosts.members.values())
+        self._server.apply(lambda broker, now: broker.releases(named, now, cut=cut))
 
     def recall_ends(self, finished: Collection[str]) -> None:
         """Take over the ends that a host's workers have heard from an earlier head."""

@@ -120,6 +120,7 @@ class Presence:
         is_local = member.host.head
         if not self._membership.cut(name, idle=not member.report.workers):
             self._hosts.away(name)
+            self._course.name_releases()
             return
         if is_local:
             self._agent.sweep(member.report.workers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline_runner.queues.effects import Failed, Pending, Stopped
 from pipeline_runner.queues.gathering import (
@@ -80,6 +81,9 @@ class Blame:
         together: dict[tuple[str, int, str], list[_Failed]] | None,
     ) -> None:
         stage = self._books.stages[worker.stage]
+        failure, is_strange = self._strange(lease, failure, worker)
+        if is_strange and self._set_aside(step, lease, failure, worker):
+            return
         stage.failed += 1
         step.failed.append((worker.stage, False))
         if not lease.edge:
@@ -122,6 +126,29 @@ class Blame:
                 return
         one = Range(lease.body, failure.index, failure.index + 1, attempts, lease.suspect)
         step.requeued.append(Requeue(lease.edge, one, wait_s))
+
+    def _strange(
+        self, lease: Lease, failure: Failure, worker: WorkerRecord
+    ) -> tuple[Failure, bool]:
+        """Return a failure for which code of two versions is to blame, with both of them named."""
+        if failure.cause != "undecodable" or not lease.edge:
+            return failure, False
+        made_by = self._books.bodies[lease.body].release
+        if not made_by or not worker.release or made_by == worker.release:
+            return failure, False
+        both = f"release {made_by[:12]} made it, release {worker.release[:12]} cannot read it"
+        return replace(failure, error=f"{failure.error} ({both})", final=True), True
+
+    def _set_aside(
+        self, step: Transaction, lease: Lease, failure: Failure, worker: WorkerRecord
+    ) -> bool:
+        """Keep an item, uncharged, for workers of other releases; False if none may come."""
+        tried = lease.unread | {worker.release}
+        if not self._books.may_be_read(worker.stage, tried):
+            return False
+        one = Range(lease.body, failure.index, failure.index + 1, lease.attempts, lease.suspect)
+        step.requeued.append(Requeue(lease.edge, one, unread=tried))
+        return True
 
     def _retry(
         self, step: Transaction, edge: str, attempts: int, release: str, failed: list[_Failed]
@@ -193,12 +220,17 @@ class Blame:
             item = requeue.range
             body = books.bodies[item.body]
             edge.bytes += body.size * (item.hi - item.lo) / body.n
-            if requeue.wait_s:
+            if requeue.unread:
+                edge.queue.unread.append((item, requeue.unread))
+                books.dirty[edge.spec.target] = None
+            elif requeue.wait_s:
                 edge.queue.push_later(item, self.now + requeue.wait_s)
                 books.alarm(self.now + requeue.wait_s)
             else:
                 edge.queue.push(item, front=True)
                 books.dirty[edge.spec.target] = None
+        if any(requeue.unread for requeue in step.requeued):
+            books.offer_unread()  # whoever could read it may have gone by now
         for retry in step.retried:
             for number, spans in retry.taken:
                 books.let_go(number, size(spans))

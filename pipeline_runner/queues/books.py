@@ -61,6 +61,8 @@ class Books:
         self.effects: list[Effect] = []
         self.dirty: dict[str, None] = {}  # stages whose parked claims may be served now
         self.maybe_finished = True
+        self.named: frozenset[str] = frozenset()  # releases that slots name
+        self.awaits_hosts = False  # one that is cut off may still run any release
         self.ending = False  # some source has ended: an empty edge may now mean the end
         self.wake_at: float | None = None  # when something falls due that no message brings
         self.next_body = 1
@@ -109,6 +111,25 @@ class Books:
         """Ask the shell to call ``tick`` at ``due``, or earlier."""
         if self.wake_at is None or due < self.wake_at:
             self.wake_at = due
+
+    def may_be_read(self, stage: str, tried: frozenset[str]) -> bool:
+        """Whether a worker of a release that is none of ``tried`` is here, or may come."""
+        if self.awaits_hosts or self.named - tried:
+            return True
+        return any(one.stage == stage and one.release not in tried for one in self.workers.values())
+
+    def offer_unread(self) -> None:
+        """Offer what nobody is left to read to whoever is here: it fails for good there."""
+        for edge in self.edges.values():
+            target = edge.spec.target
+            kept = []
+            for item, tried in edge.queue.unread:
+                if self.may_be_read(target, tried):
+                    kept.append((item, tried))
+                else:
+                    edge.queue.push(item)
+                    self.dirty[target] = None
+            edge.queue.unread = kept
 
     def new_session(self) -> int:
         """Return a session number never used before."""

@@ -68,6 +68,7 @@ class Broker:
         self._granting.closed_until = closed_until
         if closed_until is not None:
             self.books.alarm(closed_until)
+            self.books.awaits_hosts = True
         self._settling = Settling(self.books, self._blame)
         self._amending = Amending(self.books, durable)
         self._durable: deque[tuple[Pending, float]] = deque()  # to be closed, and since when
@@ -178,6 +179,16 @@ class Broker:
         self._blame.died(worker, died)
         if self.books.slots is not None:
             self.books.slots.leave(worker.id)
+        self.books.offer_unread()
+        self._serve(now)
+
+    def releases(self, named: Collection[str], now: float, *, cut: bool = False) -> None:
+        """Say which releases slots name, and whether a host that is ``cut`` off may run another.
+
+        What no worker here can decode waits for one of those, and is a dead letter without any.
+        """
+        self.books.named, self.books.awaits_hosts = frozenset(named), cut
+        self.books.offer_unread()
         self._serve(now)
 
     def lost(self, host: str, now: float) -> None:
@@ -190,6 +201,7 @@ class Broker:
                 self._free_all(worker)
                 if self.books.slots is not None:
                     self.books.slots.abandon(worker.id)
+        self.books.offer_unread()
         self._serve(now)
 
     def adopt(self, session: int, adopt: Adopt, now: float) -> None:

@@ -29,31 +29,16 @@ _NAME = struct.Struct("<QI")
 MOST_MOVED_BYTES = 64 * 1024  # a larger item rests where it is until its retry
 _MOST_ITEMS, _MOST_BYTES = 512, 1024**2  # of a gathered body, but for a single item
 _MOST_WHOLE_BYTES = 64 * 1024  # of a body that is kept for one of its items
-_MEMOIZE = pickle.MEMOIZE[0]
+_MEMOIZE, _LIST = pickle.MEMOIZE[0], pickle.EMPTY_LIST[0]
 _AROUND = {
-    code[0]
-    for code in (
-        *(pickle.FRAME, pickle.EMPTY_LIST, pickle.MARK, pickle.APPEND, pickle.APPENDS),
-        pickle.STOP,
-    )
+    each[0] for each in (pickle.FRAME, pickle.MARK, pickle.APPEND, pickle.APPENDS, pickle.STOP)
 }
 _GETS = {pickle.BINGET[0], pickle.LONG_BINGET[0]}
-_PUSHES = {
-    code[0]
-    for code in (
-        *(
-            pickle.NONE,
-            pickle.NEWTRUE,
-            pickle.NEWFALSE,
-            pickle.BINFLOAT,
-            pickle.LONG1,
-            pickle.LONG4,
-        ),
-        *(pickle.BININT, pickle.BININT1, pickle.BININT2),
-        *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8),
-        *(pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.BINBYTES8),
-    )
-}
+_NUMBERS = (pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.LONG4)
+_STRINGS = (pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8)
+_BYTES = (pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.BINBYTES8)
+_OTHERS = (pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BINFLOAT)
+_PUSHES = {each[0] for each in (*_NUMBERS, *_STRINGS, *_BYTES, *_OTHERS)}
 
 Name = tuple[int, int]  # the body and the index in it that an item is named by
 
@@ -103,7 +88,7 @@ def _scalar(body: bytes, index: int) -> bytes | None:
             pushed.append(memo[int.from_bytes(body[op.at + 1 : op.end], "little")])
         elif op.code in _PUSHES:
             pushed.append(op)
-        elif op.code not in _AROUND:
+        elif op.code not in _AROUND and (op.code != _LIST or memo):
             return None
     return body[pushed[index].at : pushed[index].end]
 

@@ -160,12 +160,20 @@ class Granting:
             place = (stage.next_input + turn) % len(inputs)
             edge = inputs[place]
             queue = edge.queue
-            if not queue.ready_items:
+            if not queue.ready_items and not queue.unread:
                 continue
             room = self._room(stage, edge)
             if room < 1:
                 stage.waits_for_room = True
                 continue
+            if queue.unread:
+                found = queue.pop_readable(worker.release, alone=worker.holds_nothing())
+                if found is not None:
+                    self._books.took(edge, found[0])
+                    self._send_lease(stage, worker, claim, edge.spec.name, *found)
+                    return True
+                if not queue.ready_items:
+                    continue
             # As many as come in, and go out again if each makes one, as a body of usual size.
             want = min(claim.want, allowed, room, edge.items_a_body)
             for out in stage.outputs:
@@ -180,10 +188,18 @@ class Granting:
         return False
 
     def _send_lease(
-        self, stage: StageState, worker: WorkerRecord, claim: Claim, edge: str, item: Range
+        self,
+        stage: StageState,
+        worker: WorkerRecord,
+        claim: Claim,
+        edge: str,
+        item: Range,
+        unread: frozenset[str] = frozenset(),
     ) -> None:
         books = self._books
         lease = books.lease(worker, edge, item)
+        if unread:
+            lease.unread = unread
         body = books.bodies[item.body]
         if stage.limit is not None:
             stage.limit.spend(item.hi - item.lo)

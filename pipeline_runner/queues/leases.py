@@ -32,6 +32,7 @@ class Lease(msgspec.Struct, eq=False):
     suspect: bool = False
     settling: int = 0
     credit: int = 0  # a source's: the items it may emit
+    unread: frozenset[str] = frozenset()  # releases whose workers could not decode it
     staged: dict[int, tuple[tuple[str, ...], Body]] = {}
 
     @property

@@ -96,15 +96,26 @@ class Range(msgspec.Struct, gc=False):
 class EdgeQueue:
     """The ranges of one edge that nobody holds: ready, suspect, or waiting for their retry.
 
-    Those of the ``tail`` come after all that are ready, and are not in memory yet.
+    ``unread`` are those that workers of some releases could not decode, and these releases. Those
+    of the ``tail`` come after all that are ready, and are not in memory yet.
     """
 
-    __slots__ = ("_order", "ready", "ready_items", "suspects", "tail", "waiting", "waiting_items")
+    __slots__ = (
+        "_order",
+        "ready",
+        "ready_items",
+        "suspects",
+        "tail",
+        "unread",
+        "waiting",
+        "waiting_items",
+    )
 
     def __init__(self) -> None:
         self.ready: deque[Range] = deque()
         self.suspects: deque[Range] = deque()
         self.waiting: list[tuple[float, int, Range]] = []  # a heap by due time
+        self.unread: list[tuple[Range, frozenset[str]]] = []
         self.ready_items = 0  # in ready and suspects
         self.waiting_items = 0
         self.tail = Tail()
@@ -113,7 +124,8 @@ class EdgeQueue:
     @property
     def queued(self) -> int:
         """Items here, whether they can be claimed now or later."""
-        return self.ready_items + self.waiting_items + self.tail.items
+        unread = sum(item.hi - item.lo for item, _releases in self.unread)
+        return self.ready_items + self.waiting_items + unread + self.tail.items
 
     def push(self, item: Range, *, front: bool = False) -> None:
         """Queue ``item`` last, or first if it was here before."""
@@ -152,6 +164,13 @@ class EdgeQueue:
         self.ready_items -= taken.hi - taken.lo
         return taken
 
+    def pop_readable(self, release: str, *, alone: bool) -> tuple[Range, frozenset[str]] | None:
+        """Take a range that others could not decode, and this release has not tried."""
+        for place, (item, releases) in enumerate(self.unread):
+            if release not in releases and (alone or not item.suspect):
+                return self.unread.pop(place)
+        return None
+
     def wake(self, now: float) -> bool:
         """Make due retries claimable; return whether there were any."""
         woke = False
@@ -183,7 +202,7 @@ class EdgeQueue:
     def clear(self) -> list[Range]:
         """Take everything that is in memory, whenever it is due."""
         taken = list(self)
-        for lane in (self.ready, self.suspects, self.waiting):
+        for lane in (self.ready, self.suspects, self.waiting, self.unread):
             lane.clear()
         self.ready_items = self.waiting_items = 0
         return taken
@@ -192,4 +211,6 @@ class EdgeQueue:
         yield from self.suspects
         yield from self.ready
         for _due, _order, item in self.waiting:
+            yield item
+        for item, _releases in self.unread:
             yield item

@@ -54,11 +54,15 @@ class Shelved:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """Items that go back changed: charged, or suspect. ``wait_s`` is how long they rest first."""
+    """Items that go back changed: charged, or suspect. ``wait_s`` is how long they rest first.
+
+    What is ``unread`` goes back as it was, and not to workers of these releases.
+    """
 
     edge: str
     range: Range
     wait_s: float = 0.0
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

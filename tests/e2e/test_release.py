@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -134,3 +135,53 @@ def test_a_package_in_src_is_found_where_the_file_says_so(project: Project) -> N
     ((file,),) = project.notes()
     assert file.endswith("/src/inner/deep.py")
     assert file.startswith(str(project.state / "files/releases"))
+
+
+ROWS = """\
+from kept import note, pass_gate
+
+
+class {name}:
+    def __init__(self, n):
+        self.n = n
+
+
+def rows():
+    for n in range(3):
+        yield {name}(n)
+
+
+def work(row):
+    pass_gate("open")
+    note("worked", row.n)
+"""
+
+
+def test_an_item_whose_class_was_renamed_is_a_dead_letter_that_names_both_releases(
+    project: Project,
+) -> None:
+    document = stage("rows", "functions:rows") + stage("work", "functions:work")
+    project.write(ROWS.format(name="Row"), document + chain("rows", "work"))
+    file = project.root / "pipeline.toml"
+    file.write_text(file.read_text().replace('durability = "memory"', 'durability = "fsync"'))
+    run = project.start("--no-import")
+    until(lambda: run.stage("rows").get("out") == 3, "all rows are on their way")
+    first = run.look()["release"]
+    agent = run.agent()
+    run.signal(signal.SIGKILL)
+    os.kill(agent, signal.SIGKILL)
+    run.popen.communicate()
+    until(lambda: not run.processes(), "no worker of the old release is left")
+    (project.root / "functions.py").write_text(ROWS.format(name="Line"))
+    (project.root / "open").touch()
+    run = project.start("--no-import")
+    until(lambda: run.look().get("release"), "it runs")
+    second = run.look()["release"]
+    ended = run.wait()
+    assert ended.code == 1
+    letters = project.letters()
+    assert {(one.made_by, one.release, one.cause) for one in letters} == {
+        (first, second, "undecodable")
+    }
+    assert len(letters) == 3
+    assert f"release {first[:12]} made it, release {second[:12]} cannot read it" in letters[0].error

@@ -87,9 +87,11 @@ class Desk:
             window=window,
         )
 
-    def worker(self, name: str, stage: str, index: int = 0, host: str = "north") -> Seat:
+    def worker(
+        self, name: str, stage: str, index: int = 0, host: str = "north", *, release: str = ""
+    ) -> Seat:
         """Let a worker say HELLO; an earlier connection of it is closed with that."""
-        hello = Hello("worker", host, name, stage, index, 7)
+        hello = Hello("worker", host, name, stage, index, 7, release=release)
         seat = Seat(self, name)
         seat.session = self.broker.hello(hello, self.now)
         self.seats[seat.session] = seat
@@ -130,6 +132,11 @@ class Desk:
     def died(self, name: str, running: int = 0, *, index: int = -1) -> None:
         """An agent reports a death."""
         self.broker.died(Died(name, running, "signal 9", index), self.now)
+        self.carry_out()
+
+    def releases(self, *named: str, cut: bool = False) -> None:
+        """The head says which releases slots name, and whether a host is cut off."""
+        self.broker.releases(named, self.now, cut=cut)
         self.carry_out()
 
     def lost(self, host: str) -> None:
@@ -283,10 +290,15 @@ def held(lease: Granted, spans: Spans | None = None) -> Held:
 
 
 def failure(
-    lease: Granted, index: int, *, final: bool = False, item: bytes | None = None
+    lease: Granted,
+    index: int,
+    *,
+    final: bool = False,
+    item: bytes | None = None,
+    cause: str = "raised",
 ) -> Failure:
     """One item's failure."""
-    return Failure(lease.token, index, "ValueError: no", "Traceback", final=final, item=item)
+    return Failure(lease.token, index, "ValueError: no", "Traceback", cause, final=final, item=item)
 
 
 def owe(
