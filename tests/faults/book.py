@@ -369,6 +369,12 @@ BOOK = (
         "every value once: the count is the wanted one from the start",
         "tests/hosts/test_partitions.py",
     ),
+    held(
+        "31",
+        "a flood of failures: one item in 20 raises at each attempt; the head is killed twice",
+        "a dead letter each, of its own item and under 2 KiB more; nothing lost",
+        f"{_F}/test_flood.py",
+    ),
 )
 MARATHON = Scenario(
     "marathon",

@@ -42,6 +42,7 @@ ALWAYS_SEEN = (
     "piece read ahead",
     "poison",
     "return",
+    "retried together",
     "settle in part",
     "settle refused",
     "settle sent again",

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline_runner.queues.effects import Failed, Stopped
+from pipeline_runner.queues.gathering import MOST_MOVED_BYTES, name_of
 from pipeline_runner.queues.messages import Done, Granted
+from pipeline_runner.queues.ranges import subtract
 from tests.queues.desk import Desk, Seat, failure, stocked
 from tests.queues.shapes import graph
 
@@ -316,3 +318,100 @@ def test_attempts_survive_a_restart() -> None:
     fail_once(desk, desk.worker("a-1", "a"))
     later = desk.restart()
     assert later.attempts("s->a")[0] == 1
+
+
+# ---- failures of one settle
+
+
+def failing(desk: Desk, worker: Seat, lease: Granted, *indexes: int) -> None:
+    """Settle a whole lease of which these indexes failed."""
+    good = subtract(((lease.lo, lease.hi),), tuple((i, i + 1) for i in indexes))
+    failed = [failure(lease, index, item=b"item %d" % index) for index in indexes]
+    worker.settle(*([Done(lease.token, good)] if good else []), failed=failed)
+    desk.commit()
+
+
+def test_what_fails_in_one_settle_is_retried_in_one_lease() -> None:
+    desk = eager()
+    worker = desk.worker("a-1", "a")
+    failing(desk, worker, worker.claim(5), 1, 3)
+    assert list(desk.disk.bodies) == [2], "the body they came with is gone"
+    lease = worker.claim(5)
+    assert (lease.body, lease.lo, lease.hi, lease.attempts) == (2, 0, 2, 1)
+    names = [name_of(worker.data[-1], lease.body, place) for place in range(2)]
+    assert names == [(1, 1), (1, 3)]
+    worker.settle(Done(lease.token))
+    desk.commit()
+    assert desk.broker.books.edges["s->a"].settled == 5
+    assert not desk.disk.bodies
+
+
+def test_items_that_fail_again_and_again_keep_their_names_to_their_letters() -> None:
+    desk = eager()
+    worker = desk.worker("a-1", "a")
+    failing(desk, worker, worker.claim(5), 0, 2, 4)
+    failing(desk, worker, worker.claim(5), 0, 2)
+    failing(desk, worker, worker.claim(5), 1)
+    (letter,) = desk.disk.letters
+    assert (letter.item_id, letter.attempts) == ("run-1:s->a:1:4", 3)
+    assert not desk.disk.ranges
+
+
+def test_several_leases_of_a_settle_share_their_retry() -> None:
+    desk = Desk(graph(ONE, backoff_s=0.0), stocked(sa=[2, 2]))
+    worker = desk.worker("a-1", "a")
+    leases = worker.claim(2), worker.claim(2)
+    worker.settle(
+        *(Done(lease.token, ((0, 1),)) for lease in leases),
+        failed=[failure(lease, 1, item=b"item") for lease in leases],
+    )
+    desk.commit()
+    lease = worker.claim(8)
+    assert (lease.lo, lease.hi) == (0, 2)
+    assert [name_of(worker.data[-1], lease.body, place) for place in range(2)] == [(1, 1), (2, 1)]
+
+
+def test_a_death_amid_retries_charges_none_of_several_and_then_the_guilty_alone() -> None:
+    desk = eager()
+    worker = desk.worker("a-1", "a")
+    failing(desk, worker, worker.claim(5), 1, 3)
+    desk.died("a-1", worker.claim(5).token)
+    desk.commit()
+    second = desk.worker("a-2", "a")
+    first = second.claim(5)
+    assert (first.hi - first.lo, first.suspect, first.attempts) == (1, True, 1)
+    desk.died("a-2", first.token)
+    desk.commit()
+    assert sorted(r.attempts for r in desk.broker.books.edges["s->a"].queue) == [1, 2]
+
+
+def test_a_retry_waits_and_a_restart_does_not_forget_it() -> None:
+    desk = eager(backoff_s=10.0)
+    worker = desk.worker("a-1", "a")
+    failing(desk, worker, worker.claim(5), 1, 3)
+    assert worker.claim(5) is None
+    after = desk.restart()
+    again = after.worker("a-2", "a")
+    assert again.claim(5) is None
+    after.wait(10.0)
+    assert (again.heard[-1].attempts, again.heard[-1].hi) == (1, 2)
+
+
+def test_a_settle_that_cannot_be_made_durable_moves_nothing() -> None:
+    desk = eager()
+    worker = desk.worker("a-1", "a")
+    lease = worker.claim(5)
+    worker.settle(failed=[failure(lease, index, item=b"item") for index in range(5)])
+    desk.commit(ok=False)
+    assert desk.queued("s->a") == [(1, 0, 5)]
+    assert set(desk.attempts("s->a").values()) == {0}
+
+
+def test_a_large_item_rests_where_it_is() -> None:
+    desk = eager()
+    worker = desk.worker("a-1", "a")
+    lease = worker.claim(5)
+    large = failure(lease, 1, item=b"x" * (MOST_MOVED_BYTES + 1))
+    worker.settle(Done(lease.token, ((0, 1), (2, 5))), failed=[large])
+    desk.commit()
+    assert [(r.body, r.lo, r.hi, r.attempts) for r in desk.disk.ranges["s->a", 1]] == [(1, 1, 2, 1)]
