@@ -109,6 +109,7 @@ class _Judge:
             yield self._not_callable()
         else:
             yield from self._constructor()
+            yield from self._patched()
 
     def calls(self) -> Iterator[Fault]:
         """Yield what is wrong with the way the graph has it called."""
@@ -181,6 +182,13 @@ class _Judge:
             message = f"{self.attribute} is built without arguments, and it needs {needed}"
             hint = _joined("give them defaults", self.place)
             yield self._on_attribute("signature", message, hint)
+
+    def _patched(self) -> Iterator[Fault]:
+        by = self.result.patched_by
+        if by:
+            message = f"{self.attribute} is async, and {by} has replaced what asyncio waits with"
+            hint = f"write it without async: {by} lets a plain function wait; or leave {by} out"
+            yield self._on_attribute("patched", message, _joined(hint, self.place))
 
     def _call(self, call: Signature) -> Iterator[Fault]:
         if not call.readable:

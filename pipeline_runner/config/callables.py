@@ -82,6 +82,7 @@ class ProbeResult:
     definition: Definition | None = None
     type_name: str = ""
     decorator: str | None = None
+    patched_by: str = ""  # the package that has replaced what asyncio waits with, for async code
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -110,6 +111,7 @@ class ProbeResult:
             definition=_definition(data["definition"]),
             type_name=data["type_name"],
             decorator=data["decorator"],
+            patched_by=data["patched_by"],
         )
 
 

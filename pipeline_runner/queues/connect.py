@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner import native
 from pipeline_runner.errors import NoHead
 from pipeline_runner.queues.framing import (
     HEADER_SIZE,
@@ -50,14 +50,14 @@ class Wire(ABC):
         self._buffer = bytearray()
         self._arrived: deque[tuple[Any, bytes | memoryview]] = deque()
         self._frame: FrameBuffer | None = None  # a large one
-        self._poll: select.poll | None = None
+        self._poll: native.poll | None = None
         self.closed = False
         self.heard = 0.0  # over TLS: when anything came last, monotonic seconds
 
     @staticmethod
     def unix(path: str | Path, timeout_s: float | None = None) -> Wire:
         """Connect to a head's socket on this host. Raises NoHead if none listens there."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = native.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         sock.settimeout(timeout_s)
         try:
@@ -106,9 +106,9 @@ class Wire(ABC):
         if self._arrived:
             return False
         if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(self.sock, select.POLLIN)
-            self._poll.register(wakeup_fd, select.POLLIN)
+            self._poll = native.poll()
+            self._poll.register(self.sock, native.POLLIN)
+            self._poll.register(wakeup_fd, native.POLLIN)
         return wakeup_fd in [fd for fd, _event in self._poll.poll()]
 
     @abstractmethod

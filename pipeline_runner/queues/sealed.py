@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import select
 import socket
 import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pipeline_runner import native
 from pipeline_runner.errors import NoHead, ProtocolError, Refused
 from pipeline_runner.queues.connect import Wire
 from pipeline_runner.queues.proof import NONCE_BYTES
@@ -47,7 +47,7 @@ class SealedWire(Wire):
                 with self._lock:
                     sent = self.sock.sendmsg(left)
             except BlockingIOError:
-                _wait(self.sock, select.POLLOUT, self._timeout_s)
+                _wait(self.sock, native.POLLOUT, self._timeout_s)
                 continue
             while left and sent >= len(left[0]):
                 sent -= len(left.pop(0))
@@ -66,7 +66,7 @@ class SealedWire(Wire):
             except BlockingIOError:
                 if not block:
                     return None
-                _wait(self.sock, select.POLLIN, self._timeout_s)
+                _wait(self.sock, native.POLLIN, self._timeout_s)
                 continue
             self.heard = time.monotonic()
             return size
@@ -155,12 +155,12 @@ def _step(tls: TlsSocket, go_on: Callable[[], int | None], patience_s: float) ->
         try:
             return go_on() or 0
         except BlockingIOError:
-            _wait(tls, select.POLLOUT if tls.wants_write else select.POLLIN, patience_s)
+            _wait(tls, native.POLLOUT if tls.wants_write else native.POLLIN, patience_s)
 
 
 def _wait(sock: TlsSocket, event: int, timeout_s: float | None) -> None:
     """Wait until ``sock`` is ready, or broken. Raises TimeoutError after ``timeout_s`` seconds."""
-    poll = select.poll()
+    poll = native.poll()
     poll.register(sock, event)
     if not poll.poll(None if timeout_s is None else timeout_s * 1000):
         raise TimeoutError("timed out")

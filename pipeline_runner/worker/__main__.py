@@ -14,13 +14,14 @@ import logging
 import os
 import signal
 import sys
-import threading
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeline_runner import native
 from pipeline_runner.errors import NoHead, RunnerError
 from pipeline_runner.worker import context as contexts
+from pipeline_runner.worker import eventloop
 from pipeline_runner.worker.batches import BatchLoop
 from pipeline_runner.worker.call import load
 from pipeline_runner.worker.exceptions import describe, format_traceback
@@ -56,7 +57,7 @@ def main() -> int:
     job = Job.from_json(page.job())
     _die_with(job.parent)
     _keep_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         # UTF-8 is what its agent reads, whatever the locale here. What a print cannot encode is
         # shown escaped, and fails no item.
@@ -77,9 +78,14 @@ def main() -> int:
     except RunnerError as error:  # it is there, and takes us for a stranger
         sys.stderr.write(f"{error.message}\n")
         return EXIT_NO_HEAD
-    link.stop_on(signal.SIGTERM)
+    _take_signals(link)
     os.register_at_fork(after_in_child=lambda: _stand_apart(link, page))
     return _work(job, page, link)
+
+
+def _take_signals(link: Link) -> None:
+    link.stop_on(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
 
 
 def _stand_apart(link: Link, page: Page) -> None:
@@ -116,6 +122,8 @@ def _work(job: Job, page: Page, link: Link) -> int:
         if cure(error):
             sys.stderr.write(f"{describe(error)}\n")  # the last line is the one that is shown
         return EXIT_NO_START
+    _take_signals(link)  # back, if the import took them
+    link.outlive(job, page)
     loops.append(_loop(job, target, link, page, limits))
     page.ready()
     try:
@@ -153,7 +161,10 @@ def _loop(
 
 def _close(target: Target) -> None:
     try:
-        target.close()
+        closing = target.close()
+        if closing is not None:
+            eventloop.run(closing)
+        eventloop.close()
     except BaseException:  # noqa: BLE001  (what it settled stands, whatever close() does)
         traceback.print_exc()
     _flush()
@@ -188,11 +199,14 @@ def _log_to_stderr(stage: str) -> None:
     logger.propagate = False
 
 
+def _exit_late(code: int) -> NoReturn:
+    native.sleep(EXIT_FUNCTIONS_S)
+    os._exit(code)
+
+
 def _leave(code: int) -> NoReturn:
     """Exit at once: the work is settled, and user code may have left threads that never end."""
-    late = threading.Timer(EXIT_FUNCTIONS_S, os._exit, [code])
-    late.daemon = True
-    late.start()
+    native.start(_exit_late, code)
     with contextlib.suppress(BaseException):
         if "multiprocessing.process" in sys.modules:
             from multiprocessing import active_children

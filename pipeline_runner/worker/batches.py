@@ -8,13 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done, Settle
+from pipeline_runner.worker import eventloop
 from pipeline_runner.worker.failures import failure
 from pipeline_runner.worker.grants import UndecodableError
 from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import Router, UnsendableError, runs
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
 
     from pipeline_runner.queues.messages import Failure
@@ -56,7 +56,6 @@ class BatchLoop:
         self._pace = Pace()
         self._watched = job.timeout_s is not None
         self._members: list[Member] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def item(self) -> tuple[str, int]:
         """Return the id of the batch's first item, and its attempt."""
@@ -143,7 +142,7 @@ class BatchLoop:
         """Return what came of each value, taken as it was then, or why it cannot travel."""
         results = self._target.call(values)
         if self._target.kind == "async":
-            results = self._own_loop().run_until_complete(results)
+            results = eventloop.run(results)
         if self._router.is_sink:
             return [None] * len(values)
         taken = [self._take(result) for result in results]
@@ -159,14 +158,6 @@ class BatchLoop:
             return self._router.take(result)
         except UnsendableError as error:
             return error
-
-    def _own_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop that a coroutine function's batches run in, one after the other."""
-        if self._loop is None:
-            import asyncio  # it costs a third of a worker's start
-
-            self._loop = asyncio.new_event_loop()
-        return self._loop
 
     def _failed(self, error: BaseException) -> None:
         if len(self._members) > 1:

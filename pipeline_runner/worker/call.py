@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 CallKind = Literal["plain", "generator", "async", "asyncgen"]
 
@@ -26,11 +26,16 @@ class Target:
     takes_cursor: bool
     instance: object | None = None
 
-    def close(self) -> None:
-        """Call the ``close`` of a class's instance, if it has one."""
+    @property
+    def closes_async(self) -> bool:
+        """Whether the instance's ``close`` is a coroutine function."""
+        return inspect.iscoroutinefunction(getattr(self.instance, "close", None))
+
+    def close(self) -> Awaitable[object] | None:
+        """Call the ``close`` of a class's instance, if it has one; return what is to be awaited."""
         close = getattr(self.instance, "close", None)
-        if callable(close):
-            close()
+        closed = close() if callable(close) else None
+        return closed if inspect.isawaitable(closed) else None
 
 
 def load(run: str) -> Target:

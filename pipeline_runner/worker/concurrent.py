@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done, Settle
+from pipeline_runner.worker import eventloop
 from pipeline_runner.worker.context import async_item
 from pipeline_runner.worker.failures import failure
 from pipeline_runner.worker.outputs import Outputs
@@ -86,7 +87,10 @@ class ConcurrentLoop:
 
     def run(self) -> None:
         """Work until there is nothing more to do here."""
-        asyncio.run(self._run())
+        try:
+            eventloop.run(self._run())
+        finally:
+            self._watch_nothing()
         self._link.give_back()
 
     async def _run(self) -> None:
@@ -118,6 +122,13 @@ class ConcurrentLoop:
             if fd >= 0:
                 loop.add_reader(fd, self._changed.set)
             self._watched = fd
+
+    def _watch_nothing(self) -> None:
+        loop = eventloop.event_loop()
+        loop.remove_reader(self._link.line.wake_fileno())
+        if self._watched >= 0:
+            loop.remove_reader(self._watched)
+            self._watched = -1
 
     async def _wait_for_change(self) -> None:
         await self._changed.wait()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline_runner.config.callables import CallableKind
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+_ASYNC = {"coroutine", "asyncgen"}
 _CLOSE = 3
 _CAUSES = 8  # errors that led to one another
 _NOT_IN = re.compile(r"cannot import name '(\w+)' from '")
@@ -123,7 +124,17 @@ def describe(found: Any, root: Path) -> ProbeResult:
         definition=result.definition,
         type_name=result.type_name,
         decorator=result.decorator,
+        patched_by=_patched_by() if signature and signature.kind in _ASYNC else "",
     )
+
+
+def _patched_by() -> str:
+    """Return the package that has replaced what asyncio waits with, and does not work with it.
+
+    gevent's way does.
+    """
+    patcher: Any = sys.modules.get("eventlet.patcher")
+    return "eventlet" if patcher is not None and patcher.is_monkey_patched("select") else ""
 
 
 def _attribute(found: Any, name: str) -> Any:

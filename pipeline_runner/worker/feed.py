@@ -6,10 +6,10 @@ import pickle
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner.worker import eventloop
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from pipeline_runner.queues.messages import Cursor
@@ -63,23 +63,6 @@ class Feed:
                 yield value
 
 
-@contextmanager
-def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Lend an event loop; what still runs in it at the end is cancelled, and cleans up."""
-    import asyncio  # it costs a third of a worker's start, and few sources need it
-
-    loop = asyncio.new_event_loop()
-    try:
-        yield loop
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                loop.run_until_complete(task)
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-
 def _marked(values: Iterator[Any]) -> Iterator[At]:
     for value in values:
         if not isinstance(value, At):
@@ -95,17 +78,23 @@ def _caller(target: Target) -> Iterator[Callable[[], Any]]:
     if target.kind != "async":
         yield target.call
         return
-    with _event_loop() as loop:
-        yield lambda: loop.run_until_complete(target.call())
+    try:
+        yield lambda: eventloop.run(target.call())
+    finally:
+        eventloop.cancel_tasks()
 
 
 def _from_async(values: AsyncIterator[Any]) -> Iterator[Any]:
     async def following() -> Any:
         return await values.__anext__()
 
-    with _event_loop() as loop:
+    try:
         while True:
             try:
-                yield loop.run_until_complete(following())
+                yield eventloop.run(following())
             except StopAsyncIteration:
                 return
+    finally:
+        eventloop.cancel_tasks()
+        with suppress(Exception):
+            eventloop.run(values.aclose())  # type: ignore[attr-defined]

@@ -93,7 +93,7 @@ class _Desk:
                 self._enter(name)
                 target = load(self._pipeline.stages[name].run)
                 self._stages[name].target = target
-                if target.kind in {"async", "asyncgen"}:
+                if target.kind in {"async", "asyncgen"} or target.closes_async:
                     self._refuse_another_loop(name)
         except BaseException:
             self._close(finished=False)
@@ -251,12 +251,22 @@ class _Desk:
                 target = self._stages[name].target
                 if target is not None:
                     with nullcontext() if finished else suppress(Exception):
-                        target.close()
+                        self._close_one(name, target)
         finally:
             contexts.enter(None)
             if self._loop is not None:
                 self._loop.run_until_complete(self._loop.shutdown_asyncgens())
                 self._loop.close()
+
+    def _close_one(self, name: str, target: Target) -> None:
+        closing, grace_s = target.close(), self._pipeline.reload.grace
+        if closing is None:
+            return
+        try:
+            self._own_loop().run_until_complete(asyncio.wait_for(closing, grace_s))
+        except asyncio.TimeoutError as error:
+            what = f"{name}: its close() ran longer than the grace of {grace_s:g} s"
+            raise TimeoutError(what) from error
 
     def _finish(self, target: Target, result: Any) -> Any:
         return self._own_loop().run_until_complete(result) if target.kind == "async" else result

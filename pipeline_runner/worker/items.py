@@ -7,10 +7,10 @@ Failures travel with the settle of their lease, unless the rest of it would take
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner import native
 from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker.failures import done_without, failure
 from pipeline_runner.worker.outputs import Outputs
@@ -53,8 +53,8 @@ class ItemLoop:
         self._failures: list[Failure] = []  # that no settle has told
         self._shipped = 0  # of _out
         self._staged: dict[int, list[int]] = {}  # by index: keys of outputs sent ahead
-        self._working = threading.Event()
-        threading.Thread(target=self._linger, name="flush", daemon=True).start()
+        self._working = native.Event()
+        native.start(self._linger)
 
     def item(self) -> tuple[str, int]:
         """Return the id and the attempt of the item that runs now."""
@@ -242,7 +242,7 @@ class ItemLoop:
         while True:
             self._working.wait()
             before = self._lease
-            time.sleep(LINGER_S)
+            native.sleep(LINGER_S)
             with self._link.lock:
                 same = self._working.is_set() and self._lease is before
                 if before is not None and same and len(self._out) > self._shipped:

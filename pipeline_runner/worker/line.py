@@ -6,8 +6,9 @@ import contextlib
 import os
 import select
 import stat
-import threading
 from typing import TYPE_CHECKING, Any
+
+from pipeline_runner import native
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ class Line:
         self._holds = holds
         self._down = False  # between two heads
         self._gone = False  # no head will come any more
-        self._up = threading.Event()
+        self._up = native.Event()
         self._up.set()
         self._wake_read, self.wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -57,7 +58,7 @@ class Line:
     def wait(self) -> None:
         """Wait until something arrives or somebody wakes us."""
         if self._down:
-            select.select([self._wake_read], [], [])
+            native.select([self._wake_read], [], [])
             os.read(self._wake_read, 4096)
         elif self._wire.wait(self._wake_read):
             os.read(self._wake_read, 4096)
@@ -65,14 +66,14 @@ class Line:
     def await_word(self) -> None:
         """Wait until the head may have said something; for a thread that only waits."""
         self._up.wait()
-        self._await(select.POLLIN)
+        self._await(native.POLLIN)
 
     def await_end(self) -> None:
         """Wait until the head has hung up, or we have."""
         self._await(_HUNG_UP)
 
     def _await(self, events: int) -> None:
-        poll = select.poll()
+        poll = native.poll()
         poll.register(self._wire.sock, events)
         poll.poll()
 

@@ -75,15 +75,21 @@ class Link:
     def open(job: Job, page: Page) -> Link:
         """Connect and say HELLO. Raises NoHead, EOFError or OSError when there is no head.
 
-        With ``job.hold_s`` the link outlives its head, and goes on with the next one.
+        With ``job.hold_s`` the link outlives its head, once :meth:`outlive` was called.
         """
         wire, session, arena = hail(job)
         link = Link(wire, session.cursor, Ledger(session.run), arena, holds=job.hold_s > 0)
         link.on_settled = page.settled
         link.most_item = session.most_item
-        if job.hold_s:
-            outlive(link, job, page)
         return link
+
+    def outlive(self, job: Job, page: Page) -> None:
+        """Outlive the head, and go on with the next one, if the job says so.
+
+        This starts a thread, and user code that replaces threads must have been loaded before.
+        """
+        if job.hold_s:
+            outlive(self, job, page)
 
     def stop_on(self, number: signal.Signals) -> None:
         """Stop claiming when this signal comes: finish, settle, leave. For the main thread."""

@@ -6,11 +6,11 @@ User code may run for hours; only a thread can tell the next head in time what i
 from __future__ import annotations
 
 import random
-import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pipeline_runner import native
 from pipeline_runner.errors import Refused, RunnerError
 from pipeline_runner.queues.doors import Door
 from pipeline_runner.worker.reunion import hail
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def outlive(link: Link, job: Job, page: Page) -> None:
     """Start a thread that looks for the next head whenever the head goes."""
-    arguments = (link, job, page)
-    threading.Thread(target=_outlive, args=arguments, name="head", daemon=True).start()
+    native.start(_outlive, link, job, page)
 
 
 def _outlive(link: Link, job: Job, page: Page) -> None:
@@ -36,8 +35,12 @@ def _outlive(link: Link, job: Job, page: Page) -> None:
                 link.pump()  # what came before the end counts
         except OSError:  # user code closed our descriptors: the main thread meets it, and tells
             return
-        if line.closed or not _find_head(link, job, page):
-            return
+        try:
+            if line.closed or not _find_head(link, job, page):
+                return
+        except BaseException:
+            line.give_up()  # what waits for a head would wait for ever
+            raise
 
 
 def _find_head(link: Link, job: Job, page: Page) -> bool:
@@ -55,7 +58,7 @@ def _find_head(link: Link, job: Job, page: Page) -> bool:
             # Not all at once: every worker of this host is looking, and for hours perhaps. And
             # each refusal makes the head look later at all who come from here.
             most_s = 10.0 if isinstance(error, Refused) else min(0.2 + (now - began) / 50, 2.0)
-            time.sleep(random.uniform(0.1, 1.0) * most_s)  # noqa: S311
+            native.sleep(random.uniform(0.1, 1.0) * most_s)  # noqa: S311
             continue
         link.line.wake()
         return True

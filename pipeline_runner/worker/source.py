@@ -7,9 +7,9 @@ While much is yielded, the main thread ships whole bodies itself.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
+from pipeline_runner import native
 from pipeline_runner.worker.feed import Feed
 from pipeline_runner.worker.shipping import Rewound, Shipper, Stopped
 
@@ -30,7 +30,7 @@ class SourceLoop:
         self._link = link
         self._page = page
         self._shipper = Shipper(job, link, page, marks=self._feed.marks)
-        self._over = threading.Event()
+        self._over = native.Event()
 
     def item(self) -> tuple[str, int]:
         """Return no id: an item gets its name when the head has it."""
@@ -42,7 +42,7 @@ class SourceLoop:
         self._page.running(0)
         if self._feed.replays:
             self._link.on_stop = self._interrupt
-        threading.Thread(target=self._ship_when_idle, name="ship", daemon=True).start()
+        native.start(self._ship_when_idle)
         try:
             self._iterate()
         finally:
