@@ -77,10 +77,12 @@ class Ledger:
         self._seq += 1
         return self._seq
 
-    def claim(self, want: int, *, have: int = 0, wait_s: float | None = None) -> Claim:
-        """Return a claim for up to ``want`` items."""
+    def claim(
+        self, want: int, *, have: int = 0, wait_s: float | None = None, most: int = 0
+    ) -> Claim:
+        """Return a claim for up to ``want`` items, or ``most`` where the queue is long."""
         self._seq += 1
-        return Claim(self._seq, want, have, wait_s)
+        return Claim(self._seq, want, have, wait_s, most)
 
     def granted(self, lease: Granted) -> Holding:
         """Record a lease that arrived."""

@@ -12,6 +12,7 @@ from pipeline_runner.queues.effects import Finished, Send
 from pipeline_runner.queues.leases import MOST_UNANSWERED
 from pipeline_runner.queues.messages import Empty, End, Granted
 from pipeline_runner.queues.ranges import Range
+from pipeline_runner.queues.sizing import with_backlog
 from pipeline_runner.queues.transaction import Body
 
 if TYPE_CHECKING:
@@ -175,7 +176,10 @@ class Granting:
                 if not queue.ready_items:
                     continue
             # As many as come in, and go out again if each makes one, as a body of usual size.
-            want = min(claim.want, allowed, room, edge.items_a_body)
+            want = claim.want
+            if claim.most > want:
+                want = with_backlog(want, claim.most, queue.ready_items)
+            want = min(want, allowed, room, edge.items_a_body)
             for out in stage.outputs:
                 want = min(want, out.items_a_body)
             item = queue.pop(max(1, want), alone=not queue.suspects or worker.holds_nothing())

@@ -64,13 +64,15 @@ class Session(Message, frozen=True, tag=2):
 class Claim(Message, frozen=True, tag=3):
     """Ask for up to ``want`` items; ``have`` is a body still in hand, 0 for none.
 
-    With ``wait_s`` the answer is EMPTY when so many seconds brought nothing.
+    With ``wait_s`` the answer is EMPTY when so many seconds brought nothing. ``most`` may be more
+    than ``want``: so many may come where the queue is long.
     """
 
     seq: int
     want: int
     have: int = 0
     wait_s: float | None = None
+    most: int = 0
 
 
 class Granted(Message, frozen=True, tag=4):

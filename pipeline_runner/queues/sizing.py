@@ -6,6 +6,12 @@ import math
 from dataclasses import dataclass, field
 
 WORK_S = 0.02  # how much work a body or a lease should be
+LONG_WORK_S = 0.1  # and how much a lease may be, where a long queue is behind it
+BACKLOG_SHARE = (
+    32  # of a long queue, one body or lease is this part at most: the rest is for others
+)
+LONG_BODY_ITEMS = 64  # in a body for a long queue, whatever work that is: a claim takes a part,
+LONG_BODY_BYTES = 16 * 1024  # and each worker that does is sent the whole
 MOST_ITEMS = 8192  # in a body: past this, bigger ones no longer pay
 BODY_BYTES = 1024**2  # what a body should hold at most, unless one item alone is larger
 UNMEASURED_ITEMS = 64  # while the consumer has not told its pace yet
@@ -44,10 +50,19 @@ class ServiceTimes:
         return None
 
 
-def items_for(mean_s: float | None, most: int = MOST_ITEMS) -> int:
-    """Return how many items make about :data:`WORK_S` of work, between 1 and ``most``."""
-    wanted = UNMEASURED_ITEMS if mean_s is None else int(WORK_S / max(mean_s, _SHORTEST_S))
+def items_for(mean_s: float | None, most: int = MOST_ITEMS, work_s: float = WORK_S) -> int:
+    """Return how many items make about ``work_s`` of work, between 1 and ``most``."""
+    wanted = UNMEASURED_ITEMS if mean_s is None else int(work_s / max(mean_s, _SHORTEST_S))
     return max(1, min(wanted, most))
+
+
+def with_backlog(wanted: int, most: int, queued: int) -> int:
+    """Return how many of ``queued`` items to take at once: ``wanted``, or up to ``most``.
+
+    What waits in a long queue waits longer than a larger piece takes, and each piece has its price.
+    The pieces shrink with the queue, so that at its end no worker sits on what another could do.
+    """
+    return max(wanted, min(most, queued // BACKLOG_SHARE))
 
 
 def grow(current: int, target: int) -> int:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.ranges import EdgeQueue
 from pipeline_runner.queues.sizing import (
     BODY_BYTES,
+    LONG_BODY_BYTES,
+    LONG_BODY_ITEMS,
     MOST_ITEMS,
     RateLimit,
     ServiceTimes,
     grow,
     items_for,
+    with_backlog,
 )
 from pipeline_runner.queues.sources import SourceState
 
@@ -76,7 +79,11 @@ class EdgeState:
 
     def adapt(self, consumer: ServiceTimes) -> None:
         """Move the hint for the next body towards what its consumer can use."""
-        self.hint = grow(self.hint, items_for(consumer.mean_s, self.largest_body))
+        wanted = items_for(consumer.mean_s, self.largest_body)
+        long = min(LONG_BODY_ITEMS, self.largest_body, int(LONG_BODY_BYTES / self.item_bytes))
+        if wanted < long:
+            wanted = with_backlog(wanted, long, self.queue.ready_items + self.queue.tail.items)
+        self.hint = grow(self.hint, wanted)
 
 
 @dataclass(slots=True, eq=False)

@@ -81,7 +81,8 @@ class ItemLoop:
         items = self._items = link.in_hand.items(grant)
         self._ahead = self._prefetches(lease)
         if self._ahead and not link.claiming and not link.grants:
-            link.claim(self._limits.cap(self._pace.want()))
+            want, most = self._wanted()
+            link.claim(want, most=most)
         is_one = lease.hi - lease.lo == 1
         if not is_one:
             self._working.set()
@@ -181,12 +182,12 @@ class ItemLoop:
         whole = not failures and lo == lease.lo and done_to == lease.hi
         done = [Done(lease.token)] if whole else done_without(lease.token, lo, done_to, bad)
         wants = last and not link.stopping and not link.claiming and self._wants_more()
-        want = self._limits.cap(self._pace.want()) if wants else 0
+        want, most = self._wanted() if wants else (0, 0)
         if not done and not failures:
             if wants:  # what is done went ahead
-                link.claim(want)
+                link.claim(want, most=most)
             return
-        claim = link.new_claim(want) if wants else None
+        claim = link.new_claim(want, most=most) if wants else None
         staged = self._keys_of(range(lo, done_to)) if self._staged else ()
         bodies = self._router.encode(self._flat(produced), link.places)
         items, busy_s = self._pace.report()
@@ -221,6 +222,11 @@ class ItemLoop:
         if mean_s is None or lease.suspect or not self._limits.prefetches:
             return False
         return mean_s < PREFETCH_BELOW_S and mean_s * (lease.hi - lease.lo) > ROUND_TRIP_S
+
+    def _wanted(self) -> tuple[int, int]:
+        """Return how many items to claim, and how many of a long queue."""
+        cap = self._limits.cap
+        return cap(self._pace.want()), cap(self._pace.most())
 
     def _wants_more(self) -> bool:
         if self._limits.reached:

@@ -102,17 +102,17 @@ class Link:
         if self.on_stop is not None and frame is not None:
             self.on_stop(frame)
 
-    def claim(self, want: int, wait_s: float | None = None) -> None:
-        """Ask for up to ``want`` items; one claim at a time."""
+    def claim(self, want: int, wait_s: float | None = None, *, most: int = 0) -> None:
+        """Ask for up to ``want`` items, or ``most`` of a long queue; one claim at a time."""
         with self.lock:
-            self.line.send(self.new_claim(want, wait_s))
+            self.line.send(self.new_claim(want, wait_s, most=most))
 
-    def new_claim(self, want: int, wait_s: float | None = None) -> Claim:
+    def new_claim(self, want: int, wait_s: float | None = None, *, most: int = 0) -> Claim:
         """Return a claim to go with a settle."""
         self.claiming, self._emptied = True, False
         # The body that will be at hand when the answer's turn comes.
         have = self.grants[-1].lease.body if self.grants else self.in_hand.body
-        self._last_claim = self.ledger.claim(want, have=have, wait_s=wait_s)
+        self._last_claim = self.ledger.claim(want, have=have, wait_s=wait_s, most=most)
         return self._last_claim
 
     def next(self) -> Grant | None:

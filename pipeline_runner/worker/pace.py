@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline_runner.queues.sizing import MOST_ITEMS, grow, items_for
+from pipeline_runner.queues.sizing import LONG_WORK_S, MOST_ITEMS, grow, items_for
 
 PREFETCH_BELOW_S = 0.1  # a longer item must be free for a worker that could start it now
 CHECK_ABOVE_S = 20e-6  # from here on, looking at the stop flag before each item costs nothing
@@ -38,3 +38,9 @@ class Pace:
         if self.mean_s is not None:
             self._want = grow(self._want, items_for(self.mean_s, MOST_ITEMS))
         return self._want
+
+    def most(self) -> int:
+        """Return how many items may be claimed of a long queue; 0 while their time is unknown."""
+        if self.mean_s is None:
+            return 0
+        return min(items_for(self.mean_s, MOST_ITEMS, LONG_WORK_S), self._want * 8)

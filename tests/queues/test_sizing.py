@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.messages import Advance, Cursor, Done, Granted
-from pipeline_runner.queues.sizing import MOST_ITEMS, RateLimit, ServiceTimes, grow, items_for
+from pipeline_runner.queues.messages import Advance, Claim, Cursor, Done, Granted
+from pipeline_runner.queues.ranges import Range
+from pipeline_runner.queues.sizing import (
+    BACKLOG_SHARE,
+    LONG_BODY_ITEMS,
+    MOST_ITEMS,
+    RateLimit,
+    ServiceTimes,
+    grow,
+    items_for,
+    with_backlog,
+)
 from pipeline_runner.queues.stages import EdgeState
 from pipeline_runner.queues.topology import EdgeSpec
 from tests.queues.desk import Desk, stocked
@@ -102,6 +112,49 @@ def test_the_hint_of_an_edge_starts_at_one_and_follows_its_consumer() -> None:
         pace.add(1, 1.0)
     edge.adapt(pace)
     assert edge.hint == 1
+
+
+@given(st.integers(1, 64), st.integers(0, 512), st.integers(0, 10**6))
+def test_a_piece_of_a_long_queue_leaves_the_rest_to_others(
+    wanted: int, most: int, queued: int
+) -> None:
+    piece = with_backlog(wanted, most, queued)
+    assert wanted <= piece <= max(wanted, most)
+    assert piece == wanted or piece * BACKLOG_SHARE <= queued
+
+
+def test_a_lease_is_longer_behind_a_long_queue_and_shrinks_with_it() -> None:
+    desk = Desk(durable=stocked(sa=[400]))
+    worker = desk.worker("a-1", "a")
+    taken = []
+    while desk.broker.books.edges["s->a"].queue.queued:
+        claim = Claim(worker.next_seq(), 2, most=10)
+        desk.broker.claim(worker.session, claim, desk.now)
+        desk.carry_out()
+        lease = worker.last(Granted)
+        taken.append(lease.hi - lease.lo)
+        worker.settle(Done(lease.token))
+        desk.commit()
+    assert taken == sorted(taken, reverse=True)
+    assert (taken[0], taken[-2]) == (10, 2)
+    assert sum(taken) == 400
+
+
+def test_the_hint_is_larger_behind_a_long_queue_of_small_items_alone() -> None:
+    slow = ServiceTimes()
+    slow.add(1, 1.0)
+    hints = {}
+    for size_bytes in (10, 100_000):
+        edge = EdgeState(EdgeSpec("s->a", "s", "a", 100_000))
+        edge.measure(size_bytes * 2, 2)
+        edge.queue.push(Range(1, 0, 10_000))
+        for _ in range(10):
+            edge.adapt(slow)
+        hints[size_bytes] = edge.hint
+        edge.queue.pop(10_000, alone=True)
+        edge.adapt(slow)
+        assert edge.hint == 1
+    assert hints == {10: LONG_BODY_ITEMS, 100_000: 1}
 
 
 def test_a_grant_carries_a_hint_for_each_edge_out() -> None:
