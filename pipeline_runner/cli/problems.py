@@ -12,7 +12,7 @@ from pipeline_runner.cli import say
 from pipeline_runner.cli.place import existing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline_runner.config.callables import ProbeResult
@@ -49,12 +49,18 @@ class Judged:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
 
-def judge(file: Path, *, tries_imports: bool, quiet: bool = False) -> Judged:
+def judge(
+    file: Path,
+    *,
+    tries_imports: bool,
+    quiet: bool = False,
+    meanwhile: Callable[[], object] | None = None,
+) -> Judged:
     """Read ``file`` and return all there is to say about it.
 
     With ``tries_imports`` what the stages run is imported too, in a process of its own; unless
-    ``quiet``, imports that take long are told of meanwhile. Raises UsageError if the file cannot be
-    read.
+    ``quiet``, imports that take long are told of. ``meanwhile()`` is called while it works. Raises
+    UsageError if the file cannot be read.
     """
     from pipeline_runner.config.faults import in_file_order
     from pipeline_runner.config.parse import parse_all, read
@@ -64,7 +70,7 @@ def judge(file: Path, *, tries_imports: bool, quiet: bool = False) -> Judged:
     more: tuple[Problem, ...] = ()
     if parsed.sketch is not None and parsed.locator is not None:
         sketch = parsed.sketch.at(file.resolve())
-        more = _beside(sketch, parsed.faulty, parsed.locator, tries_imports, quiet)
+        more = _beside(sketch, parsed.faulty, parsed.locator, tries_imports, quiet, meanwhile)
     pipeline = parsed.pipeline
     return Judged(
         None if pipeline is None else pipeline.at(file.resolve()),
@@ -79,6 +85,7 @@ def _beside(
     locator: Locator,
     tries_imports: bool,
     quiet: bool,
+    meanwhile: Callable[[], object] | None,
 ) -> tuple[Problem, ...]:
     """Return what is wrong beside the file itself; where that is ``faulty``, as far as one can."""
     from pipeline_runner.config.callable_checks import probed
@@ -89,7 +96,7 @@ def _beside(
     results: dict[str, ProbeResult] = {}
     if tries_imports:
         with nullcontext() if quiet else _said_when_slow(sound):
-            results = probe(sound, IMPORT_TIMEOUT_S)
+            results = probe(sound, IMPORT_TIMEOUT_S, meanwhile)
     return check_project(sound, results, locator, faulty)
 
 

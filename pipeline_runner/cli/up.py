@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +15,12 @@ from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import AlreadyRunning, ExitCode, NoHead, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.config.pipeline import Pipeline
+    from pipeline_runner.head.local_agent import SpareAgent
     from pipeline_runner.head.run import UpOptions
 
 
@@ -60,26 +63,58 @@ def up(
     head = watching.runs(state)
     if head is not None:
         return _watch(manner, state, ui, head, detach=detach, fresh=fresh)
-    pipeline = _sound(manner, tries_imports=not no_import)
-    if fresh:
-        fresh = _sure_to_forget(pipeline, yes)
-    if detach:
-        from pipeline_runner.cli.detach import detach as start_detached
-
-        return start_detached(pipeline, manner, local=local, no_work=no_work, fresh=fresh)
-    from pipeline_runner.head.run import UpOptions
-
+    ahead = _Ahead(wanted=not detach, works=not no_work)
     try:
-        options = UpOptions(fresh=fresh, work=not no_work, local=local, exits=True)
+        pipeline = _sound(manner, tries_imports=not no_import, meanwhile=ahead.load)
+        if fresh:
+            fresh = _sure_to_forget(pipeline, yes)
+        if detach:
+            from pipeline_runner.cli.detach import detach as start_detached
+
+            return start_detached(pipeline, manner, local=local, no_work=no_work, fresh=fresh)
+        from pipeline_runner.head.run import UpOptions
+
+        options = UpOptions(
+            fresh=fresh, work=not no_work, local=local, exits=True, spare=ahead.spare
+        )
         return _run(pipeline, manner, ui, options)
     except AlreadyRunning:
         if fresh:
             raise
+        ahead.drop()
         try:  # another head was quicker
             return watching.attach(state, manner, ui, starting=True)
         except NoHead:
             pass
         raise
+    finally:
+        ahead.drop()
+
+
+class _Ahead:
+    """What a run needs, made ready while another interpreter tries the user's imports."""
+
+    def __init__(self, *, wanted: bool, works: bool) -> None:
+        self._wanted = wanted
+        self._works = works
+        self.spare: SpareAgent | None = None
+
+    def load(self) -> None:
+        """Import what serves the run, and have its agent do so too."""
+        if not self._wanted:
+            return
+        from pipeline_runner.head.local_agent import SpareAgent
+
+        if self._works:
+            with suppress(OSError):  # the run tells of it, if there is no process then either
+                self.spare = SpareAgent()
+        import pipeline_runner.cli.terminal
+        import pipeline_runner.head.run  # noqa: F401
+
+    def drop(self) -> None:
+        """End the agent, if the run never used it."""
+        if self.spare is not None:
+            self.spare.drop()
 
 
 def _watch(
@@ -122,7 +157,7 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, options: UpOptions) -> int:
     return int(result.exit_code)
 
 
-def _sound(manner: Manner, *, tries_imports: bool) -> Pipeline:
+def _sound(manner: Manner, *, tries_imports: bool, meanwhile: Callable[[], object]) -> Pipeline:
     """Return the pipeline, its warnings said. Raises InvalidPipeline.
 
     What cannot be imported is an error here already: better now than in every worker.
@@ -130,7 +165,9 @@ def _sound(manner: Manner, *, tries_imports: bool) -> Pipeline:
     from pipeline_runner.cli.problems import frames, judge
     from pipeline_runner.errors import InvalidPipeline
 
-    judged = judge(manner.file, tries_imports=tries_imports, quiet=manner.quiet)
+    judged = judge(
+        manner.file, tries_imports=tries_imports, quiet=manner.quiet, meanwhile=meanwhile
+    )
     if judged.pipeline is None or judged.errors:
         raise InvalidPipeline(judged.problems, judged.text)
     warnings = [problem for problem in judged.problems if problem.severity == "warning"]

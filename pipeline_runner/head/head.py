@@ -100,7 +100,7 @@ class Head:
         self._amendments = Amendments(self._server, state, lambda: self._course.is_ending)
         log, files = state / "logs" / "agent.log", state / FOLDER
         host = socket.gethostname()
-        self._agent = LocalAgent(address.socket, host, log, files, pipeline.root)
+        self._agent = LocalAgent(address.socket, host, log, files, pipeline.root, options.spare)
         self._presence = Presence(
             pipeline,
             self._server,

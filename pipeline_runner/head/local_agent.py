@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,10 +25,54 @@ _ENTRY = (
 _PATIENCE_S = 5.0
 
 
+class SpareAgent:
+    """An agent's process that imports what it needs before there is a head to tell it more.
+
+    It ends by itself when it is dropped, or with the process that started it.
+    """
+
+    def __init__(self) -> None:
+        """Start it. Raises OSError."""
+        self._popen: subprocess.Popen[bytes] | None = subprocess.Popen(
+            [sys.executable, "-c", _ENTRY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def use(self, log: Path, arguments: list[str]) -> subprocess.Popen[bytes] | None:
+        """Tell it what it is for, and give it away; None if there is none any more."""
+        popen = self._popen
+        if popen is None or popen.poll() is not None:
+            self.drop()
+            return None
+        self._popen = None
+        assert popen.stdin is not None
+        with suppress(OSError), popen.stdin as told:  # who starts it sees that it has died
+            told.write(json.dumps([os.fspath(log), *arguments]).encode() + b"\n")
+        return popen
+
+    def drop(self) -> None:
+        """End it, unless it is in use."""
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.communicate()
+            self._popen = None
+
+
 class LocalAgent:
     """The child. It ends by itself when the head's socket closes."""
 
-    def __init__(self, socket: Path, host: str, log: Path, store: Path, output: Path) -> None:
+    def __init__(
+        self,
+        socket: Path,
+        host: str,
+        log: Path,
+        store: Path,
+        output: Path,
+        spare: SpareAgent | None = None,
+    ) -> None:
+        self._spare = spare
         self._arguments = [os.fspath(socket), host, os.fspath(store), os.fspath(output)]
         self._log = log
         self._popen: subprocess.Popen[bytes] | None = None
@@ -36,6 +81,8 @@ class LocalAgent:
     def adopt(self, pid: int) -> None:
         """Take over the agent of an earlier head."""
         self._survivor = pid
+        if self._spare is not None:
+            self._spare.drop()
 
     @property
     def survivor_lives(self) -> bool:
@@ -45,6 +92,10 @@ class LocalAgent:
     def start(self) -> None:
         """Start it, burying an older one. Raises OSError."""
         self.kill()
+        if self._spare is not None:
+            self._popen = self._spare.use(self._log, self._arguments)
+            if self._popen is not None:
+                return
         with self._log.open("ab") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, "-c", _ENTRY, *self._arguments],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline_runner.errors import ExitCode
+    from pipeline_runner.head.local_agent import SpareAgent
     from pipeline_runner.observe.snapshot import Snapshot
 
 
@@ -16,7 +17,8 @@ class UpOptions:
 
     ``local`` keeps to this machine: no other one can join. ``text`` is that of a pipeline made in
     code, which has no file. ``exits`` says that the process ends with the run: it ignores signals
-    from then on, for one in the middle of an exit would make what is over look killed.
+    from then on, for one in the middle of an exit would make what is over look killed. ``spare``
+    is an agent's process that was started ahead.
     """
 
     fresh: bool = False
@@ -24,6 +26,7 @@ class UpOptions:
     local: bool = True
     text: str | None = None
     exits: bool = False
+    spare: SpareAgent | None = None
 
 
 @dataclass(frozen=True, slots=True)

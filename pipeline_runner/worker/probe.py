@@ -24,15 +24,17 @@ from pipeline_runner.sync.scratch import scratch_copy
 from pipeline_runner.sync.survey import is_everything
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipeline_runner.config.pipeline import Pipeline
 
 _POLL_S = 0.01
 
 
-def probe(pipeline: Pipeline, timeout_s: float) -> dict[str, ProbeResult]:
-    """Return what is at the ``run`` of each stage.
+def probe(
+    pipeline: Pipeline, timeout_s: float, meanwhile: Callable[[], object] | None = None
+) -> dict[str, ProbeResult]:
+    """Return what is at the ``run`` of each stage; ``meanwhile()`` is called while that is tried.
 
     Stages with the same ``env`` share an interpreter, which gets ``timeout_s`` seconds; where one
     is lost, another takes over with the stages that were left. Ends every process it started.
@@ -43,7 +45,8 @@ def probe(pipeline: Pipeline, timeout_s: float) -> dict[str, ProbeResult]:
     found: dict[str, ProbeResult] = {}
     with _project(pipeline) as project:
         for env, runs in groups.items():
-            found.update(_probe_group(project, runs, dict(env), timeout_s))
+            found.update(_probe_group(project, runs, dict(env), timeout_s, meanwhile))
+            meanwhile = None
     return {name: found[name] for name in pipeline.stages}
 
 
@@ -72,12 +75,17 @@ def _project(pipeline: Pipeline) -> Iterator[_Project]:
 
 
 def _probe_group(
-    project: _Project, runs: dict[str, str], env: dict[str, str], timeout_s: float
+    project: _Project,
+    runs: dict[str, str],
+    env: dict[str, str],
+    timeout_s: float,
+    meanwhile: Callable[[], object] | None,
 ) -> dict[str, ProbeResult]:
     found: dict[str, ProbeResult] = {}
     left = dict(runs)
     while left:
-        results, begun, end = _interpret(project, left, env, timeout_s)
+        results, begun, end = _interpret(project, left, env, timeout_s, meanwhile)
+        meanwhile = None
         found.update(results)
         culprit = begun if begun in left and begun not in results else None
         lost = [name for name in left if name not in found]
@@ -94,7 +102,11 @@ def _probe_group(
 
 
 def _interpret(
-    project: _Project, runs: dict[str, str], env: dict[str, str], timeout_s: float
+    project: _Project,
+    runs: dict[str, str],
+    env: dict[str, str],
+    timeout_s: float,
+    meanwhile: Callable[[], object] | None,
 ) -> tuple[dict[str, ProbeResult], str | None, ImportFault]:
     """Return the results, the stage that was begun last, and how the interpreter ended."""
     with tempfile.TemporaryDirectory(prefix="runner-probe-") as folder:
@@ -121,7 +133,7 @@ def _interpret(
             )
         except OSError as error:  # the environment is too large, or the system has no process left
             return {}, None, ImportFault("died", f"it does not start: {error.strerror}")
-        end = _await_end(process, timeout_s)
+        end = _await_end(process, timeout_s, meanwhile)
         lines = report.read_text(encoding="utf-8").splitlines()
     results: dict[str, ProbeResult] = {}
     begun = None
@@ -144,10 +156,14 @@ def _environment(env: dict[str, str], project: _Project) -> dict[str, str]:
     return {**inherited, "PYTHONSAFEPATH": "1", "RUNNER_OUTPUT": os.fspath(project.home), **env}
 
 
-def _await_end(process: subprocess.Popen[bytes], timeout_s: float) -> ImportFault:
+def _await_end(
+    process: subprocess.Popen[bytes], timeout_s: float, meanwhile: Callable[[], object] | None
+) -> ImportFault:
     """Wait for the end, then end whatever the interpreter had started, and itself if need be."""
     deadline = time.monotonic() + timeout_s
     try:
+        if meanwhile is not None:
+            meanwhile()
         while not _ended(process.pid):
             if time.monotonic() >= deadline:
                 return ImportFault("timeout", f"{timeout_s:g} s")

@@ -27,6 +27,7 @@ class Options:
     work: bool = True
     local: bool = False
     exits: bool = False
+    spare: object = None
 
 
 @dataclass
