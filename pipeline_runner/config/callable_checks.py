@@ -117,6 +117,7 @@ class _Judge:
         yield from self._call(self.result.signature)
         yield from self._decorator()
         yield from self._source(self.result.signature)
+        yield from self._outputs(self.result)
 
     def _on_module(self, code: str, message: str, hint: str = "") -> Fault:
         return Fault(code, message, self.path, hint, part=(0, len(self.module)))
@@ -227,6 +228,25 @@ class _Judge:
             if self.stage.processes is None:
                 hint += "; only `processes` gives a count that no joining host changes"
             yield Fault("copies", message, self.path, hint, severity="note")
+
+    def _outputs(self, result: ProbeResult) -> Iterator[Fault]:
+        """Yield what the text of the function shows and its author may not have meant."""
+        if self.kind == "source" and result.reads_stdin:
+            message = f"{self.attribute} reads the standard input, and that of a worker is empty"
+            hint = "read a file; `runner debug` alone has the terminal's"
+            yield Fault("stdin", message, self.path, hint, severity="warning")
+        if self.kind == "source" and result.gives == "many":
+            message = f"{self.attribute} is called for ever, and each list it returns is one item"
+            hint = "yield from it instead: then its elements are the items, once"
+            yield Fault("endless", message, self.path, hint, severity="warning")
+        if self.kind == "map" and self.stage.batch is None:
+            hint = "to send nothing on, yield what is to go on instead of returning it"
+            if result.gives == "nothing":
+                message = f"{self.attribute} returns nothing, and so sends None on for every item"
+                yield Fault("none", message, self.path, hint, severity="note")
+            elif result.gives == "sometimes nothing":
+                message = f"{self.attribute} returns None for some items, which is sent on as well"
+                yield Fault("none", message, self.path, hint, severity="note")
 
     def _may_be_several(self) -> bool:
         stage = self.stage

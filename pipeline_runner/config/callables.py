@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+Gives = Literal["", "nothing", "sometimes nothing", "many", "a value"]
 CallableKind = Literal["function", "generator", "coroutine", "asyncgen"]
 
 
@@ -72,7 +73,8 @@ class ProbeResult:
     One of ``fault``, ``missing`` and ``signature`` is set, unless the object is not callable
     (``type_name`` says what it is). For a class, ``signature`` is that of its instances, or None
     when they cannot be called, and ``constructor`` that of the class. ``decorator`` is what the
-    user's decorator said: "source", "stage" or "sink".
+    user's decorator said: "source", "stage" or "sink". ``gives`` is what a call returns as far as
+    its text shows, "" where it does not, and ``reads_stdin`` whether it reads the standard input.
     """
 
     fault: ImportFault | None = None
@@ -83,6 +85,8 @@ class ProbeResult:
     type_name: str = ""
     decorator: str | None = None
     patched_by: str = ""  # the package that has replaced what asyncio waits with, for async code
+    gives: Gives = ""
+    reads_stdin: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -112,6 +116,8 @@ class ProbeResult:
             type_name=data["type_name"],
             decorator=data["decorator"],
             patched_by=data["patched_by"],
+            gives=data["gives"],
+            reads_stdin=data["reads_stdin"],
         )
 
 

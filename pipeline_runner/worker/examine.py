@@ -31,6 +31,7 @@ from pipeline_runner.config.callables import (
     Signature,
 )
 from pipeline_runner.worker.exceptions import last_line
+from pipeline_runner.worker.reading import gives, reads_stdin
 from pipeline_runner.worker.whereabouts import cure, missing_variable, stand_in
 
 if TYPE_CHECKING:
@@ -106,18 +107,23 @@ def describe(found: Any, root: Path) -> ProbeResult:
     )
     if not callable(found):
         return result
-    signature, constructor = None, None
+    signature, constructor, body = None, None, found
     if inspect.isclass(found):
         constructor = _signature(found, found)
         # Asking the class itself would find how classes are called, not their instances.
         owners = (owner for owner in found.__mro__ if "__call__" in vars(owner))
         call = next((vars(owner)["__call__"] for owner in owners), None)
+        body = call
         if call is not None:
             signature = _signature(call, call, bound=not isinstance(call, staticmethod))
     elif inspect.isroutine(found) or isinstance(found, functools.partial):
         signature = _signature(found, found)
     else:
-        signature = _signature(found, type(found).__call__)
+        body = type(found).__call__
+        signature = _signature(found, body)
+    while isinstance(body, functools.partial):
+        body = body.func
+    plain = signature is not None and signature.kind in ("function", "coroutine")
     return ProbeResult(
         signature=signature,
         constructor=constructor,
@@ -125,6 +131,8 @@ def describe(found: Any, root: Path) -> ProbeResult:
         type_name=result.type_name,
         decorator=result.decorator,
         patched_by=_patched_by() if signature and signature.kind in _ASYNC else "",
+        gives=gives(body) if plain else "",
+        reads_stdin=reads_stdin(body),
     )
 
 

@@ -138,3 +138,24 @@ def test_a_stage_whose_run_is_at_fault_is_not_imported(
     file.write_text(file.read_text().replace("functions:square", "${NO_SUCH_MODULE}:square"))
     problems = json.loads(runner("check", "--json").out)
     assert [problem["code"] for problem in problems] == ["unset-variable"]
+
+
+def test_slips_that_a_function_s_text_shows_are_told_at_its_stage(
+    runner: Callable[..., Any], project: Path
+) -> None:
+    (project / "functions.py").write_text(
+        "import sys\ndef generate():\n    return [1, 2]\n"
+        "def square(number):\n    if number:\n        return number * number\n"
+        "def collect(number):\n    sys.stdin.read()\n"
+    )
+    problems = json.loads(runner("check", "--json").out)
+    assert [(problem["code"], problem["line"]) for problem in problems] == [
+        ("endless", 6),
+        ("none", 9),
+    ]
+    (project / "functions.py").write_text(
+        "import sys\ndef generate():\n    yield from sys.stdin\n"
+        "def square(number):\n    print(number)\ndef collect(number): ...\n"
+    )
+    problems = json.loads(runner("check", "--json").out)
+    assert [problem["code"] for problem in problems] == ["stdin", "none"]

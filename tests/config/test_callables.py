@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -242,3 +243,29 @@ def test_a_run_from_the_environment_is_underlined_whole() -> None:
 @pytest.mark.parametrize("result", [result for _, result, _ in FAULTS])
 def test_a_result_travels_as_json(result: ProbeResult) -> None:
     assert ProbeResult.from_json(json.loads(json.dumps(result.as_json()))) == result
+
+
+@pytest.mark.parametrize(
+    ("stage", "found", "code", "severity"),
+    [
+        ("list", {"gives": "many"}, "endless", "warning"),
+        ("list", {"gives": "a value", "reads_stdin": True}, "stdin", "warning"),
+        ("decode", {"gives": "nothing"}, "none", "note"),
+        ("decode", {"gives": "sometimes nothing"}, "none", "note"),
+    ],
+)
+def test_what_a_function_shows_that_its_author_may_not_have_meant_is_told(
+    stage: str, found: dict[str, Any], code: str, severity: str
+) -> None:
+    parameters = () if stage == "list" else ("item",)
+    [problem] = judged(stage, replace(taking(*parameters), **found))
+    assert (problem.code, problem.severity) == (code, severity)
+    assert "yield" in problem.hint or "read a file" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("stage", "gives"), [("store", "nothing"), ("list", "nothing"), ("decode", "many")]
+)
+def test_what_is_no_slip_where_it_stands_is_not_told(stage: str, gives: Any) -> None:
+    parameters = () if stage == "list" else ("item",)
+    assert judged(stage, replace(taking(*parameters), gives=gives)) == ()
