@@ -52,7 +52,7 @@ class Queues:
     ) -> None:
         self.broker = Broker(named_queues(edges), run="")
         self._loop = asyncio.get_running_loop()
-        self.door = Door(self, self._loop, key, most_item=MOST_ITEM, warn=warn)
+        self.door = Door(self, self._loop, key, most_item=MOST_ITEM, warn=warn, discards=True)
 
     def apply(self, decide: Callable[[Broker, float], None]) -> None:
         """Act on the broker at this moment, and carry out what follows."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stock import conversation, matrix
+from tests.stock import conversation, finishing, matrix
 from tests.stock.interpreters import interpreters
 from tests.stock.killed import CLIENTS, ITEMS
 from tests.stock.serving import serving
@@ -36,16 +36,38 @@ Manager(sys.argv[1], authkey=b"password").get_server().serve_forever()
 """
 
 
+DEBUGS = """
+import gc, sys
+from multiprocessing.managers import BaseManager
+class Client(BaseManager): pass
+Client.register("queue")
+client = Client(sys.argv[1], authkey=b"password")
+client.connect()
+print(repr(client._debug_info()), client._number_of_objects())
+q = client.queue("a->b")
+print(repr(client._debug_info()), client._number_of_objects())
+del q
+gc.collect()
+print(repr(client._debug_info()), client._number_of_objects())
+"""
+
+
+def version_of(python: str) -> str:
+    return next(version for version, path in interpreters().items() if path == python)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="q-") as name:  # short: it is for Unix sockets
         yield Path(name)
 
 
-def converse(python: str, address: str, script: ModuleType = conversation) -> list[str]:
+def converse(
+    python: str, address: str, script: ModuleType = conversation, *arguments: str
+) -> list[str]:
     assert script.__file__ is not None
     done = subprocess.run(
-        [python, script.__file__, address],
+        [python, script.__file__, address, *arguments],
         capture_output=True,
         text=True,
         timeout=100,
@@ -97,6 +119,34 @@ def test_a_client_of_each_python_hears_what_a_stock_server_answers(
         heard = converse(python, str(folder / "s"))
     assert len(heard) > 50
     assert heard == stock_answers
+
+
+@each_python
+@pytest.mark.parametrize("part", ["finish", "shut", "shut_at_once"])
+def test_items_are_done_with_and_queues_shut_down_as_a_stock_server_has_it(
+    python: str, part: str, folder: Path
+) -> None:
+    has_shutdown = tuple(map(int, version_of(python).split("."))) >= (3, 13)
+    with serving(["a->b"], str(folder / "s"), capacity=10):
+        heard = converse(python, str(folder / "s"), finishing, part)
+    if part == "finish" or has_shutdown:
+        with stock_server(python, 10) as address:
+            assert heard == converse(python, address, finishing, part)
+    else:  # its exception came with 3.13: before, clients hear that a queue is full, or empty
+        assert any("Full" in line for line in heard)
+        assert not any("ShutDown" in line for line in heard)
+    assert len(heard) > 15
+
+
+@each_python
+def test_a_manager_is_told_of_what_has_proxies_in_a_stock_servers_words(
+    python: str, folder: Path
+) -> None:
+    with serving(["a->b", "other"], str(folder / "s")):
+        heard = subprocess.run(
+            [python, "-c", DEBUGS, str(folder / "s")], capture_output=True, text=True, timeout=60
+        )
+    assert heard.stdout == "'' 0\n\"  a->b:       refcount=1\\n    <queue 'a->b'>\" 1\n'' 0\n"
 
 
 def killed(kind: str, address: str, python: str) -> int:

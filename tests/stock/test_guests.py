@@ -297,10 +297,13 @@ def test_a_join_is_answered_when_all_that_was_put_is_done_with(counter: Counter)
     counter.put(ALICE, 2)
     assert counter.join(CAROL) == []
     counter.get(BOB)
-    assert counter.get(BOB) != []  # which is done with the first
+    assert counter.get(BOB) != []  # which settles the first
+    assert counter.guests.task_done(EDGE)
     assert counter.leave(BOB, in_order=False) == []  # and gives the second back
     assert counter.get(ALICE) != []
-    assert counter.leave(ALICE, in_order=True) == [Idle(CAROL)]
+    assert counter.settle() == []
+    assert counter.guests.task_done(EDGE), "by whomever, before or after its taker has left"
+    assert counter.settle() == [Idle(CAROL)]
 
 
 def test_a_join_waits_for_a_put_and_a_settle_that_are_not_durable_yet(counter: Counter) -> None:
@@ -313,18 +316,51 @@ def test_a_join_waits_for_a_put_and_a_settle_that_are_not_durable_yet(counter: C
     counter.leave(BOB, in_order=True)
     assert counter.settle() == []
     counter.commit_all()
+    assert counter.settle() == []
+    assert counter.guests.task_done(EDGE)
     assert counter.settle() == [Idle(CAROL)]
 
 
-def test_as_many_items_are_done_with_as_guests_have_got(counter: Counter) -> None:
+def test_as_many_items_are_done_with_as_were_put(counter: Counter) -> None:
     assert not counter.guests.task_done(EDGE)
     counter.put(ALICE, 1)
     counter.get(BOB)
     counter.leave(BOB, in_order=False)
-    assert not counter.guests.task_done(EDGE), "it is in the queue again"
     counter.get(ALICE)
     assert counter.guests.task_done(EDGE)
     assert not counter.guests.task_done(EDGE)
+    counter.put(BOB, 2)
+    assert counter.guests.task_done(EDGE), "nobody has got it"
+    assert not counter.guests.task_done(EDGE)
+    counter.get(BOB)
+    assert not counter.guests.task_done(EDGE)
+
+
+def test_what_a_stage_takes_is_done_with_by_its_settle_and_only_once() -> None:
+    counter = Counter(graph((("s", "a"),)))
+    broker, now = counter.broker, counter.now
+    counter.put(ALICE, 1)
+    assert counter.join(CAROL) == []
+    worker = broker.hello(Hello("worker", "h", "w1", "a"), now)
+    broker.claim(worker, Claim(1, 5), now)
+    counter.settle()
+    (lease,) = [message for message in counter.sent if isinstance(message, Granted)]
+    assert counter.guests.task_done(EDGE), "though it is a stage that has it"
+    assert counter.settle() == [Idle(CAROL)]
+    broker.settle(worker, Settle(2, (Done(lease.token),)), [], now)
+    counter.settle()
+    counter.put(ALICE, 2)
+    assert counter.join(CAROL) == [], "the one that was done with twice counts for no other"
+    assert counter.guests.task_done(EDGE)
+    assert counter.settle() == [Idle(CAROL)]
+
+
+def test_a_pipelines_items_are_no_guests_to_throw_away(counter: Counter) -> None:
+    counter.put(ALICE, 1)
+    with pytest.raises(ValueError, match="runner queue purge"):
+        counter.guests.shut_down(EDGE, counter.now, immediate=True)
+    assert counter.get(BOB) == [got(BOB, 1)]
+    assert not counter.guests.is_shut(EDGE, getting=False)
 
 
 def test_a_guest_that_joins_and_leaves_is_forgotten(counter: Counter) -> None:

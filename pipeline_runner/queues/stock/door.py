@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
 from typing_extensions import assert_never
@@ -48,7 +48,10 @@ class Host(Protocol):
 
 
 class Door:
-    """Serves the edges of a host's broker to stock clients that have ``key``."""
+    """Serves the edges of a host's broker to stock clients that have ``key``.
+
+    With ``discards`` their ``shutdown(immediate=True)`` throws away what is queued.
+    """
 
     def __init__(
         self,
@@ -58,13 +61,14 @@ class Door:
         *,
         most_item: int,
         warn: Callable[[str, str], None],
+        discards: bool = False,
     ) -> None:
         self._host = host
         self._loop = loop
         self._key = key
         self._most_item = most_item
         self._warn = warn
-        self._guests = Guests(host.broker, self._present)
+        self._guests = Guests(host.broker, self._present, discards=discards)
         self._listeners: list[socket.socket] = []
         self._files: list[Path] = []
         self._unknown: OrderedDict[Line, float] = OrderedDict()
@@ -72,6 +76,7 @@ class Door:
         self._lines: dict[int, Line] = {}
         self._held: dict[int, Parts] = {}  # replies, until what they imply is durable
         self._said: dict[str, float] = {}  # until when not to say it again
+        self._references: Counter[str] = Counter()  # proxies of each queue
         self._sweep: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -145,7 +150,8 @@ class Door:
         sock.setblocking(False)
         line = Line(sock, self._loop, self._on_data, self._on_closed)
         random = secrets.token_bytes(RANDOM_BYTES)
-        peer = Peer(self._key, random, self._host.broker.books.edges.keys(), self._most_item)
+        edges = self._host.broker.books.edges.keys()
+        peer = Peer(self._key, random, edges, self._most_item, self._references)
         self._peers[line] = peer, 0
         self._unknown[line] = self._loop.time() + HANDSHAKE_S
         if len(self._unknown) > MOST_UNKNOWN:
@@ -221,6 +227,10 @@ class Door:
                 self._reply(guest, [replies.returned(not guests.queued(edge))])
             case "full":
                 self._reply(guest, [replies.returned(guests.full(edge))])
+            case "get" | "put" as way if guests.is_shut(edge, getting=way == "get"):
+                self._reply(guest, [replies.shut_down(getting=way == "get")])
+            case "shutdown":
+                self._shut_down(guest, call)
             case "get":
                 self._host.apply(
                     lambda _broker, now: guests.get(guest, edge, now, _deadline(call, now))
@@ -232,6 +242,7 @@ class Door:
                 self._host.apply(lambda _broker, _now: guests.join(guest, edge))
             case "task_done" if guests.task_done(edge):
                 self._reply(guest, [replies.returned(None)])
+                self._host.apply(_nothing)  # a join may be answered now
             case "task_done":
                 often = ValueError("task_done() called too many times")
                 self._reply(guest, [replies.raised(often)])
@@ -243,6 +254,18 @@ class Door:
                 )
             case _:
                 assert_never(call.method)
+
+    def _shut_down(self, guest: int, call: Call) -> None:
+        try:
+            self._host.apply(
+                lambda _broker, now: self._guests.shut_down(
+                    call.queue, now, immediate=call.immediate
+                )
+            )
+        except ValueError as error:
+            self._reply(guest, [replies.raised(error)])
+        else:
+            self._reply(guest, [replies.returned(None)])
 
     def _reply(self, guest: int, parts: Parts) -> None:
         line = self._lines.get(guest)

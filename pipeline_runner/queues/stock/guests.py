@@ -61,7 +61,15 @@ class Idle:
     guest: int
 
 
-Answer = Item | Stored | GaveUp | Idle
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """A get or a put is answered: the queue was shut down."""
+
+    guest: int
+    getting: bool
+
+
+Answer = Item | Stored | GaveUp | Idle | Shut
 
 
 @dataclass(slots=True)
@@ -81,9 +89,15 @@ class _Hand:
 
 
 class Guests:
-    """Serves guests from the broker's books. ``present`` says whether a guest's line still is."""
+    """Serves guests from the broker's books. ``present`` says whether a guest's line still is.
 
-    def __init__(self, broker: Broker, present: Callable[[int], bool]) -> None:
+    Without ``discards`` no guest can throw away what others have queued.
+    """
+
+    def __init__(
+        self, broker: Broker, present: Callable[[int], bool], *, discards: bool = False
+    ) -> None:
+        self._discards = discards
         self._broker = broker
         self._books = broker.books
         self._present = present
@@ -95,7 +109,11 @@ class Guests:
         self._unstored: dict[int, str] = {}  # the edges of puts that are not durable yet
         self._storing: Counter[str] = Counter()  # and how many there are for each edge
         self._joining: dict[int, str] = {}
-        self._got: Counter[str] = Counter()  # items of each edge that no task_done has named
+        # For each edge: items that guests have got, less the calls of task_done; below 0 where
+        # those came first. And the leases of what guests have got, as far as they are not gone.
+        self._got: Counter[str] = Counter()
+        self._leases: dict[str, set[Lease]] = {}
+        self._shut: set[str] = set()
         self._deadlines: list[tuple[float, int]] = []
         self._answers: list[Answer] = []
 
@@ -113,18 +131,69 @@ class Guests:
         self._ask(_Waiting(guest, edge, body, deadline), now)
 
     def join(self, guest: int, edge: str) -> None:
-        """Answer when nothing is on ``edge``, nor with whoever took from it."""
+        """Answer when every item that was put on ``edge`` is done with.
+
+        What guests have got is when ``task_done`` was called as often, by whomever; what the
+        edge's own stage took is once its results are durable.
+        """
         self._joining[guest] = edge
 
     def task_done(self, edge: str) -> bool:
-        """Count an item of ``edge`` as done with; False where guests have got none to be so.
+        """Count an item of ``edge`` as done with; False where all are.
 
         It settles nothing: that the guest asks for anything at all has settled what it held.
         """
-        if not self._got[edge]:
+        if self._unfinished(edge) <= 0:
             return False
         self._got[edge] -= 1
         return True
+
+    def _unfinished(self, edge: str) -> int:
+        """Return how many items of ``edge`` are not done with."""
+        leases = self._leases.setdefault(edge, set())
+        leases -= {lease for lease in leases if not lease.live and not lease.settling}
+        beside = self._books.edges[edge].remaining - len(leases) + self._storing[edge]
+        unfinished = beside + self._got[edge]
+        if unfinished < 0:  # done with by a guest, and then taken by the edge's own stage too
+            self._got[edge] -= unfinished
+        return max(unfinished, 0)
+
+    def shut_down(self, edge: str, now: float, *, immediate: bool) -> None:
+        """Take no more puts for ``edge``, and answer gets only while something is queued.
+
+        With ``immediate`` what is queued is thrown away. Raises ValueError where that is not a
+        guest's to do. The stages of a pipeline go on with the edge as before.
+        """
+        if immediate and not self._discards:
+            raise ValueError(
+                f"the items of {edge!r} are a pipeline's, and no client's to throw away: "
+                "`runner queue purge` does it"
+            )
+        self._shut.add(edge)
+        if immediate:
+            self._discard(self._books.edges[edge])
+        for queue in (self._getting.get(edge), self._putting.get(edge)):
+            while queue and (queue is not self._getting.get(edge) or not self.queued(edge)):
+                waiting = queue.popleft()
+                del self._waiting[waiting.guest]
+                self._answers.append(Shut(waiting.guest, getting=waiting.body is None))
+        self.serve(now)
+
+    def is_shut(self, edge: str, *, getting: bool) -> bool:
+        """Whether a put, or a get, finds the queue shut down."""
+        return edge in self._shut and not (getting and self.queued(edge))
+
+    def _discard(self, edge: EdgeState) -> None:
+        """Consume everything that is queued, without an output."""
+        name = edge.spec.name
+        record = WorkerRecord("shutdown", edge.spec.target, 0, "", 0, 0)
+        while (item := edge.queue.pop(edge.queue.queued, alone=False)) is not None:
+            self._books.took(edge, item)
+            lease = self._books.lease(record, name, item)
+            live = lease.live
+            self._books.settling(lease, live)
+            step = Transaction(consumed=[(name, lease.body, live)])
+            self._books.commit(Pending(step, record, 0, settling=[(lease, live)], retryable=True))
 
     def queued(self, edge: str) -> int:
         """Return how many items wait on ``edge``."""
@@ -172,7 +241,7 @@ class Guests:
         if in_order:
             self.done(guest, now)
         elif (hand := self._hands.pop(guest, None)) is not None:
-            self._got[hand.lease.edge] -= bool(self._got[hand.lease.edge])
+            self._got[hand.lease.edge] -= self._got[hand.lease.edge] > 0
             self._books.give_back(hand.lease, hand.lease.live)
 
     def told(self, send: Send) -> None:
@@ -194,7 +263,7 @@ class Guests:
             while putting and self._store(putting[0]):
                 self._served(putting)
         for guest, edge in tuple(self._joining.items()):
-            if not self._books.edges[edge].remaining and not self._storing[edge]:
+            if not self._unfinished(edge):
                 del self._joining[guest]
                 self._answers.append(Idle(guest))
         if self._books.dirty:
@@ -248,6 +317,7 @@ class Guests:
         self._books.took(edge, item)
         lease = self._books.lease(self._record(ask, edge), ask.edge, item)
         self._hands[ask.guest] = _Hand(lease, now)
+        self._leases.setdefault(ask.edge, set()).add(lease)
         self._got[ask.edge] += 1
         body = self._books.bodies[item.body]
         self._answers.append(Item(ask.guest, bytes(body.data), item.lo))
@@ -258,6 +328,8 @@ class Guests:
         if self._room(edge) < 1:
             return False
         assert ask.body is not None
+        if self._got[ask.edge] < 0:
+            self._unfinished(ask.edge)  # what was done with before counts for nothing later
         body = Body(self._books.next_body, 1, ask.body)
         self._books.next_body += 1
         step = Transaction(produced=[((ask.edge,), body)])

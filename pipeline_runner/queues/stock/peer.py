@@ -7,6 +7,7 @@ A connection opens with the handshake, then carries one call to the server, and 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 EXPOSED = (
-    "empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done",
+    "empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "shutdown",
+    "task_done",
 )  # fmt: skip
 _AROUND_AN_ITEM = 1024  # bytes of a put's request that are not its item
 
 Parts = list[bytes | memoryview]
-Method = Literal["empty", "full", "get", "join", "put", "qsize", "task_done"]
+Method = Literal["empty", "full", "get", "join", "put", "qsize", "shutdown", "task_done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,15 @@ class Write:
 class Call:
     """Call a queue; the reply goes back through :meth:`Peer.reply`.
 
-    ``patience_s`` is how long a get or a put may wait: None for ever, 0 not at all.
+    ``patience_s`` is how long a get or a put may wait: None for ever, 0 not at all. ``immediate``
+    is a shutdown's.
     """
 
     method: Method
     queue: str
     patience_s: float | None = None
     body: bytes = b""
+    immediate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,20 @@ def framed(parts: Sequence[bytes | memoryview]) -> Write:
 
 
 class Peer:
-    """A connection's state. ``queues`` are the names there are; ``most_item`` is in bytes."""
+    """A connection's state. ``queues`` are the names there are; ``most_item`` is in bytes.
 
-    def __init__(self, key: bytes, random: bytes, queues: Collection[str], most_item: int) -> None:
+    ``references`` counts the proxies of each queue, over all connections.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        random: bytes,
+        queues: Collection[str],
+        most_item: int,
+        references: Counter[str] | None = None,
+    ) -> None:
+        self._references: Counter[str] = Counter() if references is None else references
         self._handshake = Handshake(key, random)
         self._frames = Frames(MOST_FRAME)
         self._queues = queues
@@ -148,15 +163,31 @@ class Peer:
                 self._serving = True
                 return None
             case Request(ident=None, method="create", arguments=("queue", str(name))):
-                return self._known_queue(name), EXPOSED
+                return self._created(name)
             case Request(ident=None, method="create", arguments=(str(name),)):
                 # Each queue may also be registered by its own name.
-                return self._known_queue(name), EXPOSED
+                return self._created(name)
             case Request(ident=None, method="create"):
                 raise TypeError('a queue is created by its name: queue("list->decode")')
-            case Request(ident=None, method="dummy" | "incref" | "decref"):
+            case Request(ident=None, method="dummy"):
                 return None
+            case Request(ident=None, method="incref" | "decref" as way, arguments=(str(name),)):
+                self._references[self._known_queue(name)] += 1 if way == "incref" else -1
+                return None
+            case Request(ident=None, method="debug_info"):
+                # The words of a stock server, of what has proxies.
+                return "\n".join(
+                    f"  {name}:       refcount={count}\n    {f'<queue {name!r}>'[:75]}"
+                    for name, count in sorted(self._references.items())
+                    if count > 0
+                )
+            case Request(ident=None, method="number_of_objects"):
+                return sum(count > 0 for count in self._references.values())
         raise ProtocolError(f"this server does not serve {request.method!r}")
+
+    def _created(self, name: str) -> tuple[str, tuple[str, ...]]:
+        self._references[self._known_queue(name)] += 1
+        return name, EXPOSED
 
     def _known_queue(self, name: str) -> str:
         if name not in self._queues:
@@ -172,6 +203,9 @@ class Peer:
             case "qsize" | "empty" | "full" | "join" | "task_done" as method:
                 _arguments(request)
                 call = Call(method, queue)
+            case "shutdown":
+                given = _arguments(request, "immediate")
+                call = Call("shutdown", queue, immediate=bool(given.get("immediate", False)))
             case "get" | "get_nowait":
                 call = Call("get", queue, _patience_s(request))
             case method if method in PUTS:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import pickle
 import queue
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from typing_extensions import assert_never
 
 from pipeline_runner.queues.codec import Apart, is_apart
-from pipeline_runner.queues.stock.guests import GaveUp, Idle, Item, Stored
+from pipeline_runner.queues.stock.guests import GaveUp, Idle, Item, Shut, Stored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline_runner.queues.stock.guests import Answer
 
 _PROTOCOL = 4  # every Python from 3.8 on reads it
@@ -32,6 +35,27 @@ def raised(error: Exception) -> bytes:
     return pickle.dumps(("#ERROR", error), _PROTOCOL)
 
 
+class _Call:
+    """Stands in a pickle for what a call in the client will give."""
+
+    def __init__(self, call: Callable[..., Any], *arguments: Any) -> None:
+        self._reduced = call, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self._reduced
+
+    def __call__(self) -> NoReturn:
+        """Be callable, as a pickler wants it of what is called."""
+        raise AssertionError("only in the client")
+
+
+def shut_down(*, getting: bool) -> bytes:
+    """Return the reply that raises ``queue.ShutDown``; before Python 3.13 Empty or Full."""
+    module = _Call(importlib.import_module, "queue")
+    kind = _Call(getattr, module, "ShutDown", queue.Empty if getting else queue.Full)
+    return pickle.dumps(("#ERROR", _Call(kind)), _PROTOCOL)
+
+
 def refused(text: str) -> bytes:
     """Return the reply that raises ``multiprocessing.managers.RemoteError`` with ``text``."""
     return pickle.dumps(("#TRACEBACK", text), _PROTOCOL)
@@ -46,6 +70,8 @@ def reply_to(answer: Answer) -> list[bytes | memoryview]:
             return [returned(None)]
         case Stored():
             return [raised(OSError(errno.ENOSPC, "the item could not be stored; try again later"))]
+        case Shut(_guest, getting):
+            return [shut_down(getting=getting)]
         case GaveUp(_guest, getting):
             return [raised(queue.Empty() if getting else queue.Full())]
         case _:
