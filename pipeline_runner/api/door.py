@@ -216,7 +216,8 @@ class Pipeline:
                 ended = run(self._spec, screen, UpOptions(fresh=fresh, text=self._text))
         finally:
             screen.restore()
-        letters = tuple(deadletters.read(self._spec.state_dir))
+        kept = deadletters.read(self._spec.state_dir)  # of earlier runs, too
+        letters = tuple(letter for letter in kept if letter.run == ended.run)
         return Result(ended.exit_code, ended.snapshot, letters, ended.lost)
 
     def __repr__(self) -> str:

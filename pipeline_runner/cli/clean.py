@@ -25,6 +25,7 @@ class _Left:
     what: str
     size_bytes: int
     output: Path | None = None  # of a cache: where things go that user code wrote into it
+    letters: dict[int, str] | None = None  # of dead letters: their numbers, and the run of each
 
 
 @verb("clean", facts=True)
@@ -59,6 +60,7 @@ def _left(state: Path, root: Path, *, is_free: bool) -> list[_Left]:
     from pipeline_runner.observe.quantity import plural
     from pipeline_runner.queues import deadletters
     from pipeline_runner.queues.journal.finished import FINISHED
+    from pipeline_runner.queues.journal.looking import run_of
     from pipeline_runner.queues.journal.recovery import NAME
     from pipeline_runner.sync.survey import size_of
 
@@ -69,11 +71,33 @@ def _left(state: Path, root: Path, *, is_free: bool) -> list[_Left]:
     ]
     if is_free and not (state / NAME).exists():
         found.append((state / "logs", "what workers printed"))
-        letters = plural(len(deadletters.read(state)), "dead letter")
+        run = run_of(state)
+        own = sum(letter.run == run for letter in deadletters.read(state))
+        letters = plural(own, "dead letter")
         text = f"the journal of a finished run: without it its {letters} cannot be retried"
         found.append((state / FINISHED, text))
     left = [_Left(path, what, size_of(path)) for path, what in found if path.exists()]
+    left += _earlier_letters(state) if is_free else ()
     return left + [cache for cache in _caches(state, root, is_free=is_free) if cache.path.exists()]
+
+
+def _earlier_letters(state: Path) -> Iterator[_Left]:
+    """Yield the dead letters that are not of the last run."""
+    from pipeline_runner.head.last_run import recall
+    from pipeline_runner.observe.quantity import plural
+    from pipeline_runner.queues import deadletters
+    from pipeline_runner.queues.journal.looking import run_of
+    from pipeline_runner.sync.survey import size_of
+
+    kept = deadletters.read(state)
+    last = recall(state)
+    run = run_of(state) or (last.run if last is not None else "")
+    earlier = {letter.letter: letter.run for letter in kept if letter.run != run}
+    if run and earlier:
+        folder = state / deadletters.FOLDER
+        share = size_of(folder) * len(earlier) // len(kept)
+        what = f"{plural(len(earlier), 'dead letter')} of earlier runs"
+        yield _Left(folder, what, share, letters=earlier)
 
 
 def _caches(state: Path, root: Path, *, is_free: bool) -> Iterator[_Left]:
@@ -96,6 +120,7 @@ def _caches(state: Path, root: Path, *, is_free: bool) -> Iterator[_Left]:
 def _delete(state: Path, root: Path, left: list[_Left], *, yes: bool, quiet: bool) -> None:
     from pipeline_runner.cli.sure import sure
     from pipeline_runner.observe.quantity import size
+    from pipeline_runner.queues import deadletters
 
     total = size(sum(each.size_bytes for each in left))
     sure(f"Delete {total}?", f"{total} would be gone for good", yes=yes)
@@ -105,7 +130,10 @@ def _delete(state: Path, root: Path, left: list[_Left], *, yes: bool, quiet: boo
         for each in left:
             if each.path not in still:
                 continue
-            if each.output is not None:
+            if each.letters is not None:
+                deadletters.strike_each(state, each.letters)
+                deadletters.sweep(state)
+            elif each.output is not None:
                 _clear(each.path, each.output)
             elif each.path.is_dir():
                 shutil.rmtree(each.path)

@@ -63,6 +63,7 @@ def list_(
         if len(some) < len(letters):
             _tell_page(letters, limit or _PAGE, page or 1, manner)
         click.echo(f"look at one:  runner errors show {some[-1].letter}{manner.again}", err=True)
+        _tell_retry(letters, manner)
 
 
 def _print_json(
@@ -108,6 +109,15 @@ def _tell_groups(letters: list[DeadLetter], groups: list[dict[str, Any]], manner
     click.echo(f"{total}; one by one: runner errors list --page 1{manner.again}", err=True)
     newest = groups[0]["newest"]
     click.echo(f"look at one:  runner errors show {newest}{manner.again}", err=True)
+    _tell_retry(letters, manner)
+
+
+def _tell_retry(letters: list[DeadLetter], manner: Manner) -> None:
+    newest = letters[-1].run
+    if earlier := sum(one.run != newest for one in letters):
+        are = "is" if earlier == 1 else "are"
+        click.echo(f"{earlier:,} of them {are} of earlier runs", err=True)
+    click.echo(f"once mended:  runner errors retry --all{manner.again}", err=True)
 
 
 def _groups(letters: list[DeadLetter]) -> list[dict[str, Any]]:
@@ -175,6 +185,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
     return {
         "letter": letter.letter,
         "ts": letter.ts,
+        "run": context.run,
         "stage": context.stage,
         "edge": context.edge,
         "item_id": letter.item_id,

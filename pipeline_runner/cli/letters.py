@@ -106,11 +106,11 @@ def _through_head(state: Path, what: str, letters: Sequence[DeadLetter]) -> _Out
     from pipeline_runner.head.control import ask
 
     outcome = _Outcome()
-    numbers = [letter.letter for letter in letters]
-    for start in range(0, len(numbers), _AT_ONCE):
-        part = numbers[start : start + _AT_ONCE]
+    for start in range(0, len(letters), _AT_ONCE):
+        part = letters[start : start + _AT_ONCE]
+        numbers, runs = [one.letter for one in part], [one.run for one in part]
         try:
-            answer = ask(state, what, letters=part)
+            answer = ask(state, what, letters=numbers, runs=runs)
         except NoHead:
             if outcome.closed or outcome.refused:
                 raise
@@ -126,7 +126,7 @@ def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _
     from pipeline_runner.head.address import held
     from pipeline_runner.queues import deadletters
     from pipeline_runner.queues.journal import finished
-    from pipeline_runner.queues.transaction import Transaction, revived
+    from pipeline_runner.queues.transaction import Transaction, renamed, revived
 
     outcome = _Outcome(running=False)
     with held(state, state.name):
@@ -139,18 +139,27 @@ def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _
             )
         dead = deadletters.revive(state, {letter.letter for letter in letters})
         outcome.refused |= dead.refused
+        edges = place.edge_names(manner.file)
+        earlier: dict[int, str] = {}
 
         def step(opened: Opened) -> Transaction:
+            own: list[int] = []
             for number, run in dead.runs.items():
-                if run == opened.run and number in opened.durable.dead:
-                    outcome.closed.append(number)
-                else:
-                    outcome.refused[number] = "it is not of the run that can be gone on with"
-            back = [dead.revivals[number] for number in outcome.closed]
-            bodies = revived(back, opened.durable.next_body)
-            return Transaction(revived=bodies, closed=outcome.closed)
+                edge = dead.revivals[number].edge
+                if edges is not None and edge not in edges:
+                    outcome.refused[number] = f"the pipeline has no edge {edge} any more"
+                elif run != opened.run:
+                    earlier[number] = run
+                elif number in opened.durable.dead:
+                    own.append(number)
+            first = opened.durable.next_body
+            back = [dead.revivals[number] for number in own]
+            back += renamed([dead.revivals[number] for number in earlier], first)
+            outcome.closed += sorted([*own, *earlier])
+            return Transaction(revived=revived(back, first + len(earlier)), closed=own)
 
         _amend(state, step, outcome)
+        _forget(state, earlier)
     return outcome
 
 
@@ -166,12 +175,18 @@ def _drop_here(state: Path, letters: Sequence[DeadLetter]) -> _Outcome:
     with held(state, state.name):
         if finished.found(state) is not None:
             _amend(state, lambda _opened: Transaction(closed=numbers), outcome)
-        else:
-            deadletters.strike(state, letters[0].run, numbers)
-            deadletters.sweep(state)
+        _forget(state, {letter.letter: letter.run for letter in letters})
         if not deadletters.read(state):
             finished.discard(state)
     return outcome
+
+
+def _forget(state: Path, runs: dict[int, str]) -> None:
+    """Take letters out of their file; ``runs`` says of which run each is."""
+    from pipeline_runner.queues import deadletters
+
+    deadletters.strike_each(state, runs)
+    deadletters.sweep(state)
 
 
 def _amend(state: Path, step: Any, outcome: _Outcome) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError, UsageError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.effects import Amended
     from pipeline_runner.queues.host_messages import Ask
     from pipeline_runner.queues.server import QueueServer
+    from pipeline_runner.queues.transaction import Revival
 
 VERBS = frozenset({"retry", "drop", "purge"})
 
@@ -29,6 +30,7 @@ VERBS = frozenset({"retry", "drop", "purge"})
 class _Asked:
     connection: Connection
     result: dict[str, Any]
+    earlier: dict[int, str] = field(default_factory=dict)  # letters of other runs, and which
 
 
 class Amendments:
@@ -42,20 +44,21 @@ class Amendments:
         self._asked: dict[int, _Asked] = {}
         self._reading: set[asyncio.Future[Dead]] = set()
         self._requests = 0
+        self._taken: set[tuple[str, int]] = set()  # letters of earlier runs that are none any more
 
     def begin(self, connection: Connection, ask: Ask) -> None:
         """Begin what ``ask`` wants; its answer goes to ``connection``."""
         arguments = ask.arguments
         match ask.verb:
             case "retry":
-                # Bodies can be large: another thread reads them.
+                # Items can be large: another thread reads them.
                 numbers = tuple(arguments["letters"])
                 read = self._loop.run_in_executor(None, deadletters.revive, self._state, numbers)
                 self._reading.add(read)
                 read.add_done_callback(lambda done: self._retry(connection, done))
             case "drop":
-                numbers = tuple(arguments["letters"])
-                self._letters(connection, {}, lambda broker, number: broker.drop(number, numbers))
+                runs = dict(zip(arguments["letters"], arguments["runs"], strict=True))
+                self._drop(connection, runs)
             case "purge":
                 self._purge(connection, str(arguments["edge"]))
 
@@ -63,14 +66,18 @@ class Amendments:
         """Answer: it is durable, or cannot be."""
         asked = self._asked.pop(effect.request)
         if not effect.ok:
+            self._taken.difference_update((run, n) for n, run in asked.earlier.items())
             error = RunnerError("there is no room on the disk for it now", hint="free some space")
             self._refuse(asked.connection, error)
             return
         if effect.closed:
-            run = self._server.broker.books.run
-            with suppress(OSError):  # the journal has it; without one a letter too many is told
-                deadletters.strike(self._state, run, effect.closed)
+            self._strike(dict.fromkeys(effect.closed, self._server.broker.books.run))
+        self._strike(asked.earlier)
         self._server.send(asked.connection, Answer(asked.result))
+
+    def _strike(self, runs: dict[int, str]) -> None:
+        with suppress(OSError):  # the journal has it; without one a letter too many is told
+            deadletters.strike_each(self._state, runs)
 
     def _retry(self, connection: Connection, read: asyncio.Future[Dead]) -> None:
         self._reading.discard(read)
@@ -81,35 +88,63 @@ class Amendments:
         dead = read.result()
         books = self._server.broker.books
         refused = dict(dead.refused)
-        letters = {}
+        letters: dict[int, Revival] = {}
+        earlier: dict[int, Revival] = {}
         for number, revival in dead.revivals.items():
-            if dead.runs[number] != books.run:
-                refused[number] = "it is of an earlier run"
-            elif revival.edge not in books.edges:
+            if revival.edge not in books.edges:
                 refused[number] = f"the pipeline has no edge {revival.edge} any more"
-            else:
+            elif dead.runs[number] == books.run:
                 letters[number] = revival
-        self._letters(connection, refused, lambda broker, number: broker.retry(number, letters))
+            elif (dead.runs[number], number) not in self._taken:
+                earlier[number] = revival
+        runs = {number: dead.runs[number] for number in earlier}
+
+        def decide(broker: Broker, request: int) -> tuple[int, ...]:
+            return broker.retry(request, letters, tuple(earlier.values()))
+
+        self._letters(connection, refused, decide, runs)
+
+    def _drop(self, connection: Connection, runs: dict[int, str]) -> None:
+        mine = self._server.broker.books.run
+        numbers = [number for number, run in runs.items() if run == mine]
+        earlier = {
+            number: run
+            for number, run in runs.items()
+            if run != mine and (run, number) not in self._taken
+        }
+        if not self._is_ending():  # the file alone knows of these
+            self._taken.update((run, number) for number, run in earlier.items())
+            self._strike(earlier)
+        done = tuple(earlier)
+        self._letters(connection, {}, lambda broker, n: broker.drop(n, numbers), done=done)
 
     def _letters(
         self,
         connection: Connection,
         refused: dict[int, str],
         decide: Callable[[Broker, int], tuple[int, ...]],
+        earlier: dict[int, str] | None = None,
+        *,
+        done: tuple[int, ...] = (),
     ) -> None:
+        """Have the broker decide of letters, those of ``earlier`` runs too, beside what is done."""
+        earlier = earlier or {}
         if self._is_ending():
             self._refuse(connection, _ending())
             return
         self._requests += 1
         request = self._requests
         result: dict[str, Any] = {"closed": (), "refused": list(refused.items())}
-        self._asked[request] = _Asked(connection, result)
+        self._asked[request] = _Asked(connection, result, earlier)
+        self._taken.update((run, number) for number, run in earlier.items())
 
         def carry_out(broker: Broker, _now: float) -> None:
-            result["closed"] = decide(broker, request)
+            result["closed"] = (*decide(broker, request), *earlier)
 
         self._server.apply(carry_out)
-        if not result["closed"]:
+        is_begun = bool(result["closed"])
+        result["closed"] += done
+        if not is_begun:
             self._asked.pop(request)
             self._server.send(connection, Answer(result))
 

@@ -201,7 +201,7 @@ class Head:
         elif remaining and self._start.journal is not None:
             self._teller.say(stays_queued(remaining))
         self._screen.close(final, lost)
-        return RunResult(code, final, lost)
+        return RunResult(code, final, lost, self._server.broker.books.run)
 
     def _remember(self, code: ExitCode, final: Snapshot) -> None:
         broken = self._stop.broken

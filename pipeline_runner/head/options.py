@@ -31,8 +31,9 @@ class UpOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How it ended; ``lost`` items were queued or in work when it had to stop."""
+    """How ``run`` ended; ``lost`` items were queued or in work when it had to stop."""
 
     exit_code: ExitCode
     snapshot: Snapshot
     lost: int
+    run: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
 import time
@@ -34,6 +33,8 @@ class Start:
 
     pipeline: Pipeline
     journal: Opened | None
+    letters: int = 0  # dead letters that were kept before this head, of whatever run
+    next_letter: int = 1  # the first number that none of them has
 
     @property
     def continues(self) -> bool:
@@ -43,7 +44,9 @@ class Start:
     def broker(self, topology: Topology, closed_until: float | None) -> Broker:
         """Return a broker over what is durable; it grants nothing before ``closed_until``."""
         if self.journal is None:
-            return Broker(topology, run=secrets.token_hex(8))
+            broker = Broker(topology, run=secrets.token_hex(8))
+            broker.books.next_letter = self.next_letter
+            return broker
         broker = Broker(
             topology,
             run=self.journal.run,
@@ -52,6 +55,8 @@ class Start:
             closed_until=closed_until,
         )
         broker.books.memory_bytes = self.pipeline.server.memory
+        # A letter is named by its number alone, whatever run it is of.
+        broker.books.next_letter = max(broker.books.next_letter, self.next_letter)
         for stage, count in self.journal.shares.items():
             if stage in topology.stages:
                 broker.processes(stage, count)
@@ -70,16 +75,23 @@ class Start:
         return LeftBehind.of(found, agent, here=socket.gethostname(), works=works)
 
     def notices(self, queued: int) -> Iterator[Notice]:
-        """Set an earlier run's dead letters apart, and yield what a person should know."""
+        """Drop what of the dead letters is none any more, and yield what a person should know."""
         now = time.time()
         if self.journal is None or not self.continues:
-            yield from self._put_letters_aside(now)
+            if self.letters:
+                are, them = ("is", "it") if self.letters == 1 else ("are", "them")
+                kept = f"{_letters(self.letters)} of earlier runs {are} kept"
+                text = f"{kept}, and this run does not try {them} again"
+                yield Notice(now, "warning", text, f"once what failed is mended: {_RETRY}")
             return
         for damage in self.journal.damage:
             yield Notice(now, "error", damage)
         letters = self.journal.durable.dead.keys()
         deadletters.keep_only(self.pipeline.state_dir, self.journal.run, letters)
         deadletters.sweep(self.pipeline.state_dir)
+        if count := len(deadletters.read(self.pipeline.state_dir)):  # of earlier runs, too
+            text = f"{_letters(count)} {'is' if count == 1 else 'are'} kept"
+            yield Notice(now, "warning", text, f"once what failed is mended: {_RETRY}")
         items = "nothing is" if not queued else "1 item" if queued == 1 else f"{queued:,} items"
         yield Notice(
             now, "info", f"goes on where it stopped: {items} queued", "--fresh begins anew"
@@ -125,13 +137,12 @@ class Start:
         else:
             forget(self.pipeline.state_dir)
 
-    def _put_letters_aside(self, now: float) -> Iterator[Notice]:
-        state = self.pipeline.state_dir
-        count = len(deadletters.read(state))
-        if count:
-            shown = os.path.relpath(deadletters.put_aside(state), self.pipeline.root)
-            letters = "1 dead letter" if count == 1 else f"{count} dead letters"
-            yield Notice(now, "info", f"{letters} of an earlier run went to {shown}")
+
+_RETRY = "runner errors retry --all"
+
+
+def _letters(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{count:,} dead letters"
 
 
 def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
@@ -141,13 +152,15 @@ def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
     """
     finished.discard(pipeline.state_dir)
     last_run.forget(pipeline.state_dir)
+    numbers = [letter.letter for letter in deadletters.read(pipeline.state_dir)]
+    kept = len(numbers), 1 + max(numbers, default=0)
     if pipeline.durability == "memory":
         if fresh:
             forget(pipeline.state_dir)
-        return Start(pipeline, None)
+        return Start(pipeline, None, *kept)
     opened = open_journal(
         pipeline.state_dir,
         fresh=fresh,
         relaxed=pipeline.durability == "relaxed",
     )
-    return Start(pipeline, opened)
+    return Start(pipeline, opened, *kept)

@@ -77,6 +77,9 @@ def summary(
                 (f"runner errors list{again}", "cyan"),
             )
         )
+        when = ", while a run goes on" if final.durability == "memory" else ""
+        retry = (f"runner errors retry --all{again}", "cyan")
+        lines.append(Text.assemble(f"once what failed is mended{when}: ", retry))
     return [fit(line, width) if i <= len(rows) + 1 else line for i, line in enumerate(lines)]
 
 

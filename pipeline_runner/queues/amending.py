@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from pipeline_runner.queues.effects import Amended, Commit, Pending
 from pipeline_runner.queues.ranges import size, union
 from pipeline_runner.queues.tail import Backlog, Tail
-from pipeline_runner.queues.transaction import Transaction, revived
+from pipeline_runner.queues.transaction import Transaction, renamed, revived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.ranges import Range, Spans
@@ -41,13 +41,23 @@ class Amending:
         for letter in letters:
             self._letters[letter.letter] = letter.stage
 
-    def close(self, request: int, letters: Mapping[int, Revival | None]) -> tuple[int, ...]:
-        """Start to close letters, their items revived where one is given; return which."""
+    def close(
+        self,
+        request: int,
+        letters: Mapping[int, Revival | None],
+        earlier: Sequence[Revival] = (),
+    ) -> tuple[int, ...]:
+        """Start to close letters, their items revived where one is given; return which.
+
+        ``earlier`` are items of earlier runs, whose letters are not this run's to close.
+        """
         taken = tuple(number for number in letters if number in self._letters)
-        if taken:
+        if taken or earlier:
             for number in taken:
                 self._closing[number] = self._letters.pop(number)
             back = [revival for n in taken if (revival := letters[n]) is not None]
+            back += renamed(earlier, self._books.next_body)
+            self._books.next_body += len(earlier)
             bodies = revived(back, self._books.next_body)
             self._books.next_body += len(bodies)
             step = Transaction(revived=bodies, closed=list(taken))

@@ -242,13 +242,15 @@ class Broker:
             self._settling.refused(pending)
         self._serve(now)
 
-    def retry(self, request: int, letters: Mapping[int, Revival]) -> tuple[int, ...]:
-        """Put dead letters' items back on their edges, attempts forgotten.
+    def retry(
+        self, request: int, letters: Mapping[int, Revival], earlier: Sequence[Revival] = ()
+    ) -> tuple[int, ...]:
+        """Put dead letters' items back on their edges, attempts forgotten; ``earlier`` runs' too.
 
         Returns those that are dead letters now; with any, an ``Amended`` follows once it is
         durable. The others are none any more: nothing is put back twice.
         """
-        return self._amending.close(request, letters)
+        return self._amending.close(request, letters, earlier)
 
     def drop(self, request: int, letters: Collection[int]) -> tuple[int, ...]:
         """Forget dead letters for good; answers like :meth:`retry`."""

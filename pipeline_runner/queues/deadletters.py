@@ -21,7 +21,7 @@ from pipeline_runner.queues.letter_file import Context, Gone
 from pipeline_runner.queues.transaction import Letter, Revival, item_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 FOLDER = Path("dead")
 _FILE = FOLDER / "letters"
@@ -230,6 +230,12 @@ def strike(state: Path, run: str, numbers: Iterable[int]) -> None:
     letter_file.append_gone(state / _FILE, run, list(numbers))
 
 
+def strike_each(state: Path, runs: Mapping[int, str]) -> None:
+    """Note it of letters of several runs; ``runs`` says of which each is. Raises OSError."""
+    for run in dict.fromkeys(runs.values()):
+        strike(state, run, [number for number, of in runs.items() if of == run])
+
+
 def keep_only(state: Path, run: str, numbers: Collection[int]) -> None:
     """Drop the letters of ``run`` but ``numbers``: their head died before their items were gone.
 
@@ -299,12 +305,3 @@ def _again(one: DeadLetter) -> Letter:
         item=one.item() if one.has_item else None,
         shown=one.shown,
     )
-
-
-def put_aside(state: Path) -> Path:
-    """Move the letters of an earlier run out of the way; return the folder they are in now."""
-    older = (path.name.removeprefix("dead-") for path in state.glob("dead-*"))
-    number = 1 + max((int(name) for name in older if name.isdecimal()), default=0)
-    kept = state / f"dead-{number}"
-    (state / FOLDER).rename(kept)
-    return kept

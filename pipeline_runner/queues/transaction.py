@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -149,6 +149,11 @@ def revived(revivals: Iterable[Revival], first_body: int) -> list[tuple[str, Bod
             number = first_body + len(bodies)
             bodies.append((edge, Body(number, len(items), gather(items), release)))
     return bodies
+
+
+def renamed(revivals: Iterable[Revival], first_body: int) -> list[Revival]:
+    """Return items of earlier runs as this one can name them: by numbers that no body has."""
+    return [replace(one, body=first_body + i, index=0) for i, one in enumerate(revivals)]
 
 
 class Sequences:

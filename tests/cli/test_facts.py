@@ -151,7 +151,9 @@ def test_errors_list_has_a_line_for_each_letter_and_the_next_command(
     letters(17)
     ended = runner("errors", "list")
     assert [line.split()[0] for line in ended.out.splitlines()] == ["ID", "17", "18"]
-    assert ended.err == "look at one:  runner errors show 18\n"
+    assert ended.err == (
+        "look at one:  runner errors show 18\nonce mended:  runner errors retry --all\n"
+    )
 
 
 def test_errors_list_of_none_says_so(

@@ -29,6 +29,14 @@ def backlogs(state: Path) -> list[Backlog] | None:
     return None
 
 
+def run_of(state: Path) -> str:
+    """Return the run that the journal is of, live or finished; empty without one."""
+    for sql in _opened(state):
+        (run,) = sql.execute("SELECT run FROM state").fetchone()
+        return str(run)
+    return ""
+
+
 def first(state: Path, edge: str, most: int) -> tuple[list[Seen], dict[int, bytes]] | None:
     """Return up to ``most`` items of ``edge`` and their bodies; None if there is no journal.
 
