@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 # What keeps a file from being TOML; of tomli's own, a ValueError.
-_UNREADABLE = (ValueError, OSError, LookupError, TypeError, RecursionError)
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_UNREADABLE = (ValueError, OSError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def existing(file: Path) -> Path:
@@ -81,13 +83,15 @@ def state_dir(file: Path) -> Path:
 
 
 def _name_and_state(document: dict[str, Any]) -> tuple[str, str]:
+    from pipeline_runner.config.settings_checks import LONGEST_NAME, is_no_path
+
     name, state = document["pipeline"]["name"], document.get("server", {}).get("state", ".runner")
     if not isinstance(name, str) or not isinstance(state, str):
         raise TypeError
-    if "\0" in name + state:
-        raise ValueError
     if "$" in name + state:
         raise LookupError  # a variable of the environment: only the whole reader fills it in
+    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME or is_no_path(state):
+        raise ValueError  # what is done in that folder would be done somewhere else
     return name, state
 
 

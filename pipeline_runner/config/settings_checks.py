@@ -52,12 +52,18 @@ def _header(file: File) -> Iterator[Fault]:
     if len(file.pipeline.name) > LONGEST_NAME:
         message = f"a pipeline's name has at most {LONGEST_NAME} characters"
         yield Fault("bad-name", message, ("pipeline", "name"))
-    state = os.fsencode(file.server.state)
-    if len(state) > _LONGEST_STATE or any(len(n) > _LONGEST_FILE for n in state.split(b"/")):
+    if is_no_path(file.server.state):
         message = "the path is longer than file systems take"
         yield Fault(
             "bad-value", message, ("server", "state"), "another folder, relative to this file"
         )
+
+
+def is_no_path(text: str) -> bool:
+    """Whether no folder can be called so, below a project's."""
+    path = os.fsencode(text)
+    too_long = len(path) > _LONGEST_STATE or any(len(n) > _LONGEST_FILE for n in path.split(b"/"))
+    return too_long or b"\0" in path
 
 
 def _stages(file: File) -> Iterator[Fault]:

@@ -190,6 +190,35 @@ def test_what_once_ended_in_a_traceback_is_told_at_its_place(
     assert all(problem["line"] for problem in json.loads(runner("check", "--json").out))
 
 
+VERBS = ["ps", "plan", "files", "why a", "queue ls", "errors list", "down", "drain", "clean"]
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "key show", "debug --limit 1", "up --ui none"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        SMALL + f"[server]\nport = {'1' * 4301}\n",
+        SMALL + '[server]\nstate = "\\u0000"\n',
+        SMALL + f'[server]\nstate = "{"s" * 300}"\n',
+        SMALL + "[hosts.per_host]\naffinity = false\n",
+        SMALL.replace('"p"', '"' + "p" * 300 + '"'),
+        SMALL.replace('"p"', '"../../elsewhere"'),
+        "a = " + "[" * 5000,
+        "pipeline = 1\n",
+        "server = 3\n[pipeline]\nname = 'p'\n",
+    ],
+    ids=range(9),
+)
+def test_no_verb_stumbles_over_a_file_that_cannot_be_used(
+    runner: Callable[..., Any], hostile_environment: Path, text: str, verb: str
+) -> None:
+    hostile_environment.write_text(text, encoding="utf-8")
+    ended = runner(*verb.split())
+    assert ended.code in (0, 1, 2, 3), "some look at a run's folder, and need its name alone"
+    assert "Traceback" not in ended.err
+    assert not (hostile_environment.parents[1] / "elsewhere").exists()
+
+
 def test_a_state_folder_that_is_a_link_in_a_circle_is_no_traceback(
     runner: Callable[..., Any], project: Path
 ) -> None:
