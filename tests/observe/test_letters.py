@@ -8,7 +8,7 @@ from pipeline_runner.observe.letters import page, table
 def letter(**changes: Any) -> dict[str, Any]:
     base = {
         "letter": 17, "ts": 1_700_000_000.0, "stage": "resize", "edge": "list->resize",
-        "item_id": "i7", "host": "gpu01", "pid": 4000, "release": "", "attempts": 3,
+        "item_id": "i7", "host": "gpu01", "pid": 4000, "release": "", "made_by": "", "attempts": 3,
         "error": "ValueError: bad image x.heic", "cause": "raised",
     }  # fmt: skip
     return base | changes

@@ -221,9 +221,12 @@ class TestSummary:
 
     def test_it_says_what_to_run_when_dead_letters_are_left(self) -> None:
         final = run(state="finished", dead_letters=2)
-        last = summary(final, Finish(), 0, 100, again=" -f a.toml")[-1].plain
-        assert last == (
+        kept, retry = summary(final, Finish(), 0, 100, again=" -f a.toml")[-2:]
+        assert kept.plain == (
             "2 dead letters are kept, with payload and traceback: runner errors list -f a.toml"
+        )
+        assert retry.plain == (
+            "once what failed is mended, while a run goes on: runner errors retry --all -f a.toml"
         )
 
     def test_it_counts_what_was_lost(self) -> None:
