@@ -6,6 +6,7 @@ import secrets
 import socket
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from pipeline_runner.observe.sentences import parked, parked_cure
 from pipeline_runner.queues import deadletters
 from pipeline_runner.queues.broker import Broker
 from pipeline_runner.queues.journal import finished
+from pipeline_runner.queues.journal.looking import backlogs
 from pipeline_runner.queues.journal.recovery import forget, open_journal
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Start:
         """Drop what of the dead letters is none any more, and yield what a person should know."""
         now = time.time()
         if self.journal is None or not self.continues:
+            yield from self._left_in_journal(now)
             if self.letters:
                 are, them = ("is", "it") if self.letters == 1 else ("are", "them")
                 kept = f"{_letters(self.letters)} of earlier runs {are} kept"
@@ -99,6 +102,18 @@ class Start:
         for edge, backlog in self.journal.durable.backlogs().items():
             if edge not in {one.name for one in self.pipeline.edges}:
                 yield Notice(now, "warning", parked(backlog.items, edge), parked_cure(edge))
+
+    def _left_in_journal(self, now: float) -> Iterator[Notice]:
+        """Yield what an earlier run keeps that this one, in memory, does not go on with."""
+        if self.journal is not None:
+            return
+        left = 0
+        with suppress(RunnerError):  # whoever goes on with it is told what is wrong with it
+            left = sum(each.queued for each in backlogs(self.pipeline.state_dir) or ())
+        if left:
+            items, stay = ("1 item", "stays") if left == 1 else (f"{left:,} items", "stay")
+            text = f"{items} of an earlier run {stay} in its journal: this run is kept in memory"
+            yield Notice(now, "warning", text, 'durability = "fsync" goes on with that one')
 
     def broken(self, error: Exception) -> RunnerError:
         """Return what ends a run whose disk failed."""

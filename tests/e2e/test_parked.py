@@ -34,7 +34,6 @@ def hold(number):
     keep(number)
 """
 EDGE = "numbers->hold"
-BOTH = ("numbers", "late", "keep", "hold")
 
 
 def write(project: Project, *stages: str) -> None:
@@ -136,3 +135,14 @@ def test_a_running_head_can_be_told_to_throw_it_away(parked: Project) -> None:
     ended = run.wait()
     assert ended.code == 0, ended.err
     assert not list(parked.state.glob("journal*"))
+
+
+def test_a_run_in_memory_leaves_the_journal_of_an_earlier_one_alone_and_says_so(
+    parked: Project,
+) -> None:
+    file = parked.root / "pipeline.toml"
+    file.write_text(file.read_text().replace('"fsync"', '"memory"'))
+    ended = parked.up("--no-import", "--ui", "plain")
+    assert ended.code == 0
+    assert "40 items of an earlier run stay in its journal" in ended.err
+    assert [(each["name"], each["queued"]) for each in backlog(parked)] == [(EDGE, 40)]
