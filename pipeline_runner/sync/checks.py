@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from pipeline_runner.config.callables import ProbeResult
+    from pipeline_runner.config.callables import ImportFault, ProbeResult
     from pipeline_runner.config.locate import KeyPath, Locator
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.errors import Problem
@@ -67,14 +68,17 @@ def _faults(
         return
     yield from _large_files(found, pipeline.sync.max_file)
     yield from _large_project(found)
+    behind = functools.cache(functools.partial(_left_behind, found, root))
+    missed = functools.cache(functools.partial(_missed, found, root))
     told: list[Fault] = []
     for name, stage in pipeline.stages.items():
-        result = results.get(name)
-        fault = _left_behind(found, root, name, stage.run) or _missed(
-            found, name, stage.run, result
-        )
-        if fault is None and "PYTHONPATH" not in stage.env:
-            fault = _in_src(root, name, stage.run, result)
+        module, result = stage.run.partition(":")[0], results.get(name)
+        path = ("stages", name, "run")
+        found_out = behind(module) or missed(module, None if result is None else result.fault)
+        if found_out is not None:
+            fault: Fault | None = Fault("left-behind", found_out[0], path, found_out[1])
+        else:
+            fault = None if "PYTHONPATH" in stage.env else _in_src(root, name, stage.run, result)
         if fault is None:
             continue
         if fault.severity == "error":
@@ -116,34 +120,44 @@ def _large_project(found: Survey) -> Iterator[Fault]:
     )
 
 
-def _left_behind(found: Survey, root: Path, stage: str, run: str) -> Fault | None:
+def _left_behind(found: Survey, root: Path, module: str) -> tuple[str, str] | None:
     """A module of the project that does not travel would be missing on every host."""
-    steps = run.partition(":")[0].split(".")
-    below = "/".join(steps)
+    below = module.replace(".", "/")
     for path in (f"{below}/__init__.py", f"{below}.py"):
         if not os.path.isfile(root / path):  # noqa: PTH113  (of a name too long, Path raises)
             continue
-        if path not in found.files:
-            above = {path, *parents(path)}
-            why = next((left.why for left in found.left if left.path in above), "it is a link")
-            message = f"{path} does not travel to the hosts: {why}"
-            return Fault("left-behind", message, ("stages", stage, "run"), _LET_TRAVEL)
-        return None
+        if path in found.files:
+            return None
+        above = {path, *parents(path)}
+        why = next((left.why for left in found.left if left.path in above), "it is a link")
+        return f"{path} does not travel to the hosts: {why}", _LET_TRAVEL
     return None
 
 
-def _missed(found: Survey, stage: str, run: str, result: ProbeResult | None) -> Fault | None:
-    """What the module of a stage looked for in vain, because it does not travel."""
-    fault = None if result is None else result.fault
-    left = None if fault is None else hidden(found.left, fault.wanted)
+def _missed(
+    found: Survey, root: Path, module: str, fault: ImportFault | None
+) -> tuple[str, str] | None:
+    """Return what ``module`` looked for in vain, because it does not travel; and the cure."""
+    wanted = () if fault is None else fault.wanted
+    left = hidden(found.left, [path for path in wanted if _is_there(root, path)])
     if fault is None or left is None:
         return None
     path = f"{left.path}/" if left.is_folder else left.path
-    message = (
-        f"{run.partition(':')[0]} needs {path}, which does not travel to the hosts: {left.why}"
+    message = f"{module} needs {path}, which does not travel to the hosts: {left.why}"
+    return message, f"at {fault.place}; {_LET_TRAVEL}" if fault.place else _LET_TRAVEL
+
+
+def _is_there(root: Path, path: str) -> bool:
+    """Whether the project has a file, a module or a package at ``path``.
+
+    A folder of other things is none: `build/` is not what `import build` looks for.
+    """
+    if os.path.isfile(root / path) or os.path.isfile(root / f"{path}.py"):  # noqa: PTH113
+        return True
+    inside = root / path
+    return os.path.isdir(inside) and any(  # noqa: PTH112
+        True for pattern in ("*.py", "*/*.py") for _ in inside.glob(pattern)
     )
-    hint = f"at {fault.place}; {_LET_TRAVEL}" if fault.place else _LET_TRAVEL
-    return Fault("left-behind", message, ("stages", stage, "run"), hint)
 
 
 def hidden(left: Iterable[Left], wanted: Collection[str]) -> Left | None:

@@ -177,6 +177,17 @@ def test_what_a_module_needs_and_does_not_travel_is_told_with_the_rule_that_hide
     assert problem["hint"].startswith("at app/io.py:")
 
 
+def test_a_folder_without_code_is_not_what_an_import_misses(
+    project: Path, runner: Callable[..., Any]
+) -> None:
+    kit.write(project, {"nobody9/data.bin": "", ".gitignore": "nobody9/\n"})
+    source = project / "app/io.py"
+    source.write_text("import nobody9.core\n" + source.read_text())
+    (problem,) = check(runner)
+    assert problem["code"] == "import"
+    assert "No module named 'nobody9'" in problem["message"]
+
+
 def test_what_a_module_can_do_without_may_stay_behind(
     project: Path, runner: Callable[..., Any]
 ) -> None:
