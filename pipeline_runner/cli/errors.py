@@ -38,7 +38,7 @@ def errors() -> None:
 def list_(
     manner: Manner, stage: str | None, limit: int | None, page: int | None, grouped: bool | None
 ) -> None:
-    """List the dead letters, oldest first, or how many there are of each exception."""
+    """List the dead letters, oldest first, or count them by exception."""
     letters = [one for one in _letters(manner) if stage in (None, one.stage)]
     pages = limit is not None or page is not None
     if manner.json:

@@ -134,7 +134,8 @@ def _path() -> click.Path:
 
 def _in_folder(path: Path) -> Path:
     """Return the file that is meant by a folder: its own."""
-    return path / DEFAULT_FILE if path.is_dir() else path
+    # Of a name that is too long, Path raises.
+    return path / DEFAULT_FILE if os.path.isdir(path) else path  # noqa: PTH112
 
 
 def _above() -> Path | None:

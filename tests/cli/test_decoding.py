@@ -6,15 +6,15 @@ import pickle
 from typing import TYPE_CHECKING
 
 from pipeline_runner.cli.decoding import shown
-from pipeline_runner.queues.codec import Pickled, encode, take
+from pipeline_runner.queues.codec import encode, take
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DIES = Pickled(b"\x80\x04cos\nabort\n)R.")
-EXITS = Pickled(b"\x80\x04cos\n_exit\nK\x00\x85R.")
-HANGS = Pickled(b"\x80\x04csignal\npause\n)R.")
-PRINTS = Pickled(b"\x80\x04cbuiltins\nprint\n\x8c\x05noise\x85R.")
+DIES = (b"\x80\x04cos\nabort\n)R.",)
+EXITS = (b"\x80\x04cos\n_exit\nK\x00\x85R.",)
+HANGS = (b"\x80\x04csignal\npause\n)R.",)
+PRINTS = (b"\x80\x04cbuiltins\nprint\n\x8c\x05noise\x85R.",)
 
 
 def test_items_are_shown_as_their_reprs(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_an_item_of_a_class_of_the_project_is_shown(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(
         "class Row:\n    def __repr__(self):\n        return 'a row'\n"
     )
-    body = encode([take([1]), Pickled(b"\x80\x04cshop\nRow\n)\x81.")])
+    body = encode([take([1]), (b"\x80\x04cshop\nRow\n)\x81.",)])
     assert shown(body, [1], tmp_path) == ["a row"]
     assert not list(tmp_path.rglob("*.pyc"))
 
