@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test check lint types floors pytest coverage bench clean
+# The rooms without those that only start whole runs; some of these start a few, too.
+QUICK := agent api cli cluster config journal observe plan queues stock sync worker
+
+.PHONY: test check quick lint types floors pytest coverage bench clean
 
 test: $(BIN)/runner
 	$(MAKE) check
@@ -15,6 +18,13 @@ $(BIN)/runner: pyproject.toml
 	touch $@
 
 check: lint types floors pytest
+
+quick: lint types floors
+	$(MAKE) --no-print-directory -j$(shell nproc) -O $(QUICK:%=quick/%)
+
+quick/%:
+	@echo tests/$*
+	@$(BIN)/python -m pytest -q -m 'not slow' tests/$*
 
 lint:
 	$(BIN)/ruff check
