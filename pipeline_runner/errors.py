@@ -98,6 +98,10 @@ class AlreadyRunning(RunnerError):
     exit_code = ExitCode.USAGE
 
 
+class NestedRun(UsageError):
+    """A pipeline would run inside itself, or whenever a module of its stages is imported."""
+
+
 class Refused(RunnerError):
     """The other side refused us: another key, protocol or run."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.lines import LineReader
 from pipeline_runner.agent.orphans import MARK
+from pipeline_runner.worker import within
 from pipeline_runner.worker.limits import resident_size
 from pipeline_runner.worker.lives import life
 from pipeline_runner.worker.page import READY, Page
@@ -194,7 +195,7 @@ def start(
         job["hold_s"], job["joined"] = hold_s, True
     page = Page.create(job)
     environment = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
-    environment |= spec["env"]
+    environment |= within.environment(job["pipeline"]) | spec["env"]
     environment["PYTHONSAFEPATH"] = "1"
     environment[MARK] = life(os.getpid())
     environment["RUNNER_OUTPUT"] = job["output"]

@@ -176,6 +176,7 @@ class Pipeline:
         Raises RuntimeError there, InvalidPipeline if something cannot be imported, AlreadyRunning
         if another head has this pipeline.
         """
+        self._refuse_inside()
         _refuse_elsewhere()
         self.check()
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -194,6 +195,7 @@ class Pipeline:
         """
         from pipeline_runner.api.apart import Heard, Stop, in_thread
 
+        self._refuse_inside()
         stop = Stop(self._spec.state_dir)
         heard = Heard(_screen(screen), stop)
 
@@ -206,6 +208,12 @@ class Pipeline:
                 stop.done_waiting()
 
         return await in_thread(work, stop)
+
+    def _refuse_inside(self) -> None:
+        from pipeline_runner.worker.within import refuse
+
+        with _in_full():
+            refuse(self.name)
 
     def _serve(self, screen: Screen, fresh: bool) -> Result:
         from pipeline_runner.head.run import UpOptions, run

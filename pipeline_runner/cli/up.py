@@ -120,9 +120,14 @@ class _Ahead:
 def _watch(
     manner: Manner, state: Path, ui: Ui, head: dict[str, Any], *, detach: bool, fresh: bool
 ) -> int:
-    """Do what a second `up` can: look on. Raises AlreadyRunning if it was to begin anew."""
-    from pipeline_runner.cli.attach import attach
+    """Do what a second `up` can: look on.
 
+    Raises AlreadyRunning if it was to begin anew, NestedRun if a worker of that run would look on.
+    """
+    from pipeline_runner.cli.attach import attach
+    from pipeline_runner.worker.within import refuse
+
+    refuse(head["name"])
     if fresh:
         raise AlreadyRunning(
             f"{head['name']} runs already, by pid {head['pid']}: --fresh would forget its items",

@@ -10,6 +10,7 @@ from pipeline_runner.head.head import Head
 from pipeline_runner.head.options import RunResult, UpOptions
 from pipeline_runner.head.signals import Signals
 from pipeline_runner.head.start import Start, begin
+from pipeline_runner.worker.within import refuse
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
@@ -22,8 +23,10 @@ def run(pipeline: Pipeline, screen: Screen, options: UpOptions) -> RunResult:
     """Run ``pipeline`` until its end or a signal, telling ``screen``.
 
     In the main thread, that is: in another one no signal reaches it, and only `down` stops it.
-    Raises AlreadyRunning if another head has its state folder, or its name on the network.
+    Raises NestedRun inside a worker of the same pipeline, and while the modules of stages are
+    imported; AlreadyRunning if another head has its state folder, or its name on the network.
     """
+    refuse(pipeline.name)
     address = Address(pipeline.state_dir, pipeline.name)
     address.take()
     signals = Signals()

@@ -32,6 +32,7 @@ from pipeline_runner.worker.link import Link
 from pipeline_runner.worker.page import Page
 from pipeline_runner.worker.source import SourceLoop
 from pipeline_runner.worker.whereabouts import cure, missing_module, stand_in
+from pipeline_runner.worker.within import importing
 
 if TYPE_CHECKING:
     from pipeline_runner.worker.call import Target
@@ -113,7 +114,8 @@ def _work(job: Job, page: Page, link: Link) -> int:
         )
     )
     try:
-        target = load(job.run)
+        with importing():
+            target = load(job.run)
     except BaseException as error:  # noqa: BLE001  (an import may raise anything, SystemExit too)
         if job.joined and (module := missing_module(error)):
             page.lack(module)  # told once for all workers, with its cure

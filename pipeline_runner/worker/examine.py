@@ -33,6 +33,7 @@ from pipeline_runner.config.callables import (
 from pipeline_runner.worker.exceptions import last_line
 from pipeline_runner.worker.reading import gives, reads_stdin
 from pipeline_runner.worker.whereabouts import cure, missing_variable, stand_in
+from pipeline_runner.worker.within import importing
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,7 +61,7 @@ def main(request: Path, report: Path) -> None:
     sys.path[:] = [str(root), *(entry for entry in sys.path if entry and Path(entry) != own)]
     sys.argv = [""]
     sys.dont_write_bytecode = True  # a check leaves nothing behind
-    with report.open("a", encoding="utf-8") as out:
+    with report.open("a", encoding="utf-8") as out, importing():
         for stage, run in asked["runs"].items():
             _write(out.fileno(), stage, None)
             _write(out.fileno(), stage, examine(run, root))

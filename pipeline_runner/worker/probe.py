@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.config.callables import ImportFault, ProbeResult
 from pipeline_runner.sync.scratch import scratch_copy
 from pipeline_runner.sync.survey import is_everything
+from pipeline_runner.worker import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,14 +39,18 @@ def probe(
 
     Stages with the same ``env`` share an interpreter, which gets ``timeout_s`` seconds; where one
     is lost, another takes over with the stages that were left. Ends every process it started.
+
+    Raises NestedRun where a worker of the same pipeline, or an import of its modules, asks.
     """
+    within.refuse(pipeline.name)
     groups: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     for name, stage in pipeline.stages.items():
         groups.setdefault(tuple(sorted(stage.env.items())), {})[name] = stage.run
     found: dict[str, ProbeResult] = {}
     with _project(pipeline) as project:
         for env, runs in groups.items():
-            found.update(_probe_group(project, runs, dict(env), timeout_s, meanwhile))
+            around = within.environment(pipeline.name) | dict(env)
+            found.update(_probe_group(project, runs, around, timeout_s, meanwhile))
             meanwhile = None
     return {name: found[name] for name in pipeline.stages}
 
