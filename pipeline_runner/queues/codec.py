@@ -126,7 +126,7 @@ class Apart:
     body.
     """
 
-    __slots__ = ("data", "offsets")
+    __slots__ = ("data", "is_copy", "offsets")
 
     def __init__(self, body: bytes | memoryview) -> None:
         try:
@@ -137,7 +137,8 @@ class Apart:
         if self.offsets[-1] != len(body):
             raise ValueError(f"a body of {len(body)} bytes whose index ends at {self.offsets[-1]}")
         # Most items are small, and of small slices a copy is cheaper than a view.
-        self.data = bytes(body) if len(body) < _SMALL_BYTES * n else body
+        self.is_copy = len(body) < _SMALL_BYTES * n
+        self.data = bytes(body) if self.is_copy else body
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

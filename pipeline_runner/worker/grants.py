@@ -116,9 +116,16 @@ class _Apart:
     def __init__(self, grant: Grant, items: Apart) -> None:
         self._grant = grant
         self._data, self._offsets = items.data, items.offsets
+        self._is_shared = grant.arena is not None and not items.is_copy
 
     def item(self, index: int) -> Any:
-        return next(self.span(index, index + 1))
+        try:
+            item = loads(self._data[self._offsets[index] : self._offsets[index + 1]])  # noqa: S301
+        except BaseException as error:
+            raise UndecodableError from error
+        if self._is_shared:
+            _check(self._grant)
+        return item
 
     def name(self, index: int) -> Name:
         return name_of(self._data, self._grant.lease.body, index)
@@ -127,7 +134,7 @@ class _Apart:
         return None
 
     def span(self, lo: int, hi: int) -> Iterator[Any]:
-        data, offsets, is_shared = self._data, self._offsets, self._grant.arena is not None
+        data, offsets, is_shared = self._data, self._offsets, self._is_shared
         start = offsets[lo]
         for end in offsets[lo + 1 : hi + 1]:
             try:
@@ -166,7 +173,9 @@ class InHand:
 def _items_of(grant: Grant) -> Items:
     if is_apart(grant.data):
         try:
-            return _Apart(grant, Apart(grant.data))
+            items = Apart(grant.data)
         except ValueError:  # shared memory that is another's by now, or damage: each item says so
-            pass
+            return _Together(grant, grant.data)
+        if grant.is_whole:
+            return _Apart(grant, items)
     return _Together(grant, grant.data)
