@@ -28,7 +28,7 @@ _AT_NEXT_UP = "a change takes effect at the next `runner up`"
 NOT_YET: dict[tuple[str, ...], str] = {
     ("stages", "autoscale"): "the stage keeps its `min`",
     ("stages", "was"): _AT_NEXT_UP,
-    ("edges", "on_remove"): _AT_NEXT_UP,
+    ("edges", "on_remove"): "what an edge holds that is taken out is parked, and never deleted",
     ("reload", "code"): _AT_NEXT_UP,
     ("reload", "max_parallel"): _AT_NEXT_UP,
     ("reload", "min_healthy"): _AT_NEXT_UP,

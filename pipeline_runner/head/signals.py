@@ -67,8 +67,10 @@ class Signals:
             # The terminal was closed: nobody watches any more, and the run goes on. Not ignored,
             # because what is ignored here would be so in every process that is started from here.
             before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+        is_over = False
         try:
             yield
+            is_over = for_good
         finally:
             for number, handler in before.items():
-                signal.signal(number, signal.SIG_IGN if for_good and self._over else handler)
+                signal.signal(number, signal.SIG_IGN if is_over else handler)

@@ -194,28 +194,29 @@ def _edges(
 ) -> Iterator[Presence | Setting]:
     olds = {} if before is None else {edge.name: edge for edge in before.pipeline.edges}
     news = {edge.name: edge for edge in after.pipeline.edges}
+    durability = "memory" if before is None else before.pipeline.durability
     for name, edge in news.items():
         old = olds.get(name)
         if old is not None and (old.from_, old.to) == (edge.from_, edge.to):
             yield from edge_settings(old, edge)
             continue
         if old is not None:
-            yield _removed(old, queued.get(name, 0))
+            yield _removed(old, queued.get(name, 0), durability)
         items = edge.capacity_items
         room = f"{edge.capacity}" if items is None else f"{items:,} items"
         yield Presence("+", "edge", name, f"room for {room}")
     for name, edge in olds.items():
         if name not in news:
-            yield _removed(edge, queued.get(name, 0))
+            yield _removed(edge, queued.get(name, 0), durability)
 
 
-def _removed(edge: Edge, waiting: int) -> Presence:
+def _removed(edge: Edge, waiting: int, durability: str) -> Presence:
     if not waiting:
         effect = "empty"
-    elif edge.on_remove == "drop":
-        effect = f"drops {waiting} items"
+    elif durability == "memory":  # the run drains what it holds before it can be started again
+        effect = f"drains {waiting:,} items, then goes"
     else:
-        effect = f"drains {waiting} items, then goes"
+        effect = f"parks {waiting:,} items until the file has it again"
     return Presence("-", "edge", edge.name, effect)
 
 

@@ -168,7 +168,12 @@ def test_a_fault_is_reported_alone_at_its_exact_place(code: str, text: str, word
 NOTES: list[tuple[str, str, str, str]] = [
     ("note", "not-yet", f"{PIPELINE}{SOURCE}⟦autoscale⟧ = {{ max = 2 }}\n", "its `min`"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}⟦was⟧ = 'old'\n", "next `runner up`"),
-    ("note", "not-yet", f"{PIPELINE}{SOURCE}{REST}⟦on_remove⟧ = 'drop'\n", "next `runner up`"),
+    (
+        "note",
+        "not-yet",
+        f"{PIPELINE}{SOURCE}{REST}⟦on_remove⟧ = 'drop'\n",
+        "parked, and never deleted",
+    ),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}[server]\n⟦web⟧ = 'x:7400'\n", "no page"),
     ("note", "not-yet", f"{PIPELINE}{SOURCE}[reload]\n⟦code⟧ = 'off'\n", "next `runner up`"),
     (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 
-from pipeline_runner.config.model import Edge, HostGroup, Reload, Server, Stage
+from pipeline_runner.config.model import HostGroup, Reload, Server, Stage
 from pipeline_runner.plan.assign import assign
 from pipeline_runner.plan.constraints import Reason
 from pipeline_runner.plan.diff import Pending, Presence, State, Warned, Workers, acts, diff, render
@@ -114,13 +114,12 @@ def test_a_removed_edge_says_what_becomes_of_its_items() -> None:
     line = pipeline({"a": {}, "b": {}})
     alone = pipeline({"a": {}, "b": {}}, edges=[])
     before, after = planned(line, hosts=[DESK]), planned(alone, hosts=[DESK])
-    dropping = Edge.model_validate({**line.edges[0].model_dump(), "on_remove": "drop"})
-    dropped = State(replace(line, edges=(dropping,)), before.plan, before.slots)
+    journaled = State(replace(line, durability="fsync"), before.plan, before.slots)
     assert diff(before, after, queued={"a->b": 7}) == (
         Presence("-", "edge", "a->b", "drains 7 items, then goes"),
     )
-    assert diff(dropped, after, queued={"a->b": 7}) == (
-        Presence("-", "edge", "a->b", "drops 7 items"),
+    assert diff(journaled, after, queued={"a->b": 7})[0] == (
+        Presence("-", "edge", "a->b", "parks 7 items until the file has it again")
     )
     assert diff(before, after) == (Presence("-", "edge", "a->b", "empty"),)
 
