@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# The rooms without those that only start whole runs; some of these start a few, too.
-QUICK := agent api cli cluster config journal observe plan queues stock sync worker
+# The rooms without those that only start whole runs, those that take longest first.
+QUICK := worker config journal stock cli api agent sync queues plan cluster observe
 
 .PHONY: test check quick lint types floors pytest coverage bench clean
 
