@@ -219,6 +219,17 @@ class TestSummary:
         line = summary(run(state="finished", up_s=200.0, stages=done), finish, 0, 100)[2].plain
         assert line.split()[5:7] == ["1m30s", "100/s"]
 
+    def test_a_run_that_goes_on_is_as_fast_as_it_was_itself(self) -> None:
+        finish = Finish()
+        over = stage("list", "source", state="finished", out=9000)
+        finish.add(run(state="starting", up_s=1.0, stages=(over, stage("keep", "sink", in_=8000))))
+        end = (over, stage("keep", "sink", state="finished", in_=9000))
+        final = run(state="finished", up_s=10.0, stages=end)
+        finish.add(final)
+        rows = [line.plain.split() for line in summary(final, finish, 0, 100)[2:4]]
+        assert rows[0][:7] == ["list", "-", "9,000", "0", "0", "-", "-"]
+        assert rows[1][:7] == ["keep", "9,000", "-", "0", "0", "10s", "100/s"]
+
     def test_it_says_what_to_run_when_dead_letters_are_left(self) -> None:
         final = run(state="finished", dead_letters=2)
         kept, retry = summary(final, Finish(), 0, 100, again=" -f a.toml")[-2:]
