@@ -51,6 +51,7 @@ class ItemLoop:
         self._base = 0  # the index of the item behind _out[0]
         self._out: list[Any] = []  # as the router took them; of what failed, nothing
         self._failures: list[Failure] = []  # that no settle has told
+        self._told_at = 0.0  # when one went ahead of its lease's end
         self._shipped = 0  # of _out
         self._staged: dict[int, list[int]] = {}  # by index: keys of outputs sent ahead
         self._working = native.Event()
@@ -240,7 +241,9 @@ class ItemLoop:
         with self._link.lock:
             self._failures.append(failed)
             self._out.append([] if self._many else None)
-            if rest_s > LINGER_S:
+            now = time.monotonic()
+            if rest_s > LINGER_S and now - self._told_at > LINGER_S:
+                self._told_at = now
                 self._ship()
 
     def _linger(self) -> None:
