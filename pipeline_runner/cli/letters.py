@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.journal.recovery import Opened
     from pipeline_runner.queues.transaction import Transaction
 
-_AT_ONCE = 200  # letters of one step: between two the head does other work
+_AT_ONCE = 10_000  # letters of one step: between two the head does other work
 _NUMBERS = click.argument("letters", metavar="[ID]...", type=int, nargs=-1)
 _EVERY = click.option("--all", "every", is_flag=True, help="Every dead letter.")
 _STAGE = click.option(

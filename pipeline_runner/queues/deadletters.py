@@ -17,7 +17,7 @@ import msgspec
 
 from pipeline_runner.queues import earlier_letters, letter_file
 from pipeline_runner.queues.gathering import gather
-from pipeline_runner.queues.letter_file import Context, Gone
+from pipeline_runner.queues.letter_file import Context, Gone, Items
 from pipeline_runner.queues.transaction import Letter, Revival, item_id
 
 if TYPE_CHECKING:
@@ -100,13 +100,16 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
         """Where it failed, as Python tells it; empty where nothing was raised."""
         return self.frames + (self.said or (f"{self.error}\n" if self.frames else ""))
 
-    def item(self) -> bytes:
-        """Return the item's pickle. Raises LookupError if there is none, OSError, ValueError."""
+    def item(self, items: Items | None = None) -> bytes:
+        """Return the item's pickle; who wants many has them from one ``items``.
+
+        Raises LookupError if there is none, OSError, ValueError.
+        """
         if not self.has_item:
             raise LookupError("this item could not be pickled; only its text was kept")
         if self.at < 0:
             raise ValueError("an earlier version kept it among others")
-        return letter_file.item(self.path, self.at, self.place)
+        return (items or Items()).item(self.path, self.at, self.place)
 
     def held_in(self) -> tuple[bytes, int]:
         """Return a body that has the item, and its place there. Raises like :meth:`item`."""
@@ -200,7 +203,7 @@ class Dead:
 def revive(state: Path, numbers: Collection[int]) -> Dead:
     """Read the letters ``numbers`` with their items. Raises OSError."""
     dead = Dead({}, {}, {})
-    wanted = set(numbers)
+    wanted, items = set(numbers), Items()
     for letter in read(state):
         if letter.letter not in wanted:
             continue
@@ -208,7 +211,7 @@ def revive(state: Path, numbers: Collection[int]) -> Dead:
             dead.refused[letter.letter] = _NO_ITEM if letter.shown else _NO_VALUE
             continue
         try:
-            item = letter.item()
+            item = letter.item(items)
         except ValueError as error:
             dead.refused[letter.letter] = f"its item cannot be read: {error}"
             continue
@@ -264,8 +267,9 @@ def sweep(state: Path) -> None:
         return
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
+    items = Items()
     for start in range(0, len(mine), _AT_ONCE):
-        for ts, some in _by_time(mine[start : start + _AT_ONCE]):
+        for ts, some in _by_time(mine[start : start + _AT_ONCE], items):
             letter_file.append(part, ts, some)
     if mine:
         part.replace(path)
@@ -274,18 +278,18 @@ def sweep(state: Path) -> None:
     letter_file.sync_folder(path.parent)
 
 
-def _by_time(letters: Sequence[DeadLetter]) -> Iterator[tuple[float, list[Letter]]]:
+def _by_time(letters: Sequence[DeadLetter], items: Items) -> Iterator[tuple[float, list[Letter]]]:
     """Yield letters as they were when they were written, those of one moment together."""
     together: list[DeadLetter] = []
     for one in letters:
         if together and together[-1].ts != one.ts:
-            yield together[-1].ts, [_again(each) for each in together]
+            yield together[-1].ts, [_again(each, items) for each in together]
             together = []
         together.append(one)
-    yield together[-1].ts, [_again(each) for each in together]
+    yield together[-1].ts, [_again(each, items) for each in together]
 
 
-def _again(one: DeadLetter) -> Letter:
+def _again(one: DeadLetter, items: Items) -> Letter:
     context = one.context
     return Letter(
         letter=one.letter,
@@ -302,6 +306,6 @@ def _again(one: DeadLetter) -> Letter:
         cause=context.cause,
         error=one.error,
         traceback=one.traceback,
-        item=one.item() if one.has_item else None,
+        item=one.item(items) if one.has_item else None,
         shown=one.shown,
     )

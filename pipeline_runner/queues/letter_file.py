@@ -27,6 +27,7 @@ _HEAD = struct.Struct("<4sBxxxIIIII")  # mark, flags, sizes of facts and items, 
 _GONE, _FACTS_PACKED, _ITEMS_PACKED = 1, 2, 4
 _PACK_FACTS_FROM = 2048  # bytes: less is not worth the time
 _PACK_ITEMS_FROM, _PACK_ITEMS_TO = 512, 256 * 1024  # one item's reader unpacks them all
+_MOST_GROUP_BYTES = 16 * 1024**2  # of items
 _PIECE, _LEAST_AHEAD = 1024**2, 4096  # bytes of the file in memory; less than these: read on
 _LONGEST_TEXT = 1024  # bytes of a text that is not shared, once the file has _TEXTS_WHOLE of them
 _TEXTS_WHOLE = 4 * 1024**2
@@ -86,7 +87,17 @@ _decode_gone = msgspec.msgpack.Decoder(Gone).decode
 
 
 def append(path: Path, ts: float, letters: Sequence[Letter]) -> None:
-    """Write ``letters`` as one group and return once they are on disk. Raises OSError."""
+    """Write ``letters`` and return once they are on disk. Raises OSError."""
+    start = size = 0
+    for place, letter in enumerate(letters):  # in one group, unless their items are large
+        size += len(letter.item or b"")
+        if size > _MOST_GROUP_BYTES and place > start:
+            _append_group(path, ts, letters[start:place])
+            start, size = place, len(letter.item or b"")
+    _append_group(path, ts, letters[start:])
+
+
+def _append_group(path: Path, ts: float, letters: Sequence[Letter]) -> None:
     room = _TEXTS_WHOLE - (path.stat().st_size if path.exists() else 0)
     contexts: dict[Context, int] = {}
     texts: dict[str, int] = {}
@@ -147,11 +158,25 @@ def groups(path: Path) -> Iterator[tuple[int, Group | Gone]]:
             at += size
 
 
-def item(path: Path, at: int, place: int) -> bytes:
-    """Return the pickle of the item of the ``place``-th letter of the group that begins at ``at``.
+class Items:
+    """Fetches items, of one group after the other: what was read of the last one is kept."""
 
-    Raises OSError, or ValueError if it is not what was written.
-    """
+    def __init__(self) -> None:
+        self._group: tuple[Path, int] | None = None
+        self._items: list[bytes] = []
+
+    def item(self, path: Path, at: int, place: int) -> bytes:
+        """Return the pickle of the ``place``-th letter's item of the group that begins at ``at``.
+
+        Raises OSError, or ValueError if it is not what was written.
+        """
+        if self._group != (path, at):
+            self._items = _items(path, at)
+            self._group = path, at
+        return self._items[place]
+
+
+def _items(path: Path, at: int) -> list[bytes]:
     with path.open("rb") as file:
         found = _read(file, at, file.seek(0, 2))
         if found is None or isinstance(group := found[0], Gone):
@@ -165,8 +190,12 @@ def item(path: Path, at: int, place: int) -> bytes:
     if zlib.crc32(data) != items_sum:
         raise ValueError("it is not what was written")
     data = _unpacked(data, flags & _ITEMS_PACKED)
-    start = sum(max(0, row.size) for row in group.rows[:place])
-    return data[start : start + max(0, group.rows[place].size)]
+    items, start = [], 0
+    for row in group.rows:
+        end = start + max(0, row.size)
+        items.append(data[start:end])
+        start = end
+    return items
 
 
 def _append(path: Path, facts: bytes, items: Sequence[bytes], flags: int, *, sync: bool) -> None:

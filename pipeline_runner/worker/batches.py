@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker import eventloop
-from pipeline_runner.worker.failures import failure
+from pipeline_runner.worker.failures import failure, in_pieces
 from pipeline_runner.worker.grants import UndecodableError
 from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import Router, UnsendableError, runs
@@ -188,6 +188,9 @@ class BatchLoop:
                 mine[-1] = (mine[-1][0], member.index + 1)
             else:
                 mine.append((member.index, member.index + 1))
+        *ahead, failed = in_pieces(failed) if failed else ([],)
+        for piece in ahead:
+            self._link.settle_failed(piece)
         bodies = self._router.encode(sound, self._link.places)
         items, busy_s = self._pace.report()
         settle = Settle(

@@ -12,11 +12,13 @@ from pipeline_runner.worker.grants import UndecodableError
 from pipeline_runner.worker.routing import TOO_LARGE, UnsendableError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
     from pipeline_runner.worker.grants import Items
 
 MOST_SHOWN = 2000  # characters
+MOST_BYTES = 1024**2  # of the failures of one message, about
+_SHORT = 100  # characters of a value that is told shortly
 
 
 def failure(
@@ -47,6 +49,37 @@ def failure(
 def lost(token: int, value: Any, error: UnsendableError) -> Failure:
     """Return the failure of a source's value that cannot be sent: only its text is kept."""
     return replace(failure(token, 0, error), payload=shown(value, MOST_SHOWN), final=True)
+
+
+def size(failed: Failure) -> int:
+    """Return about how many bytes a failure takes in a message."""
+    item = len(failed.item) if failed.item is not None else 0
+    return len(failed.error) + len(failed.traceback) + len(failed.payload) + item + 64
+
+
+def in_pieces(failures: Sequence[Failure]) -> Iterator[list[Failure]]:
+    """Yield failures in pieces that fit a message each: a larger one is refused, and again."""
+    piece: list[Failure] = []
+    size_bytes = 0
+    for failed in failures:
+        size_bytes += size(failed)
+        if piece and size_bytes > MOST_BYTES:
+            yield piece
+            piece, size_bytes = [], size(failed)
+        piece.append(failed)
+    if piece:
+        yield piece
+
+
+def in_one_message(failures: Sequence[Failure]) -> list[Failure]:
+    """Return failures that have to travel together, the later ones without what is too much."""
+    told: list[Failure] = []
+    left = MOST_BYTES
+    for failed in failures:
+        left -= size(failed)
+        short = replace(failed, traceback="", payload=failed.payload[:_SHORT], item=None)
+        told.append(failed if left > 0 else short)
+    return told
 
 
 def done_without(token: int, lo: int, hi: int, bad: Collection[int]) -> list[Done]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import native
 from pipeline_runner.queues.messages import Done, Settle
-from pipeline_runner.worker.failures import done_without, failure
+from pipeline_runner.worker.failures import MOST_BYTES, done_without, failure, size
 from pipeline_runner.worker.outputs import Outputs
 from pipeline_runner.worker.pace import PREFETCH_BELOW_S, Pace
 from pipeline_runner.worker.routing import SEND_BYTES, Router
@@ -51,6 +51,7 @@ class ItemLoop:
         self._base = 0  # the index of the item behind _out[0]
         self._out: list[Any] = []  # as the router took them; of what failed, nothing
         self._failures: list[Failure] = []  # that no settle has told
+        self._failures_bytes = 0  # of a message
         self._told_at = 0.0  # when one went ahead of its lease's end
         self._shipped = 0  # of _out
         self._staged: dict[int, list[int]] = {}  # by index: keys of outputs sent ahead
@@ -145,7 +146,7 @@ class ItemLoop:
         with self._link.lock:
             self._lease = lease
             self._base, self._out, self._shipped = lease.lo, [], 0
-            self._staged, self._failures = {}, []
+            self._staged, self._failures, self._failures_bytes = {}, [], 0
         self._page.running(lease.token)
 
     def _end(self) -> None:
@@ -176,7 +177,7 @@ class ItemLoop:
             self._out[self._shipped : count] = [None] * (count - self._shipped)  # sent: let it go
         self._shipped = count
         self._router.full_at = self._router.taken_bytes + SEND_BYTES
-        failures, self._failures = self._failures, []
+        failures, self._failures, self._failures_bytes = self._failures, [], 0
         bad = {failed.index for failed in failures}
         if bad and not self._many:
             produced = [taken for at, taken in enumerate(produced, lo) if at not in bad]
@@ -241,8 +242,10 @@ class ItemLoop:
         with self._link.lock:
             self._failures.append(failed)
             self._out.append([] if self._many else None)
+            self._failures_bytes += size(failed)
             now = time.monotonic()
-            if rest_s > LINGER_S and now - self._told_at > LINGER_S:
+            waits = rest_s > LINGER_S and now - self._told_at > LINGER_S
+            if waits or self._failures_bytes > MOST_BYTES:
                 self._told_at = now
                 self._ship()
 

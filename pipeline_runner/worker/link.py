@@ -20,6 +20,7 @@ from pipeline_runner.queues.messages import (
     Settle,
     Settled,
 )
+from pipeline_runner.worker.failures import in_pieces
 from pipeline_runner.worker.grants import Grant, InHand, with_bodies
 from pipeline_runner.worker.line import Line
 from pipeline_runner.worker.outliving import outlive
@@ -198,7 +199,10 @@ class Link:
 
     def settle_failed(self, failed: Sequence[Failure], claim: Claim | None = None) -> None:
         """Send what failed, and nothing that was done."""
-        self.settle(Settle(self.ledger.next_seq(), (), failed=tuple(failed), claim=claim))
+        *before, last = in_pieces(failed)
+        for piece in before:
+            self.settle(Settle(self.ledger.next_seq(), (), failed=tuple(piece)))
+        self.settle(Settle(self.ledger.next_seq(), (), failed=tuple(last), claim=claim))
 
     def _drop(self, settle: Settle, tokens: set[int]) -> None:
         """Drop results of which some belong to others by now; the rest is for others too."""

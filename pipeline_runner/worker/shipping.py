@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pipeline_runner.queues.codec import encode_one, take
 from pipeline_runner.queues.messages import Advance, Cursor, Done, Failure, Settle
-from pipeline_runner.worker.failures import failure, lost
+from pipeline_runner.worker.failures import failure, in_one_message, lost
 from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import (
     SEND_BYTES,
@@ -223,7 +223,7 @@ class Shipper:
             link.ledger.next_seq(),
             (Done(token),),
             tuple(bodies.outputs),
-            failed=tuple(failed),
+            failed=tuple(in_one_message(failed)),
             advance=Advance(before.seq, self.cursor),
             claim=None if finished or link.stopping else link.new_claim(1),
             items=items,

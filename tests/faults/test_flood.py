@@ -90,3 +90,51 @@ def test_a_head_that_is_killed_amid_failures_loses_and_doubles_none(
     ended = run.wait(within_s=60)
     assert ended.code == 1, ended.err
     assert_all_is_there(project, record_property)
+
+
+@pytest.mark.parametrize(
+    "settings", ["", "batch = { count = 600 }"], ids=["one by one", "in batches"]
+)
+def test_failures_that_say_a_lot_are_told_in_messages_that_a_head_takes(
+    project: Project, settings: str
+) -> None:
+    project.write(
+        "class Spoilt:\n"
+        "    def __reduce__(self):\n"
+        "        return fail, ()\n\n\n"
+        "def fail():\n"
+        "    raise ValueError('first line\\n' + 'x' * 40_000)\n\n\n"
+        "def rows():\n"
+        "    for n in range(600):\n"
+        "        yield Spoilt()\n\n\n"
+        "def work(row):\n"
+        "    pass\n",
+        stage("rows", "functions:rows")
+        + stage("work", "functions:work", f"retry = {{ attempts = 1 }}\n{settings}")
+        + chain("rows", "work"),
+    )
+    ended = project.up("--no-import", within_s=60)
+    assert ended.code == 1, ended.err
+    letters = project.letters()
+    assert [len(letters), {letter.cause for letter in letters}] == [600, {"undecodable"}]
+    assert max(len(letter.traceback) for letter in letters) > 40_000
+
+
+def test_values_that_a_source_cannot_send_are_told_in_a_message_that_a_head_takes(
+    project: Project,
+) -> None:
+    project.write(
+        "class Spoilt:\n"
+        "    def __reduce__(self):\n"
+        "        raise ValueError('x' * 40_000)\n\n\n"
+        "def rows():\n"
+        "    for n in range(3_000):\n"
+        "        yield n if n % 2 else Spoilt()\n\n\n"
+        "def work(row):\n"
+        "    pass\n",
+        stage("rows", "functions:rows") + stage("work", "functions:work") + chain("rows", "work"),
+    )
+    ended = project.up("--no-import", within_s=60)
+    assert ended.code == 1, ended.err
+    assert len(project.letters()) == 1_500
+    assert ended.stage("work")["in"] == 1_500
