@@ -11,13 +11,16 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pipeline_runner
 from benchmarks.families import FAMILIES, Family, found
 from benchmarks.page import page
 from benchmarks.rounds import KINDS
 from benchmarks.speed import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "measured.json"
@@ -36,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     kept = _kept(asked.json)
     failed = False
-    wanted = [name for name in asked.only if asked.again or not _has_cells(kept, name)]
+    wanted = [name for name in asked.only if asked.again or not _has_cells(kept, name, asked.kinds)]
     until = time.monotonic() + asked.minutes * 60
     for done, name in enumerate(() if asked.page_only else wanted):
         # What a family leaves of its time is for those that follow.
@@ -73,9 +76,11 @@ def _kept(file: Path) -> dict[str, Any]:
     return kept
 
 
-def _has_cells(kept: dict[str, Any], name: str) -> bool:
+def _has_cells(kept: dict[str, Any], name: str, kinds: Collection[str]) -> bool:
     facts = kept["families"].get(name, {})
-    return "cells" in facts and "skipped" not in facts and not _has_gaps(facts["cells"])
+    if "cells" not in facts or "skipped" in facts or _has_gaps(facts["cells"]):
+        return False
+    return {cell["kind"] for cell in facts["cells"]} >= {*kinds}
 
 
 def _has_gaps(cells: list[dict[str, Any]]) -> bool:

@@ -145,7 +145,10 @@ def test_what_is_kept_is_not_measured_again_and_what_is_missing_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = tmp_path / "kept.json"
-    kept.write_text(json.dumps({"families": {"local": facts([])}}))
+    ours, peers = Steady("ours", 1e4), [Steady("zmq-ipc", 1e4)]
+    cells = [cell for kind in KINDS.values() for cell in against(ours, peers, kind, 1, 0.5)]
+    before = json.loads(json.dumps(facts(cells)))
+    kept.write_text(json.dumps({"families": {"local": before}}))
     absent = Family("absent", "absent", {}, imports=("no_such_module",))
     monkeypatch.setitem(FAMILIES, "absent", absent)
     asked = ["--json", str(kept), "--page", str(tmp_path / "page.md"), "--only", "local", "absent"]
@@ -153,7 +156,7 @@ def test_what_is_kept_is_not_measured_again_and_what_is_missing_says_so(
     assert report.main(asked) == 0
 
     families = json.loads(kept.read_text())["families"]
-    assert families["local"] == facts([])
+    assert families["local"] == before
     assert families["absent"] == {"skipped": "not installed here: the module no_such_module"}
     assert "the module no_such_module" in (tmp_path / "page.md").read_text()
 
@@ -184,12 +187,19 @@ def test_what_a_family_measured_before_it_was_given_up_on_is_kept() -> None:
 def test_a_family_that_was_given_up_on_is_measured_again() -> None:
     kept = {"families": {"ray": {**facts([]), "skipped": "given up on after 2 s"}}}
 
-    assert not report._has_cells(kept, "ray")
+    assert not report._has_cells(kept, "ray", [])
 
 
 def test_a_family_with_a_peer_that_failed_is_measured_again() -> None:
     peers = [Steady("broken", 1e4, fails_from=1)]
     cells = against(Steady("ours", 1e4), peers, KINDS["ints"], pairs=1, seconds=0.5)
 
-    assert not report._has_cells({"families": {"redis": facts(cells)}}, "redis")
-    assert report._has_cells({"families": {"redis": facts([])}}, "redis")
+    assert not report._has_cells({"families": {"redis": facts(cells)}}, "redis", ["ints"])
+    assert report._has_cells({"families": {"redis": facts([])}}, "redis", [])
+
+
+def test_a_family_that_lacks_a_kind_is_measured_again() -> None:
+    ours, peers = Steady("ours", 1e4), [Steady("redis-lists", 1e4)]
+    kept = {"families": {"redis": facts(against(ours, peers, KINDS["ints"], 1, 0.5))}}
+    assert report._has_cells(kept, "redis", ["ints"])
+    assert not report._has_cells(kept, "redis", ["ints", "dicts"])
