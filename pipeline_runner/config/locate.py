@@ -23,6 +23,9 @@ KeyPath = tuple[str | int, ...]
 _BLANK = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[^\s.=\[\]{}\"'#,]+")
+_SIMPLE_PAIR = re.compile(
+    r"([A-Za-z0-9_-]+)[ \t]*=[ \t]*([A-Za-z0-9_.+:-]+)[ \t]*(?:#[^\n]*)?(?=\n|\Z)"
+)
 _BARE_VALUE = re.compile(r"[^,\]}#\n]*")
 
 
@@ -129,7 +132,13 @@ class _Scan:
         table: KeyPath = ()
         at = self._skip(_BLANK, 0)
         while at < len(self.text):
-            if self.text[at] == "[":
+            simple = _SIMPLE_PAIR.match(self.text, at)
+            if simple is not None:  # most lines of most files, and a file may be very long
+                key, value = Extent(*simple.span(1)), Extent(*simple.span(2))
+                path = (*table, simple[1])
+                self.places[path] = Place(key, value)
+                at = simple.end()
+            elif self.text[at] == "[":
                 table, at = self._header(at)
             else:
                 at = self._pair(at, table)
