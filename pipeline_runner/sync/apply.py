@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.sync import paths
 from pipeline_runner.sync.discard import discard
-from pipeline_runner.sync.objects import BLOCK, FOLDER, MTIME_NS, NEW, write_all
+from pipeline_runner.sync.objects import BLOCK, FOLDER, MTIME_NS, NEW, write_sparse
 from pipeline_runner.sync.store import Halted, write_whole
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class _Tree:
         try:
             copied = 0
             while block := os.read(source, BLOCK):
-                write_all(fd, block)
+                write_sparse(fd, block)
                 copied += len(block)
                 if not self._go_on():
                     raise Halted

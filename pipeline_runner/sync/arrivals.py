@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError
-from pipeline_runner.sync.objects import BLOCK, write_all
+from pipeline_runner.sync.objects import BLOCK, write_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ class Arrivals:
         part = self._open(content)
         if offset != part.size or offset + len(piece) > size:
             raise Damaged
-        write_all(part.fd, piece)
+        write_sparse(part.fd, piece)
         part.hash.update(piece)
         part.size += len(piece)
         if part.size == size:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RACY_NS = 2 * 10**9  # a file that changed so lately may change again and look the same
+_SKEW_NS = 3600 * 10**9  # so far ahead a file server's clock may be
 
 Key = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
 
@@ -59,10 +60,22 @@ class Index:
 
     def note(self, path: str, facts: os.stat_result, content: str, read_ns: int) -> None:
         """Remember a file that was read at ``read_ns``, Unix time, unless it was just written."""
-        if max(facts.st_mtime_ns, facts.st_ctime_ns) < read_ns - RACY_NS:
+        if not _is_racy(facts, read_ns):
             self._now[path] = (key(facts), content)
 
     def save(self, path: Path) -> None:
         """Write it down if it changed. Raises OSError."""
         if self._now != self._before:
             write_whole(path, msgspec.msgpack.encode(_Document(self._root, self._now)))
+
+
+def _is_racy(facts: os.stat_result, read_ns: int) -> bool:
+    """Whether a write just after ``read_ns`` might leave both times of a file as they are.
+
+    A time that lies well in the future is no sign of one: the next write sets it back to now.
+    """
+    since = read_ns - RACY_NS
+    return (
+        since <= facts.st_mtime_ns <= read_ns + RACY_NS
+        or since <= facts.st_ctime_ns <= read_ns + _SKEW_NS
+    )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BLOCK = 1024 * 1024
+_HOLE = 64 * 1024  # the least that is worth one
+_ZEROS = memoryview(bytes(_HOLE))
 # One time for all: when a content was kept says nothing of it, and what changed it shows.
 MTIME_NS = 1_000_000_000 * 10**9
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -105,8 +107,8 @@ class Draft:
         self._kept = False
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append ``data``. Raises OSError."""
-        write_all(self._fd, data)
+        """Append ``data``, zeros as holes. Raises OSError."""
+        write_sparse(self._fd, data)
 
     def keep(self, content: str) -> None:
         """Make it the object ``content``, whose sha256 it is known to have. Raises OSError."""
@@ -129,6 +131,23 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def write_sparse(fd: int, data: bytes | memoryview) -> None:
+    """Append all of ``data`` to a file; long runs of zeros become holes. Raises OSError.
+
+    A disk image of which most was never written takes no more room than where it comes from.
+    """
+    view = memoryview(data)
+    begun, at = 0, 0
+    while at < len(view):
+        piece = view[at : at + _HOLE]
+        if not piece[0] and not piece[-1] and piece == _ZEROS[: len(piece)]:
+            write_all(fd, view[begun:at])
+            begun = at + len(piece)
+            os.ftruncate(fd, os.lseek(fd, len(piece), os.SEEK_CUR))
+        at += len(piece)
+    write_all(fd, view[begun:])
 
 
 def digest(path: Path) -> str:

@@ -51,6 +51,20 @@ def test_a_content_that_is_there_twice_travels_once(tmp_path: Path, head: kit.He
     assert head.served < len(BIG) + 100
 
 
+def test_zeros_are_holes_in_the_cache_and_in_the_release(tmp_path: Path) -> None:
+    size = 24 * 2**20
+    parts = [b"begin", bytes(size), b"middle", bytes(size - 3), b"", b"end", bytes(size)]
+    project = tmp_path / "images"
+    kit.write(project, {"disk.img": b"".join(parts), "zeros": bytes(size), "few": bytes(3)})
+    serving = kit.store(tmp_path / "serving")
+    root = kit.host(tmp_path / "host").fetch(kit.Head(serving, kit.scan(project, serving)))
+    assert root is not None
+    assert (root / "disk.img").read_bytes() == b"".join(parts)
+    assert kit.tree(root) == kit.tree(project)
+    for path in [*(tmp_path / "serving").rglob("*"), *(tmp_path / "host").rglob("*")]:
+        assert path.lstat().st_blocks * 512 <= 2**20, path
+
+
 def test_nothing_is_asked_for_a_release_that_is_here(tmp_path: Path, head: kit.Head) -> None:
     first = kit.host(tmp_path / "host")
     root = first.fetch(head)

@@ -72,6 +72,36 @@ def test_a_file_that_was_written_just_now_is_read_again(project: Path, store: St
     assert kit.scan(project, store).read == 2
 
 
+def test_a_file_dated_in_the_future_is_read_once(
+    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = scanning.time.time() + 10 * 365 * 86400
+    os.utime(project / "app.py", (ahead, ahead))
+    later(monkeypatch)
+    assert kit.scan(project, store).read == 2
+    assert kit.scan(project, store).read == 0
+    (project / "app.py").write_text("x = 2\n")
+    os.utime(project / "app.py", (ahead, ahead))
+    assert kit.scan(project, store).read == 1
+
+
+def test_a_sparse_file_of_a_gigabyte_is_kept_sparse(tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    with (folder / "disk.img").open("wb") as file:
+        file.truncate(2**30)
+        file.seek(2**29 + 5)
+        file.write(b"a partition")
+    (content,) = kit.scan(folder, store).manifest.objects
+    kept = store.objects.path(content)
+    facts = kept.stat()
+    assert facts.st_size == 2**30
+    assert facts.st_blocks * 512 <= 2**20
+    with kept.open("rb") as file:
+        file.seek(2**29)
+        assert file.read(32) == bytes(5) + b"a partition" + bytes(16)
+
+
 def test_an_edit_of_the_same_size_with_its_time_set_back_is_seen(
     project: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
