@@ -18,7 +18,7 @@ from pipeline_runner.queues.books import Books
 from pipeline_runner.queues.effects import Send
 from pipeline_runner.queues.granting import Granting
 from pipeline_runner.queues.leases import WorkerRecord
-from pipeline_runner.queues.messages import Adopted, Cursor, Session
+from pipeline_runner.queues.messages import Adopted, Cursor, Session, Settle
 from pipeline_runner.queues.pauses import Pauses
 from pipeline_runner.queues.ranges import intersect
 from pipeline_runner.queues.settling import Settling
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
         Held,
         Hello,
         Return,
-        Settle,
         Stage,
     )
     from pipeline_runner.queues.ranges import Spans
@@ -153,6 +152,24 @@ class Broker:
     def stage(self, session: int, stage: Stage, data: bytes) -> None:
         """Keep outputs that go ahead of their settle; a repeated one is ignored."""
         stage_ahead(self.books, self.books.sessions[session], stage, data)
+
+    def unusable(self, session: int, message: Settle | Stage | None, why: str, now: float) -> None:
+        """Charge what a settle took, or outputs ahead of one, whose content cannot be taken.
+
+        Without a message, all that the worker holds. Of several items none can be told to be at
+        fault: they go back as suspects, to be run singly; an item that was alone is a dead letter
+        with the reason, and a source has failed once.
+        """
+        self._catch_up()
+        worker = self.books.sessions.get(session)
+        if worker is None:
+            return
+        self._blame.now = now
+        self._settling.unusable(worker, message, why)
+        if isinstance(message, Settle) and message.claim is not None:
+            self._granting.cancel(worker)
+            self._granting.claim(worker, message.claim, now)
+        self._serve(now)
 
     def return_(self, session: int, message: Return, now: float) -> None:
         """Take indexes back uncharged; as suspects when a batch of them raised."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.errors import ProtocolError
 from pipeline_runner.queues.framing import (
     HEADER_SIZE,
+    MOST_MESSAGE,
     MOST_UNKNOWN,
     FrameBuffer,
     check_sizes,
@@ -35,7 +36,12 @@ _MOST_PARTS = 64  # of one sendmsg; IOV_MAX is 1024
 
 
 class Connection:
-    """A peer. ``known`` once its HELLO was accepted; its messages go to ``on_message``."""
+    """A peer. ``known`` once its HELLO was accepted; its messages go to ``on_message``.
+
+    A worker's message that is sound, but has bodies that are too large, goes to ``on_unusable``
+    with the reason, and its bodies nowhere: it goes on, and will not send the same again. Without
+    a message, what came is none; its connection is closed then.
+    """
 
     def __init__(
         self,
@@ -45,6 +51,7 @@ class Connection:
         on_message: Callable[[Connection, Any, memoryview], None],
         on_closed: Callable[[Connection], None],
         on_offence: Callable[[Connection, str], None],
+        on_unusable: Callable[[Connection, Any, str], None],
         *,
         remote: str = "",
     ) -> None:
@@ -64,8 +71,10 @@ class Connection:
         self._on_message = on_message
         self._on_closed = on_closed
         self._on_offence = on_offence
+        self._on_unusable = on_unusable
         self._partial = bytearray()
         self._frame: FrameBuffer | None = None  # a large one
+        self._unread = 0  # bytes of bodies that are thrown away as they come
         self._out: deque[bytes | memoryview] = deque()
         self._writing = False
         self._fd = -1  # to go along with what is sent next
@@ -161,6 +170,8 @@ class Connection:
             else:
                 self._continued(frame, size)
         except ProtocolError as error:
+            if self.role == "worker":
+                self._on_unusable(self, None, _words(error))
             self.refuse(error.message, error.hint)
         return True
 
@@ -196,6 +207,10 @@ class Connection:
         self._on_closed(self)
 
     def _received(self, data: memoryview) -> None:
+        if self._unread:
+            skipped = min(self._unread, len(data))
+            self._unread -= skipped
+            data = data[skipped:]
         if not self._partial:
             used = self._frames(data)
             if used < len(data) and not self.closed:
@@ -215,7 +230,10 @@ class Connection:
     def _keep(self, rest: memoryview) -> None:
         """Keep the beginning of a frame; a large one's in memory of its own, copied once."""
         if len(rest) >= HEADER_SIZE:
-            total = HEADER_SIZE + sum(read_header(rest))
+            message_size, bodies_size = read_header(rest)
+            # Of bodies that are too large only the message is waited for.
+            bodies_size = 0 if bodies_size > self._most_bodies else bodies_size
+            total = HEADER_SIZE + message_size + bodies_size
             if total > _READ:
                 self._frame = FrameBuffer(total, rest)
                 return
@@ -232,9 +250,16 @@ class Connection:
         while end - start >= HEADER_SIZE and not self.closed:
             message_size, bodies_size = read_header(data, start)
             if not self.known or message_size + bodies_size > MOST_UNKNOWN:
-                check_sizes(
-                    message_size, bodies_size, known=self.known, most_bodies=self._most_bodies
-                )
+                try:
+                    check_sizes(
+                        message_size, bodies_size, known=self.known, most_bodies=self._most_bodies
+                    )
+                except ProtocolError as error:
+                    used = self._unusable(data[start:], error)
+                    if not used:
+                        break
+                    start += used
+                    continue
             body = start + HEADER_SIZE + message_size
             stop = body + bodies_size
             if end < stop:
@@ -243,3 +268,24 @@ class Connection:
             self._on_message(self, message, data[body:stop])
             start = stop
         return start
+
+    def _unusable(self, data: memoryview, error: ProtocolError) -> int:
+        """Hand on a worker's message without its bodies, which are too large.
+
+        Return how many bytes were used, 0 where more of the message has to come. Raises ``error``
+        again for any other frame.
+        """
+        message_size, bodies_size = read_header(data)
+        if self.role != "worker" or message_size > MOST_MESSAGE:
+            raise error
+        body = HEADER_SIZE + message_size
+        if len(data) < body:
+            return 0
+        message = decode_to_head(data[HEADER_SIZE:body])
+        self._unread = max(0, bodies_size - (len(data) - body))
+        self._on_unusable(self, message, _words(error))
+        return min(len(data), body + bodies_size)
+
+
+def _words(error: ProtocolError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message

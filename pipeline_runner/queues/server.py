@@ -20,7 +20,7 @@ from pipeline_runner.queues.framing import most_bodies
 from pipeline_runner.queues.host_messages import Answer
 from pipeline_runner.queues.keeping import Keeper
 from pipeline_runner.queues.listening import Listener
-from pipeline_runner.queues.messages import PROTOCOL, Died, Hello
+from pipeline_runner.queues.messages import PROTOCOL, Died, Hello, Settle, Stage
 from pipeline_runner.queues.outbox import Outbox
 from pipeline_runner.queues.proof import Speaks
 from pipeline_runner.queues.slots import Slots
@@ -193,6 +193,7 @@ class QueueServer:
             self._on_message,
             self._on_closed,
             self._on_offence,
+            self._on_unusable,
             remote=remote,
         )
         self._connections.add(connection)
@@ -206,6 +207,17 @@ class QueueServer:
         else:
             self._workers.said(connection.session, message, bodies)
         self._carry_out()
+
+    def _on_unusable(self, connection: Connection, message: Any, why: str) -> None:
+        """Charge what a worker sent and no head can take: it must not come again as it is.
+
+        Raises ProtocolError where that is nothing to charge anybody for.
+        """
+        if message is not None and not isinstance(message, (Settle, Stage)):
+            raise ProtocolError(why)
+        if message is not None:
+            self._listener.say(f"took nothing of what {connection.peer} sent: {why}")
+        self.apply(lambda broker, now: broker.unusable(connection.session, message, why, now))
 
     def _hello(self, connection: Connection, hello: Any) -> None:
         if not isinstance(hello, Hello):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.queues.effects import Commit, Pending, Send
 from pipeline_runner.queues.leases import MOST_UNANSWERED
-from pipeline_runner.queues.messages import Cursor, Settled
+from pipeline_runner.queues.messages import Cursor, Failure, Settle, Settled, Stage
 from pipeline_runner.queues.ranges import intersect, size, subtract, union, well_formed
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
 from pipeline_runner.queues.transaction import Body, Transaction
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.blame import Blame
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.leases import Lease, WorkerRecord
-    from pipeline_runner.queues.messages import Output, Settle
+    from pipeline_runner.queues.messages import Output
     from pipeline_runner.queues.ranges import Spans
     from pipeline_runner.queues.sources import SourceState
+
+REFUSED = "refused"  # the cause of a failure: the head could not take what came of the item
 
 
 class Settling:
@@ -78,6 +80,34 @@ class Settling:
             after = Cursor(after.seq, after.count, after.mark, finished=True)
         source.seq, source.ended = after.seq, after.finished
         pending.step.source = (worker.stage, worker.index, after)
+
+    def unusable(self, worker: WorkerRecord, message: Settle | Stage | None, why: str) -> None:
+        """Charge what ``message`` took, or all that the worker holds, and refuse the message."""
+        is_source = self._books.stages[worker.stage].spec.is_source
+        taken = _named(message)
+        spans = {
+            token: lease.live
+            if taken is None
+            else intersect(lease.live, taken[token] or lease.live)
+            for token, lease in tuple(worker.leases.items())
+            if lease.live and (taken is None or token in taken)
+        }
+        if is_source or sum(map(size, spans.values())) == 1:
+            failed = tuple(
+                Failure(token, part[0][0] if part else 0, why, "", REFUSED, final=not is_source)
+                for token, part in spans.items()
+                if part
+            )[:1]
+            if failed:
+                self.settle(worker, Settle(0, (), failed=failed), ())
+        else:
+            for token, part in spans.items():
+                if part:
+                    self._blame.suspect(self._books.leases[token], part)
+        if isinstance(message, Settle):
+            cursor = self._free_source(worker)
+            answer = Settled(message.seq, ok=False, cursor=cursor)
+            self._books.effects.append(Send(worker.session, answer))
 
     def publish(self, pending: Pending) -> None:
         """Let what a durable transaction made be seen: outputs, and changed attempts."""
@@ -285,6 +315,22 @@ class Settling:
             cursor = self._cursor(worker)
             message = Settled(pending.seq, ok, cursor)
             self._books.effects.append(Send(worker.session, message))
+
+
+def _named(message: Settle | Stage | None) -> dict[int, Spans | None] | None:
+    """Return the indexes that a message names of each lease, None for all of it."""
+    if message is None:
+        return None
+    if isinstance(message, Stage):
+        return {message.token: message.spans}
+    named: dict[int, Spans | None] = {}
+    for failure in message.failed:
+        one = ((failure.index, failure.index + 1),)
+        named[failure.token] = union(named.get(failure.token) or (), one)
+    for done in message.done:
+        before = named.get(done.token)
+        named[done.token] = None if done.spans is None else union(before or (), done.spans)
+    return named
 
 
 def _within(spans: Spans, live: Spans) -> bool:

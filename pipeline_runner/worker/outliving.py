@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pipeline_runner.worker.link import Link
     from pipeline_runner.worker.page import Page
 
+# A connection that lasted less is followed by a pause, twice as long each time.
+_BRIEF_S, _FIRST_PAUSE_S, _MOST_PAUSE_S = 1.0, 0.1, 10.0
+
 
 def outlive(link: Link, job: Job, page: Page) -> None:
     """Start a thread that looks for the next head whenever the head goes."""
@@ -28,6 +31,7 @@ def outlive(link: Link, job: Job, page: Page) -> None:
 
 def _outlive(link: Link, job: Job, page: Page) -> None:
     line = link.line
+    found, pause_s = 0.0, 0.0
     while True:
         line.await_end()
         try:
@@ -35,12 +39,24 @@ def _outlive(link: Link, job: Job, page: Page) -> None:
                 link.pump()  # what came before the end counts
         except OSError:  # user code closed our descriptors: the main thread meets it, and tells
             return
+        # Whom a head hangs up on again and again must not keep it busy with that.
+        pause_s = next_pause_s(time.monotonic() - found, pause_s)
         try:
+            if pause_s and not line.closed:
+                native.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311
             if line.closed or not _find_head(link, job, page):
                 return
+            found = time.monotonic()
         except BaseException:
             line.give_up()  # what waits for a head would wait for ever
             raise
+
+
+def next_pause_s(lasted_s: float, pause_s: float) -> float:
+    """Return how long to wait after a connection that lasted so long, and after a pause before."""
+    if lasted_s >= _BRIEF_S:
+        return 0.0
+    return min(max(2 * pause_s, _FIRST_PAUSE_S), _MOST_PAUSE_S)
 
 
 def _find_head(link: Link, job: Job, page: Page) -> bool:

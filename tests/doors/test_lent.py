@@ -43,7 +43,7 @@ def test_lent_memory_is_given_back_once_the_peer_has_room_for_its_last_byte() ->
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        connection = Connection(ours, loop, SIZE, ignore, ignore, ignore)
+        connection = Connection(ours, loop, SIZE, ignore, ignore, ignore, ignore)
         connection.queue(Answer({}), b"small", sent=lambda: given_back.append("small"))
         connection.queue(
             Answer({}), memoryview(bytes(SIZE)), sent=lambda: given_back.append("large")
@@ -70,7 +70,9 @@ def test_lent_memory_is_given_back_when_the_connection_ends() -> None:
     async def scene() -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        connection = Connection(ours, asyncio.get_running_loop(), SIZE, ignore, ignore, ignore)
+        connection = Connection(
+            ours, asyncio.get_running_loop(), SIZE, ignore, ignore, ignore, ignore
+        )
         connection.queue(Answer({}), bytes(SIZE), sent=lambda: given_back.append("large"))
         connection.flush()
         theirs.close()

@@ -19,6 +19,7 @@ from pipeline_runner.queues.messages import (
     Return,
     Settle,
 )
+from pipeline_runner.worker.outliving import next_pause_s
 from pipeline_runner.worker.reunion import Renaming, adopt, adopt_nothing
 from tests.queues.desk import owe
 
@@ -137,3 +138,12 @@ def test_a_settle_sent_again_comes_with_its_new_lease_and_one_claim() -> None:
     assert again.settle.advance == owed.settle.advance
     assert list(ledger.owed) == [again.settle.seq]
     assert not ledger.holdings
+
+
+def test_a_head_that_hangs_up_again_and_again_is_called_less_and_less_often() -> None:
+    pauses = [0.0]
+    for _ in range(12):
+        pauses.append(next_pause_s(0.01, pauses[-1]))
+    assert pauses[:5] == [0.0, 0.1, 0.2, 0.4, 0.8]
+    assert pauses[-1] == 10.0
+    assert next_pause_s(3600.0, pauses[-1]) == 0.0, "a connection that held is looked for at once"

@@ -60,6 +60,7 @@ def test_every_frame_arrives_whole_however_it_is_cut(
             on_message,
             lambda _connection: done.set(),
             lambda _connection, why: pytest.fail(why),
+            lambda _connection, _message, why: pytest.fail(why),
         )
         connection.known = True
         await done.wait()
