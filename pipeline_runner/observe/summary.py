@@ -105,7 +105,7 @@ def _items(stage: StageView) -> int:
 
 def _row(indent: str, stage: StageView, finish: Finish, up_s: float) -> list[Cell]:
     done_s, items = finish.at_s(stage.name, up_s), finish.here(stage)
-    was_over = _items(stage) > 0 == items  # all of it was done before this run began
+    was_over = items == 0 and _items(stage) > 0  # all of it was done before this run began
     pace = f"{quantity.rate(items / done_s)}/s" if done_s > 0 and not was_over else "-"
     return [
         Text.assemble((indent, "dim"), (stage.name, "cyan")),
