@@ -94,12 +94,18 @@ class Live:
         """Draw the next frame; behind a shell that has the terminal, only what comes above it."""
         self._trend.add(snapshot)
         self._finish.add(snapshot)
-        if self._tty is not None:
-            self._tty.hold()
-            if not self._tty.is_ours:
+        if self._tty is None:
+            self._draw(snapshot)
+            return
+        self._tty.hold()
+        with self._tty.drawing():
+            if self._tty.is_ours:
+                self._draw(snapshot)
+            else:
                 self._returns = True
                 self._stream.write("".join(f"{line}\r\n" for line in self._take_above()))
-                return
+
+    def _draw(self, snapshot: Snapshot) -> None:
         if self._returns:
             self._returns = False
             self._painter.forget()

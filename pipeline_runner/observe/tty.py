@@ -12,11 +12,11 @@ import select
 import signal
 import termios
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 _LOOK_AGAIN_S = 0.2
@@ -44,6 +44,8 @@ class Tty:
         self._on_key = on_key
         self._on_return = on_return
         self._held = False
+        self._draws = False
+        self._stops = False  # as soon as it has drawn
         self._modes: list[Any] | None = None  # as they were
         self._handlers: dict[signal.Signals, Any] = {}
         self._wake: tuple[int, int] | None = None
@@ -94,6 +96,21 @@ class Tty:
             self._wake = self._reader = None
         self._restore_modes()
 
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Put a ^Z off for as long as it takes to draw.
+
+        Half a frame before the stop and half of it after would be drawn over the shell's lines.
+        """
+        self._draws = True
+        try:
+            yield
+        finally:
+            self._draws = False
+            if self._stops:
+                self._stops = False
+                self._stop()
+
     def _set_modes(self) -> None:
         """Have keys come one by one and unseen; Ctrl-C and ^Z stay signals."""
         if self._keys is None or not self.is_ours:
@@ -112,15 +129,21 @@ class Tty:
         with suppress(termios.error):
             termios.tcsetattr(self._keys, termios.TCSANOW, self._modes)
 
-    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        if self._draws:
+            self._stops = True
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
         # Past the screen's own buffer, which may be in the middle of a write.
         with suppress(OSError):
             os.write(self._screen, _SHOW_CURSOR)
         self._restore_modes()
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)  # here it stops, until somebody lets it go on
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # here it stops, until somebody lets it go on
         if self._held:
-            signal.signal(number, self._on_stop)
+            signal.signal(signal.SIGTSTP, self._on_stop)
             self._return()
 
     def _on_continue(self, _number: int, _frame: FrameType | None) -> None:
