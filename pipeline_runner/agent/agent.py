@@ -9,6 +9,7 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline_runner.agent.descendants import adopt_orphans, end_descendants, reap_orphans
 from pipeline_runner.agent.files import Files, synced
 from pipeline_runner.agent.link import HeadLink
 from pipeline_runner.agent.newkey import keep
@@ -77,6 +78,9 @@ class Agent:
         self._code = ExitCode.OK
         self._work: str | None = None  # as it was said last
         self._lacks: list[str] = []  # likewise
+        self._stops_at_once = (
+            False  # with all that user code has started, in sessions of its own too
+        )
         self._over = asyncio.Event()
 
     async def run(self, way: Way) -> ExitCode:
@@ -91,6 +95,7 @@ class Agent:
             for number in _SIGNALS:
                 loop.add_signal_handler(number, self._on_signal, number)
         end_orphans()
+        adopt_orphans()
         self._link.take(way)
         tending = loop.create_task(self._tend())
         tending.add_done_callback(tell_fault)
@@ -101,6 +106,8 @@ class Agent:
         while self._supervisor.processes:
             self._supervisor.reap(loop.time())
             await asyncio.sleep(0.01)
+        if self._stops_at_once:
+            end_descendants()
         self._files.close()
         await asyncio.sleep(0)  # what it had to say comes by way of the loop
         self._link.close()
@@ -197,6 +204,9 @@ class Agent:
         if desired.release:
             self._files.want(desired.release)
         self._work_in(desired)
+        self._stops_at_once = desired.at_once
+        if desired.at_once:
+            end_descendants()
 
     def _files_ready(self, ready: Ready) -> None:
         """Tell the head, and begin what had to wait for them."""
@@ -255,10 +265,12 @@ class Agent:
             self._supervisor.reconcile(now)
         elif now - self._leaving_at >= AGAIN_AFTER_S:
             self._code = _SIGNALS[number]
+            self._stops_at_once = True
             self._over.set()
 
     def _reap(self) -> None:
         self._supervisor.reap(self._loop.time())
+        reap_orphans(self._supervisor.processes)
 
     def _send(self, message: Message) -> bool:
         self._link.send(message)

@@ -6,6 +6,7 @@ answer at once.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -28,6 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
             "hint: it runs under WSL2: https://learn.microsoft.com/windows/wsl/install\n"
         )
         return 2
+    if os.getpid() == 1:
+        from pipeline_runner.cli.init_process import leave_to_child
+
+        leave_to_child()
     try:
         from pipeline_runner.cli.app import run
     except KeyboardInterrupt:  # Ctrl-C as soon as that

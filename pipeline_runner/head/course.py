@@ -123,7 +123,18 @@ class Course:
             unfit = member.unfit if settled else None
             lacks = dict(member.host.lacks)
             desired = Desired(
-                1, version, every, mine, grace_s, ended, holds_s, name, run, unfit, lacks
+                1,
+                version,
+                every,
+                mine,
+                grace_s,
+                ended,
+                holds_s,
+                name,
+                run,
+                unfit,
+                lacks,
+                self._stop.code is not None,
             )
             self._server.send(member.connection, desired)
 

@@ -47,6 +47,7 @@ class Desired(Message, frozen=True, tag=15):
     lacks: dict[str, str] = msgspec.field(
         default_factory=dict
     )  # stages that cannot run here, and why
+    at_once: bool = False  # stop now, with all that user code has started
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):

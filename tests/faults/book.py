@@ -358,6 +358,34 @@ BOOK = (
         "tests/worker/test_too_large.py",
     ),
     held(
+        "28a",
+        "stages whose code closes all descriptors, or exits with one of our own exit codes",
+        "a dead letter that says so after exactly `attempts` deaths and at most one more run",
+        "tests/worker/test_charges.py",
+        "tests/worker/test_endings.py::test_an_exit_code_of_user_code_is_not_taken_for_our_own",
+    ),
+    held(
+        "28b",
+        "a `close()` that never returns or ends its process, an `__init__` that raises or never"
+        " returns, a source that raises for ever",
+        "each is told with its reason; the run ends within the grace",
+        "tests/worker/test_endings.py::test_a_finished_run_ends_whatever_close_does",
+        "tests/worker/test_endings.py::"
+        "test_a_close_that_ends_its_process_is_told_and_not_called_again",
+        "tests/worker/test_endings.py::test_a_finished_stage_waits_for_no_worker_that_cannot_start",
+        "tests/worker/test_endings.py::"
+        "test_a_source_that_raises_for_ever_is_a_letter_after_its_attempts",
+        "tests/worker/test_endings.py::"
+        "test_a_stage_that_cannot_start_and_says_stop_ends_the_run_with_its_reason",
+    ),
+    held(
+        "28c",
+        "modules that replace threads, waits, sockets and signals; modules that run their pipeline",
+        "they work, or are refused with the cure; nothing nests",
+        "tests/worker/test_patched.py",
+        "tests/worker/test_within.py",
+    ),
+    held(
         "29",
         "a backlog whose edge the file has no more, through three runs and `clean`",
         "parked, named, exit 1; nothing lost once the file has the edge again",
