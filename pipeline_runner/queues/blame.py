@@ -157,13 +157,13 @@ class Blame:
         wait_s = books.edges[edge].target.spec.retry_s(attempts)
         start = 0
         for items in in_pieces([(one.name, one.item) for one in failed]):
-            taken: dict[int, Spans] = {}
+            taken: dict[int, list[tuple[int, int]]] = {}
             for one in failed[start : start + len(items)]:
-                taken[one.body] = (*taken.get(one.body, ()), (one.index, one.index + 1))
+                taken.setdefault(one.body, []).append((one.index, one.index + 1))
             start += len(items)
             body = Body(books.next_body, len(items), gather(items), release)
             books.next_body += 1
-            places = tuple((number, union(spans, ())) for number, spans in taken.items())
+            places = tuple((number, union(tuple(each), ())) for number, each in taken.items())
             step.retried.append(Retry(edge, body, places, attempts, wait_s))
 
     def died(self, worker: WorkerRecord, died: Died) -> None:

@@ -96,9 +96,11 @@ class Ledger:
         taken: dict[Token, Spans] = {}
         for one in settle.done:
             taken[one.token] = self.holdings[one.token].spans if one.spans is None else one.spans
+        failed: dict[Token, list[tuple[int, int]]] = {}
         for failure in settle.failed:
-            index: Spans = ((failure.index, failure.index + 1),)
-            taken[failure.token] = union(taken.get(failure.token, ()), index)
+            failed.setdefault(failure.token, []).append((failure.index, failure.index + 1))
+        for token, ones in failed.items():
+            taken[token] = union(taken.get(token, ()), tuple(ones))
         # One for each lease, however many ways its items went: each is adopted as one lease.
         self.owed[settle.seq] = Owed(
             settle, data, [self._take(token, spans) for token, spans in taken.items()]

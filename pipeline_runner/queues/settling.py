@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.books import Books
     from pipeline_runner.queues.leases import Lease, WorkerRecord
     from pipeline_runner.queues.messages import Output
-    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.ranges import Span, Spans
     from pipeline_runner.queues.sources import SourceState
 
 REFUSED = "refused"  # the cause of a failure: the head could not take what came of the item
@@ -191,15 +191,19 @@ class Settling:
             if not spans or (spans is not lease.live and not _within(spans, lease.live)):
                 return None
             taken[done.token] = spans
+        failed: dict[int, list[Span]] = {}
         for failure in settle.failed:
             lease = self._books.leases.get(failure.token)
-            one = ((failure.index, failure.index + 1),)
-            if lease is None or lease.worker is not worker or not _within(one, lease.live):
+            one = (failure.index, failure.index + 1)
+            if lease is None or lease.worker is not worker or not _within((one,), lease.live):
                 return None
-            before = taken.get(failure.token, ())
-            if lease.edge and intersect(before, one):  # a source may lose several values at once
+            failed.setdefault(failure.token, []).append(one)
+        for token, ones in failed.items():
+            before = taken.get(token, ())
+            spans = taken[token] = union(before, tuple(ones))
+            # A source may lose several values at once; of an edge each index goes one way.
+            if self._books.leases[token].edge and size(spans) != size(before) + len(ones):
                 return None
-            taken[failure.token] = union(before, one)
         return taken if taken and self._advances(worker, settle) else None
 
     def _advances(self, worker: WorkerRecord, settle: Settle) -> bool:

@@ -27,6 +27,7 @@ class ServiceTimes:
     items: int = 0
     busy_s: float = 0.0
     _counts: dict[int, int] = field(default_factory=dict)
+    _usual: float = 0.0  # items of a report
 
     def add(self, items: int, busy_s: float) -> None:
         """Record ``items`` calls that took ``busy_s`` together."""
@@ -35,7 +36,10 @@ class ServiceTimes:
         self.items += items
         self.busy_s += busy_s
         each = max(busy_s / items, _SHORTEST_S)
-        self.mean_s = each if self.mean_s is None else self.mean_s + (each - self.mean_s) * 0.2
+        # A few items say little: retries that fail once more would have the next bodies shrink.
+        self._usual += (items - self._usual) * 0.2 if self._usual else items
+        weight = 0.2 * min(1.0, items / self._usual)
+        self.mean_s = each if self.mean_s is None else self.mean_s + (each - self.mean_s) * weight
         bucket = math.floor(math.log2(each / _SHORTEST_S) * _BUCKETS_PER_OCTAVE)
         self._counts[bucket] = self._counts.get(bucket, 0) + items
 

@@ -22,7 +22,9 @@ class Pace:
         """Record calls that were made."""
         if items:
             each = busy_s / items
-            mean_s = each if self.mean_s is None else self.mean_s + (each - self.mean_s) * 0.3
+            # A few items say little: retries that fail once more would have the next claim shrink.
+            weight = 0.3 * min(1.0, items / self._want)
+            mean_s = each if self.mean_s is None else self.mean_s + (each - self.mean_s) * weight
             self.mean_s, self.checks = mean_s, mean_s > CHECK_ABOVE_S
             self._items += items
             self._busy_s += busy_s

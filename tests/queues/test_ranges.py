@@ -155,3 +155,13 @@ def test_adopt_takes_only_equals_and_leaves_the_rest(
     back = [(like.body, i, like.attempts, like.suspect) for i in expected]
     assert sorted(held(queue) + back) == before
     assert queue.ready_items == len(held(queue))
+
+
+@given(st.sets(st.integers(0, 200)), st.lists(st.integers(0, 200), min_size=5, unique=True))
+def test_many_single_indexes_are_taken_out_in_whatever_order(
+    here: set[int], gone: list[int]
+) -> None:
+    spans = union(tuple((index, index + 1) for index in here), ())
+    left = subtract(spans, tuple((index, index + 1) for index in gone))
+    assert {index for lo, hi in left for index in range(lo, hi)} == here - set(gone)
+    assert well_formed(left)

@@ -172,3 +172,12 @@ def test_a_quantile_is_within_a_bucket_of_the_true_one(times: list[float], share
     at_most = sum(time_s <= found * 1.2 for time_s in times)
     below = sum(time_s < found / 1.2 for time_s in times)
     assert below < share * len(times) <= at_most
+
+
+def test_a_few_slow_items_among_many_fast_ones_hardly_move_the_mean() -> None:
+    times = ServiceTimes()
+    for _ in range(20):
+        times.add(4000, 4000 * 2e-6)
+        times.add(5, 5 * 200e-6)  # retries that fail once more
+    assert times.mean_s is not None
+    assert items_for(times.mean_s) > 5000
