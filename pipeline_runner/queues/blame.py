@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.ranges import Spans
 
 RUNS_ALL = -1  # a batch runs everything its worker holds
+_REMEMBERED = 1_000  # first items of what dead workers held and had not begun
 
 
 class Blame:
@@ -48,6 +49,7 @@ class Blame:
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._deaths: dict[tuple[str, int, int], int] = {}  # see _repeatedly_held
         self.now = 0.0  # retries are counted from here, on the shell's monotonic clock
 
     def charge_all(
@@ -168,13 +170,12 @@ class Blame:
 
     def died(self, worker: WorkerRecord, died: Died) -> None:
         """Free what a dead worker held. What is settling stands: it was read before the death."""
-        running: list[Lease] = []
-        for lease in tuple(worker.leases.values()):
-            if not lease.live:
-                continue
-            if died.running in (lease.token, RUNS_ALL):
-                running.append(lease)
-            else:
+        held = [lease for lease in worker.leases.values() if lease.live]
+        running = [lease for lease in held if died.running in (lease.token, RUNS_ALL)]
+        if not running and died.cause.startswith("died:"):
+            running = self._repeatedly_held(worker, held)
+        for lease in held:
+            if lease not in running:
                 self._books.give_back(lease, lease.live)
         if not running:
             return
@@ -244,6 +245,26 @@ class Blame:
                 books.gone(letter.edge, letter.held_in, 1)
             if stage.spec.on_failure == "stop":
                 self._stop(letter)
+
+    def _repeatedly_held(self, worker: WorkerRecord, held: list[Lease]) -> list[Lease]:
+        """Return what workers held that died before they ran it, as often as it has attempts.
+
+        What kills a worker before it can begin, as a body too large for its memory, would do so
+        for ever.
+        """
+        attempts = self._books.stages[worker.stage].spec.attempts
+        found: list[Lease] = []
+        for lease in held:
+            if not lease.edge:
+                continue
+            place = (lease.edge, lease.body, lease.live[0][0])
+            deaths = self._deaths.pop(place, 0) + 1
+            self._deaths[place] = deaths
+            if deaths >= attempts:
+                found.append(lease)
+        for place in tuple(self._deaths)[: max(0, len(self._deaths) - _REMEMBERED)]:
+            del self._deaths[place]
+        return found
 
     def _guilty(self, running: list[Lease], died: Died) -> tuple[Lease, int] | None:
         """Return the one lease and index that must have been running, if there is just one."""

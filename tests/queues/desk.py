@@ -129,9 +129,11 @@ class Desk:
         while self.waiting:
             self.commit()
 
-    def died(self, name: str, running: int = 0, *, index: int = -1) -> None:
+    def died(
+        self, name: str, running: int = 0, *, index: int = -1, cause: str = "signal 9"
+    ) -> None:
         """An agent reports a death."""
-        self.broker.died(Died(name, running, "signal 9", index), self.now)
+        self.broker.died(Died(name, running, cause, index), self.now)
         self.carry_out()
 
     def releases(self, *named: str, cut: bool = False) -> None:

@@ -72,6 +72,39 @@ def test_nobody_is_charged_for_a_death_between_two_leases() -> None:
     assert desk.attempts("s->a")[0] == 0
 
 
+def die_before_it_begins(desk: Desk, number: int, want: int, cause: str) -> None:
+    desk.worker(f"a-{number}", "a").claim(want)
+    desk.died(f"a-{number}", running=0, cause=cause)
+    desk.commit_all()
+
+
+def test_an_item_that_no_worker_lives_to_begin_is_charged_and_becomes_a_letter() -> None:
+    desk = eager(attempts=2)
+    letters: list[tuple[int, str]] = []
+    for number in range(4):
+        die_before_it_begins(desk, number, 1, "died: killed by SIGKILL")
+        letters = [(letter.index, letter.error) for letter in desk.disk.letters]
+    assert letters == [(0, "the process died: killed by SIGKILL")]
+    assert desk.attempts("s->a") == dict.fromkeys(range(1, 5), 0)
+
+
+def test_items_that_no_worker_lives_to_begin_run_alone_from_then_on() -> None:
+    desk = eager(attempts=2)
+    for number in range(2):
+        die_before_it_begins(desk, number, 3, "died: killed by SIGKILL")
+    assert desk.attempts("s->a") == dict.fromkeys(range(5), 0)
+    suspects = [r for r in desk.disk.ranges["s->a", 1] if r.suspect]
+    assert [(r.lo, r.hi) for r in suspects] == [(0, 3)]
+
+
+def test_a_worker_that_is_stopped_before_it_begins_charges_nobody_however_often() -> None:
+    desk = eager(attempts=2)
+    for number in range(9):
+        die_before_it_begins(desk, number, 1, "stopped: at once")
+    assert desk.attempts("s->a") == dict.fromkeys(range(5), 0)
+    assert not [r for r in desk.disk.ranges["s->a", 1] if r.suspect]
+
+
 def test_a_token_of_an_earlier_session_charges_nobody() -> None:
     desk = eager()
     worker = desk.worker("a-1", "a")
