@@ -38,6 +38,9 @@ _NUMBERS = (pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.
 _STRINGS = (pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8)
 _BYTES = (pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.BINBYTES8)
 _OTHERS = (pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BINFLOAT)
+_STACK_GLOBAL = pickle.STACK_GLOBAL[0]
+_OF_COMPLEX = {_STACK_GLOBAL, pickle.TUPLE2[0], pickle.REDUCE[0]}  # each makes one of two
+_COMPLEX = b"\x8c\x08builtins\x8c\x07complex"  # the names of what a complex number calls
 _PUSHES = {each[0] for each in (*_NUMBERS, *_STRINGS, *_BYTES, *_OTHERS)}
 
 Name = tuple[int, int]  # the body and the index in it that an item is named by
@@ -78,19 +81,28 @@ def _cut(body: bytes | memoryview, index: int) -> bytes:
 
 
 def _scalar(body: bytes, index: int) -> bytes | None:
-    """Return the opcode of the ``index``-th scalar of a pickled list; None if one is none."""
-    pushed: list[Op] = []
-    memo: list[Op] = []
+    """Return the opcodes of the ``index``-th scalar of a pickled list; None if one is none."""
+    stack: list[Op | bytes] = []
+    memo: list[Op | bytes] = []
     for op in skim(body, 2):
         if op.code == _MEMOIZE:
-            memo.append(pushed[-1] if pushed else op)  # the first is the list itself
+            memo.append(stack[-1] if stack else op)  # the first is the list itself
         elif op.code in _GETS:
-            pushed.append(memo[int.from_bytes(body[op.at + 1 : op.end], "little")])
+            stack.append(memo[int.from_bytes(body[op.at + 1 : op.end], "little")])
         elif op.code in _PUSHES:
-            pushed.append(op)
+            stack.append(op)
+        elif op.code in _OF_COMPLEX:
+            parts = b"".join(_text(body, each) for each in stack[-2:])
+            if op.code == _STACK_GLOBAL and parts != _COMPLEX:
+                return None
+            stack[-2:] = [parts + bytes((op.code,))]
         elif op.code not in _AROUND and (op.code != _LIST or memo):
             return None
-    return body[pushed[index].at : pushed[index].end]
+    return _text(body, stack[index])
+
+
+def _text(body: bytes, one: Op | bytes) -> bytes:
+    return one if isinstance(one, bytes) else body[one.at : one.end]
 
 
 def name_of(body: bytes | memoryview, number: int, index: int) -> Name:

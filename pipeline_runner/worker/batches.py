@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import time
+from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.messages import Done, Settle
 from pipeline_runner.worker import eventloop
+from pipeline_runner.worker.call import check_count, one_by_one
 from pipeline_runner.worker.failures import failure, in_pieces
 from pipeline_runner.worker.grants import UndecodableError
 from pipeline_runner.worker.pace import Pace
 from pipeline_runner.worker.routing import Router, UnsendableError, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from pipeline_runner.queues.messages import Failure
     from pipeline_runner.worker.call import Target
@@ -140,18 +143,25 @@ class BatchLoop:
 
     def _call(self, values: list[Any]) -> list[Any]:
         """Return what came of each value, taken as it was then, or why it cannot travel."""
+        count = len(values)  # before the call: the list is user code's to empty
         results = self._target.call(values)
-        if self._target.kind == "async":
+        if inspect.isawaitable(results):
             results = eventloop.run(results)
+        if inspect.isasyncgen(results):
+            taken = eventloop.run(self._take_each(results))
+        elif self._router.is_sink:
+            if hasattr(results, "__next__"):  # a generator does nothing until it is iterated
+                deque(results, 0)
+            return [None] * count
+        else:
+            taken = [self._take(result) for result in one_by_one(results)]
         if self._router.is_sink:
-            return [None] * len(values)
-        taken = [self._take(result) for result in results]
-        if len(taken) != len(values):
-            raise ValueError(
-                f"a batch of {len(values)} items came back as {len(taken)}; "
-                "return one output for each input"
-            )
+            return [None] * count
+        check_count(len(taken), count)
         return taken
+
+    async def _take_each(self, results: AsyncIterator[Any]) -> list[Any]:
+        return [self._take(result) async for result in results]
 
     def _take(self, result: Any) -> Any:
         try:

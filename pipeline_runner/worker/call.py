@@ -6,25 +6,35 @@ called; a kind that follows from the instance's ``__call__`` then.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 CallKind = Literal["plain", "generator", "async", "asyncgen"]
+
+_MOST_WRAPPED = 100  # decorators of one function; one that wraps itself is not followed for ever
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A callable ready to be called, its kind, and whether it takes a ``cursor``."""
+    """A callable ready to be called, its kind, and whether it takes a ``cursor``.
+
+    With ``is_wrapped`` the kind is that of a function which a plain one wraps: that one may pass
+    on what it gets, or make something else of it.
+    """
 
     call: Callable[..., Any]
     kind: CallKind
     takes_cursor: bool
     instance: object | None = None
+    is_wrapped: bool = False
 
     @property
     def closes_async(self) -> bool:
@@ -53,22 +63,91 @@ def target(found: Any) -> Target:
     if inspect.isclass(found):
         instance = found()
         found = instance
-    function = found
-    if not inspect.isroutine(found) and not inspect.isfunction(found):
-        function = type(found).__call__ if callable(found) else found
-        instance = found if instance is None else instance
     if not callable(found):
         raise TypeError(f"{found!r} cannot be called")
-    return Target(found, _kind(function), _takes_cursor(found), instance)
+    kind, is_wrapped = _kinds(found)
+    if not inspect.isroutine(found) and not isinstance(found, functools.partial):
+        instance = found
+        if kind == "plain":
+            kind, is_wrapped = _kinds(type(found).__call__)
+    return Target(found, kind, _takes_cursor(found), instance, is_wrapped)
 
 
-def _kind(function: Any) -> CallKind:
-    function = inspect.unwrap(function)
+def kind_of(function: Any) -> CallKind:
+    """Return what a call of ``function`` gives, as its own text says.
+
+    A plain function that names another one which it wraps is expected to pass on what that gives.
+    """
+    return _kinds(function)[0]
+
+
+def _kinds(function: Any) -> tuple[CallKind, bool]:
+    """Return the kind, and whether it is that of a function that another one wraps."""
+    is_wrapped = False
+    for _ in range(_MOST_WRAPPED):
+        kind = _own_kind(function)
+        if kind != "plain":
+            return kind, is_wrapped
+        if isinstance(function, (staticmethod, classmethod)):
+            function = function.__func__
+        elif isinstance(function, functools.partial):
+            function = function.func
+        else:
+            try:
+                function = function.__wrapped__
+            except Exception:  # noqa: BLE001  (an object's own __getattr__ may raise anything)
+                break
+            is_wrapped = True
+    return "plain", False
+
+
+def _own_kind(function: Any) -> CallKind:
     if inspect.isasyncgenfunction(function):
         return "asyncgen"
     if inspect.iscoroutinefunction(function):
         return "async"
     return "generator" if inspect.isgeneratorfunction(function) else "plain"
+
+
+def spread(call: Callable[[Any], Any]) -> Callable[[Any], Iterator[Any]]:
+    """Return a generator function of ``call``, which gives an iterator of outputs, or just one."""
+
+    def outputs(item: Any) -> Iterator[Any]:
+        result = call(item)
+        if hasattr(result, "__next__"):
+            yield from result
+        else:
+            yield result
+
+    return outputs
+
+
+def one_by_one(results: Any) -> Iterable[Any]:
+    """Return what a batch came back as, to be iterated. Raises TypeError if that has no order.
+
+    The letters of a text and the keys of a dict would pass for outputs wherever the number fits.
+    """
+    if isinstance(results, (str, bytes, bytearray, Mapping, AbstractSet)) or not _can_iterate(
+        results
+    ):
+        raise TypeError(
+            f"a batch came back as {type(results).__name__}; "
+            "return a list of one output for each input"
+        )
+    values: Iterable[Any] = results
+    return values
+
+
+def _can_iterate(results: Any) -> bool:
+    return hasattr(type(results), "__iter__") or hasattr(type(results), "__getitem__")
+
+
+def check_count(count: int, wanted: int) -> None:
+    """Raise ValueError if a batch of ``wanted`` items did not come back as so many."""
+    if count != wanted:
+        raise ValueError(
+            f"a batch of {wanted} items came back as {count}; return one output for each input"
+        )
 
 
 def _takes_cursor(function: Any) -> bool:

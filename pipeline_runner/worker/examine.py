@@ -30,6 +30,7 @@ from pipeline_runner.config.callables import (
     ProbeResult,
     Signature,
 )
+from pipeline_runner.worker.call import kind_of
 from pipeline_runner.worker.exceptions import last_line
 from pipeline_runner.worker.reading import gives, reads_stdin
 from pipeline_runner.worker.whereabouts import cure, missing_variable, stand_in
@@ -39,8 +40,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pipeline_runner.config.callables import CallableKind
+    from pipeline_runner.worker.call import CallKind
 
 _POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+_KINDS: dict[CallKind, CallableKind] = {
+    "plain": "function",
+    "generator": "generator",
+    "async": "coroutine",
+    "asyncgen": "asyncgen",
+}
 _ASYNC = {"coroutine", "asyncgen"}
 _CLOSE = 3
 _CAUSES = 8  # errors that led to one another
@@ -155,7 +163,7 @@ def _attribute(found: Any, name: str) -> Any:
 
 def _signature(found: Any, body: Any, *, bound: bool = False) -> Signature:
     """``body`` is the function that runs; ``bound`` drops a method's own first parameter."""
-    kind = _kind(body)
+    kind = _KINDS[kind_of(body)]
     try:
         parameters = list(inspect.signature(_function(found)).parameters.values())
     except Exception:  # noqa: BLE001  (an object may say of itself what it likes)
@@ -178,17 +186,6 @@ def _signature(found: Any, body: Any, *, bound: bool = False) -> Signature:
 
 def _function(found: Any) -> Any:
     return found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
-
-
-def _kind(body: Any) -> CallableKind:
-    body = _function(body)
-    while isinstance(body, functools.partial):
-        body = body.func
-    if inspect.isasyncgenfunction(body):
-        return "asyncgen"
-    if inspect.iscoroutinefunction(body):
-        return "coroutine"
-    return "generator" if inspect.isgeneratorfunction(body) else "function"
 
 
 def _near(owner: Any, name: str, root: Path) -> tuple[Definition, ...]:

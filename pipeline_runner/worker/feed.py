@@ -10,7 +10,7 @@ from pipeline_runner.worker import eventloop
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from pipeline_runner.queues.messages import Cursor
     from pipeline_runner.worker.call import Target
@@ -39,7 +39,7 @@ class Feed:
         """Return the values from ``cursor`` on. Raises what user code raises, then and later."""
         if self.marks:
             mark = None if cursor.mark is None else pickle.loads(cursor.mark)  # noqa: S301
-            return _marked(self._iterate(self._target.call(cursor=mark)))
+            return marked(self._iterate(self._target.call(cursor=mark)))
         if self._target.kind not in _ITERATED:
             return self._called()
         values = self._iterate(self._target.call())
@@ -63,7 +63,8 @@ class Feed:
                 yield value
 
 
-def _marked(values: Iterator[Any]) -> Iterator[At]:
+def marked(values: Iterable[Any]) -> Iterator[At]:
+    """Yield what a source with a cursor yields. Raises TypeError if that is anything else."""
     for value in values:
         if not isinstance(value, At):
             raise TypeError(

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.queues.codec import decode, encode, take
 from pipeline_runner.worker import context as contexts
-from pipeline_runner.worker.call import Target, load
+from pipeline_runner.worker.call import Target, check_count, load, one_by_one
+from pipeline_runner.worker.feed import marked
 from pipeline_runner.worker.job import Out
 from pipeline_runner.worker.routing import Router, UnsendableError
 from pipeline_runner.worker.values import END, At
@@ -61,7 +62,7 @@ def run(
             for name, given in feed.items():
                 enter = desk.give if name in pipeline.sources else desk.take
                 for value in given:
-                    enter(name, value)
+                    enter(name, value.value if isinstance(value, At) else value)
         desk.flush_all()
     return {sink: desk.results[sink] for sink in pipeline.sinks}
 
@@ -149,9 +150,12 @@ class _Desk:
         self._enter(name)
         arguments = {"cursor": None} if target.takes_cursor else {}
         if target.kind == "asyncgen":
-            return self._iterate(target.call(**arguments))
-        if target.kind == "generator" or target.takes_cursor:
-            values: Iterable[Any] = target.call(**arguments)
+            given = self._iterate(target.call(**arguments))
+            return (at.value for at in marked(given)) if target.takes_cursor else given
+        if target.takes_cursor:
+            return (at.value for at in marked(target.call(**arguments)))
+        if target.kind == "generator":
+            values: Iterable[Any] = target.call()
             return values
         return self._called(target)
 
@@ -167,7 +171,6 @@ class _Desk:
 
     def give(self, name: str, value: Any) -> None:
         """Let a source give ``value``, and call stages until nothing is on its way."""
-        value = value.value if isinstance(value, At) else value
         if self._stages[name].router.is_sink:
             self.results[name].append(value)
         self.emit(name, [self._taken(name, value)])
@@ -226,21 +229,25 @@ class _Desk:
         self._enter(name)
         self._count += 1
         stage, target = self._stages[name], self._target(name)
+        count = None if stage.batch is None else len(given)  # before user code may empty it
         if not forward or stage.router.is_sink:
             self.results[name] += self._outputs(stage, target, target.call(given))
         else:
             outputs = self._outputs(stage, target, target.call(given))
-            self.emit(name, [self._taken(name, output) for output in outputs])
+            taken = [self._taken(name, output) for output in outputs]
+            if count is not None:
+                check_count(len(taken), count)
+            self.emit(name, taken)
 
     def _outputs(self, stage: _Stage, target: Target, result: Any) -> Iterable[Any]:
         """Return what a call gives, one after the other as it is yielded."""
         if target.kind == "asyncgen":
             return self._iterate(result)
-        if target.kind == "generator":
-            values: Iterable[Any] = result
-            return values
+        is_one = stage.batch is None
+        if target.kind == "generator" and (not is_one or hasattr(result, "__next__")):
+            return one_by_one(result)
         result = self._finish(target, result)
-        return result if stage.batch and not stage.router.is_sink else [result]
+        return [result] if is_one or stage.router.is_sink else one_by_one(result)
 
     def _close(self, *, finished: bool) -> None:
         """Close what classes built. After an error, it alone is told: not what follows from it."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner import native
 from pipeline_runner.queues.messages import Done, Settle
+from pipeline_runner.worker.call import spread
 from pipeline_runner.worker.failures import MOST_BYTES, done_without, failure, size
 from pipeline_runner.worker.outputs import Outputs
 from pipeline_runner.worker.pace import PREFETCH_BELOW_S, Pace
@@ -36,8 +37,10 @@ class ItemLoop:
     """Runs one stage's callable over leases until the end, a stop, or a limit."""
 
     def __init__(self, job: Job, target: Target, link: Link, page: Page, limits: Limits) -> None:
-        self._call: Callable[[Any], Any] = target.call
         self._many = target.kind == "generator"
+        self._call: Callable[[Any], Any] = target.call
+        if self._many and target.is_wrapped:
+            self._call = spread(target.call)
         self._link = link
         self._page = page
         self._limits = limits

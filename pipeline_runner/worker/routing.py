@@ -11,7 +11,7 @@ from pipeline_runner.queues.codec import SCALARS, encode
 from pipeline_runner.queues.messages import MOST_ITEM, Output
 from pipeline_runner.queues.sizing import MOST_ITEMS
 from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
-from pipeline_runner.worker.values import Tagged
+from pipeline_runner.worker.values import At, Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -102,7 +102,7 @@ class Router:
     """Takes the values of one stage, and sends them to its edges.
 
     ``take(value)`` returns a value as it is now, for :meth:`encode`: nothing that happens to it
-    later shows. It raises UnsendableError.
+    later shows. It raises UnsendableError, and TypeError for what a source alone may yield.
 
     ``most_item`` is the largest encoded item in bytes. ``taken_bytes`` only grows, by what was
     taken, but for what is so small that :data:`MOST_ITEMS` of it are no matter; an output that
@@ -142,9 +142,13 @@ class Router:
     def _take_another(self, value: Any) -> Any:
         """Take a value of another type than the last that was pickled."""
         kind = type(value)
-        if kind is Tagged:
-            return self._take(value.value)
         if kind not in SCALARS:
+            if isinstance(value, Tagged):
+                return self._take(value.value)
+            if isinstance(value, At):
+                raise TypeError(
+                    "At(value, cursor) is what a source yields that has a parameter `cursor`"
+                )
             self._pickled, self._pickles = kind, True
             return self._take(value)
         if kind is str or kind is bytes:

@@ -221,3 +221,51 @@ def test_a_faulty_file_is_shown_with_its_frames(folder: Folder) -> None:
 def test_a_file_that_is_not_there_is_said_so(folder: Folder) -> None:
     with pytest.raises(UsageError, match="there is no"):
         run_inline(folder.root / "none.toml")
+
+
+def test_a_batch_comes_back_whole_here_too(folder: Folder) -> None:
+    folder.write(
+        "def feed(): yield from range(4)\n"
+        "def grow(items):\n    return [items.pop() for _ in tuple(items)]\n"
+        "def show(item): return item\n",
+        "feed",
+        "grow",
+        "show",
+    )
+    text = folder.file.read_text().replace("[stages.grow]", "[stages.grow]\nbatch = { count = 2 }")
+    folder.file.write_text(text)
+    assert run_inline(folder.file) == {"show": [1, 0, 3, 2]}
+
+
+@pytest.mark.parametrize(
+    ("back", "error"),
+    [("items[1:]", "a batch of 2 items came back as 1"), ("'xy'", "a batch came back as str")],
+)
+def test_a_batch_that_does_not_come_back_whole_fails_here_too(
+    folder: Folder, back: str, error: str
+) -> None:
+    folder.write(
+        "def feed(): yield from range(4)\n"
+        f"def grow(items): return {back}\n"
+        "def show(item): return item\n",
+        "feed",
+        "grow",
+        "show",
+    )
+    text = folder.file.read_text().replace("[stages.grow]", "[stages.grow]\nbatch = { count = 2 }")
+    folder.file.write_text(text)
+    with pytest.raises((TypeError, ValueError), match=error):
+        run_inline(folder.file)
+
+
+@pytest.mark.parametrize(
+    ("feed", "error"),
+    [("feed(): yield At(1, 2)", "parameter `cursor`"), ("feed(cursor): yield 1", "not int")],
+)
+def test_cursors_are_for_sources_that_take_one_here_too(
+    folder: Folder, feed: str, error: str
+) -> None:
+    text = f"from pipeline_runner import At\ndef {feed}\ndef show(item): return item\n"
+    folder.write(text, "feed", "show")
+    with pytest.raises(TypeError, match=error):
+        run_inline(folder.file)

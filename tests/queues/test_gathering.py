@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ SCALARS = (
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False)
+    | st.complex_numbers(allow_nan=False)
     | st.text()
     | st.binary()
     | st.sampled_from(["a", "b" * 300, b"c", b"d" * 300])  # again and again: pickled once
@@ -37,6 +39,13 @@ def test_a_scalar_is_cut_out_of_those_it_travels_with(
         assert len(found) <= len(pickle.dumps(values[index], 5)) + 8
 
 
+def test_a_scalar_is_cut_out_of_a_large_body_too() -> None:
+    values = [complex(n, -n) for n in range(5_000)]
+    found = pickle_of(pickle.dumps(values, 5), len(values), 4_321)
+    assert found is not None
+    assert pickle.loads(found) == complex(4_321, -4_321)
+
+
 @given(st.lists(VALUES | SCALARS, max_size=20), VALUES, st.data())
 def test_an_item_is_cut_out_of_those_that_stand_apart(
     values: list[Any], one: Any, data: st.DataObject
@@ -47,7 +56,9 @@ def test_an_item_is_cut_out_of_those_that_stand_apart(
     assert [pickle.loads(each) for each in cut if each] == values
 
 
-@pytest.mark.parametrize("values", [[1 + 2j, "q", 3], [[1], 2], ["q", {"a": 1}]])
+@pytest.mark.parametrize(
+    "values", [[(1, 2), "q", 3], [[1], 2], ["q", {"a": 1}], [range(3), 1], [Decimal(1), 1]]
+)
 def test_what_is_no_list_of_plain_scalars_is_kept_whole_with_what_picks_the_item(
     values: list[Any],
 ) -> None:

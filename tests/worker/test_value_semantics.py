@@ -33,7 +33,7 @@ from pipeline_runner.worker.routing import (
     runs,
     size_of,
 )
-from pipeline_runner.worker.values import Tagged
+from pipeline_runner.worker.values import END, At, Tagged
 
 SCALARS = st.one_of(
     st.none(),
@@ -253,3 +253,31 @@ def test_tagged_values_are_taken_too_and_arrive_without_their_tags() -> None:
         output.edges: decode(data) for output, data in zip(bodies.outputs, bodies.data, strict=True)
     }
     assert found == {("a->b", "a->c"): [{"n": 0}, {"n": 2}], ("a->c",): [{"n": 1}]}
+
+
+def test_end_is_the_one_end_wherever_it_arrives() -> None:
+    first, second = decode(encode([take(END), take([END, 1])]))
+    assert first is END
+    assert second[0] is END
+
+
+class _Marked(Tagged):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Tagged, _Marked])
+def test_an_output_is_untagged_when_it_is_sent_and_what_lies_inside_it_keeps_its_tags(
+    kind: type[Tagged],
+) -> None:
+    router = Router([Out("a", ("odd",))])
+    bodies = router.encode([router.take(kind([kind(3, "even")], "odd")) for _ in range(2)])
+    for ((inner,),) in zip(decode(bodies.data[0]), strict=True):
+        assert (type(inner), inner.value, inner.tags) == (kind, 3, {"even"})
+
+
+@pytest.mark.parametrize("value", [At(1, 2), Tagged(At(1, 2), "odd")])
+def test_a_value_with_a_cursor_is_refused_where_nobody_keeps_cursors(value: Any) -> None:
+    router = Router([Out("a", ())])
+    router.take([1])
+    with pytest.raises(TypeError, match="a source yields that has a parameter `cursor`"):
+        router.take(value)
