@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # The rooms without those that only start whole runs, those that take longest first.
-QUICK := worker config journal stock cli api agent sync queues plan cluster observe
+QUICK := worker config cli api agent sync queues plan wire cluster observe
 
 .PHONY: test check quick lint types floors pytest coverage bench clean
 

@@ -22,8 +22,8 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 
 from benchmarks.measure import TrialError
 from benchmarks.ours import command
+from pipeline_runner.queues.broker.transaction import Body, Transaction
 from pipeline_runner.queues.journal.recovery import open_journal
-from pipeline_runner.queues.transaction import Body, Transaction
 
 MOST_MIB, MOST_S, LEAST_PACE = 300, 5.0, 0.8  # the bars
 DEADLINE_S = 60.0

@@ -20,17 +20,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner.agent.fetching import Fetcher
-from pipeline_runner.queues.host_messages import ManifestData, ObjectData, WantManifest, WantObjects
 from pipeline_runner.sync.fetch import PIECE
 from pipeline_runner.sync.ignore import rules
 from pipeline_runner.sync.scan import Scanner
 from pipeline_runner.sync.store import Store
+from pipeline_runner.wire.control_messages import (
+    ManifestData,
+    ObjectData,
+    WantManifest,
+    WantObjects,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.queues.messages import Message
     from pipeline_runner.sync.manifest import Manifest
+    from pipeline_runner.wire.messages import Message
 
 SIZE_BYTES = 7000
 

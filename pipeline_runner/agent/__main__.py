@@ -14,15 +14,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline_runner.agent.agent import Agent
-from pipeline_runner.agent.seeking import AtSocket
-from pipeline_runner.agent.terms import Terms
+from pipeline_runner.agent.discovery.reconnect import AtSocket
+from pipeline_runner.agent.host_config import HostConfig
 from pipeline_runner.errors import NoHead
-from pipeline_runner.queues.doors import Door
+from pipeline_runner.wire.endpoint import Endpoint
 
 
 async def _run(socket: str, host: str, store: Path, output: Path) -> None:
-    seeker = AtSocket(Door(socket=socket))
-    await Agent(seeker, Terms(host, store, output, local=True)).run(seeker.seek())
+    seeker = AtSocket(Endpoint(socket=socket))
+    await Agent(seeker, HostConfig(host, store, output, local=True)).run(seeker.seek())
 
 
 def _told() -> list[str]:

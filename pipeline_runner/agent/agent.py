@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.descendants import adopt_orphans, end_descendants, reap_orphans
+from pipeline_runner.agent.disconnect_policy import DisconnectPolicy, next_step
 from pipeline_runner.agent.files import Files, synced
 from pipeline_runner.agent.link import HeadLink
-from pipeline_runner.agent.newkey import keep
+from pipeline_runner.agent.new_key import keep
+from pipeline_runner.agent.notices import lacked, say_nothing, tell_fault, told, waits_after
 from pipeline_runner.agent.orphans import end_orphans
-from pipeline_runner.agent.parting import Parting, next_step
 from pipeline_runner.agent.reporting import Reporter
 from pipeline_runner.agent.supervise import Supervisor
-from pipeline_runner.agent.telling import lacked, say_nothing, tell_fault, told, waits_after
-from pipeline_runner.agent.watching import Watching
+from pipeline_runner.agent.worker_output import WorkerOutput
 from pipeline_runner.errors import ExitCode, NoHead
-from pipeline_runner.queues.host_messages import (
+from pipeline_runner.wire.control_messages import (
     Desired,
     Dismiss,
     Leaving,
@@ -28,16 +28,16 @@ from pipeline_runner.queues.host_messages import (
     NewKey,
     ObjectData,
 )
-from pipeline_runner.queues.messages import PROTOCOL, Hello
+from pipeline_runner.wire.messages import PROTOCOL, Hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.agent.seeking import Seeker, Way
-    from pipeline_runner.agent.terms import Terms
+    from pipeline_runner.agent.discovery.reconnect import Route, Seeker
+    from pipeline_runner.agent.host_config import HostConfig
     from pipeline_runner.errors import RunnerError
-    from pipeline_runner.queues.host_messages import Ready
-    from pipeline_runner.queues.messages import Message
+    from pipeline_runner.wire.control_messages import Ready
+    from pipeline_runner.wire.messages import Message
 
 BEAT_S = 2.0
 CHECK_S = 0.1
@@ -49,7 +49,7 @@ class Agent:
     """One host's agent. ``say`` tells a person, in a word and a sentence, what goes on here."""
 
     def __init__(
-        self, seeker: Seeker, terms: Terms, say: Callable[[str, str], None] = say_nothing
+        self, seeker: Seeker, terms: HostConfig, say: Callable[[str, str], None] = say_nothing
     ) -> None:
         self._terms = terms
         self._say = say
@@ -57,7 +57,7 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._link = HeadLink(seeker, self)
         self._reporter = Reporter(terms.host, self._send)
-        watching = Watching(self._reporter)
+        watching = WorkerOutput(self._reporter)
         self._supervisor = Supervisor(terms.host, watching, terms.output, holds=not terms.local)
         watching.reads = self._supervisor.read
         self._files = Files(
@@ -72,7 +72,7 @@ class Agent:
         self._desired: Desired | None = None  # what its files are awaited for
         self._run = ""
         self._hold_s = 0.0
-        self._parting: Parting | None = None  # between two heads
+        self._parting: DisconnectPolicy | None = None  # between two heads
         self._dismissed = ""
         self._leaving_at: float | None = None
         self._code = ExitCode.OK
@@ -83,7 +83,7 @@ class Agent:
         )
         self._over = asyncio.Event()
 
-    async def run(self, way: Way) -> ExitCode:
+    async def run(self, way: Route) -> ExitCode:
         """Work from this connection on until it is over; no worker is left behind."""
         loop = self._loop
         loop.set_exception_handler(self._crashed)
@@ -121,7 +121,7 @@ class Agent:
 
     # What the line to the head tells.
 
-    def head_found(self, way: Way) -> None:
+    def head_found(self, way: Route) -> None:
         """Say HELLO to a head, and what is here from an earlier one."""
         self._dismissed = ""
         if self._parting is not None:
@@ -156,7 +156,9 @@ class Agent:
     def head_gone(self) -> None:
         """Hold on, wait for another, or end."""
         terms, now = self._terms, self._loop.time()
-        self._parting = Parting(terms.local, terms.once, now, self._hold_s, self._dismissed)
+        self._parting = DisconnectPolicy(
+            terms.local, terms.once, now, self._hold_s, self._dismissed
+        )
         self._files.head_gone()
         self._supervisor.starts = False
         self._part()

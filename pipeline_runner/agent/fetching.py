@@ -13,13 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
-from pipeline_runner.queues.host_messages import (
-    ManifestData,
-    ObjectData,
-    Ready,
-    WantManifest,
-    WantObjects,
-)
 from pipeline_runner.sync import arrivals, manifest
 from pipeline_runner.sync.apply import MissingObject, missing
 from pipeline_runner.sync.arrivals import Arrivals, Damaged
@@ -28,13 +21,20 @@ from pipeline_runner.sync.collect import collect
 from pipeline_runner.sync.fetch import Fetch
 from pipeline_runner.sync.manifest import BadManifest, Manifest
 from pipeline_runner.sync.store import full
+from pipeline_runner.wire.control_messages import (
+    ManifestData,
+    ObjectData,
+    Ready,
+    WantManifest,
+    WantObjects,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pipeline_runner.queues.messages import Message
     from pipeline_runner.sync.store import Lease, Store
+    from pipeline_runner.wire.messages import Message
 
 AGAIN_S = 5.0  # until a disk that was full is tried again
 LOOK_S = 0.1  # until it is looked at whether another agent of this machine has it all

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.agent.fetching import Fetcher
 from pipeline_runner.observe.quantity import plural, size
+from pipeline_runner.sync.local_writes import told
 from pipeline_runner.sync.store import Store
-from pipeline_runner.sync.strays import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline_runner.queues.host_messages import Ready
-    from pipeline_runner.queues.messages import Message
+    from pipeline_runner.wire.control_messages import Ready
+    from pipeline_runner.wire.messages import Message
 
 _LARGE_BYTES = 32 * 1024**2  # to come: worth a word before they are here
 

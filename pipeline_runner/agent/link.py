@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline_runner.agent.seeking import in_thread
-from pipeline_runner.agent.telling import tell_fault
+from pipeline_runner.agent.discovery.reconnect import in_thread
+from pipeline_runner.agent.notices import tell_fault
 from pipeline_runner.cluster.membership import SILENT_S
 from pipeline_runner.errors import NoHead, Refused, RunnerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline_runner.agent.seeking import Seeker, Way
+    from pipeline_runner.agent.discovery.reconnect import Route, Seeker
     from pipeline_runner.cluster.identity import Identity
-    from pipeline_runner.queues.connect import Wire
-    from pipeline_runner.queues.doors import Door
-    from pipeline_runner.queues.messages import Message
+    from pipeline_runner.wire.client.connection import Wire
+    from pipeline_runner.wire.endpoint import Endpoint
+    from pipeline_runner.wire.messages import Message
 
 
 class Listener(Protocol):
     """Who is told what happens on the line."""
 
-    def head_found(self, way: Way) -> None:
+    def head_found(self, way: Route) -> None:
         """There is a head: say HELLO."""
 
     def head_said(self, message: Any, body: bytes | memoryview) -> None:
@@ -53,7 +53,7 @@ class HeadLink:
         """Whether there is a head to talk to."""
         return self._wire is not None
 
-    def take(self, way: Way) -> None:
+    def take(self, way: Route) -> None:
         """Use a connection that was just made."""
         self._wire, self._is_remote = way.wire, way.door.is_remote
         self._heard = self._loop.time()
@@ -76,7 +76,7 @@ class HeadLink:
         except OSError:
             self.drop()
 
-    def rekey(self, key: bytes) -> tuple[Identity, Door] | None:
+    def rekey(self, key: bytes) -> tuple[Identity, Endpoint] | None:
         """Find the head by another key from now on; return what is new, if anything is.
 
         The connection that is up stays: it has proved itself.
@@ -123,7 +123,7 @@ class HeadLink:
         while True:
             await asyncio.sleep(self._seeker.pause_s(tries))
             try:
-                way: Way = await in_thread(self._seeker.seek)
+                way: Route = await in_thread(self._seeker.seek)
             except (NoHead, Refused, OSError, EOFError) as error:
                 tries += 1
                 told = error if isinstance(error, RunnerError) else NoHead(str(error))

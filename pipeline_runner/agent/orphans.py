@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_runner.worker.lives import born, lives
+from pipeline_runner.worker.process_identity import born, lives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.agent.lines import LineReader
+from pipeline_runner.agent.line_reader import LineReader
 from pipeline_runner.agent.orphans import MARK
-from pipeline_runner.worker import within
-from pipeline_runner.worker.limits import resident_size
-from pipeline_runner.worker.lives import life
+from pipeline_runner.worker import nested_runs as within
+from pipeline_runner.worker.loops.limits import resident_size
 from pipeline_runner.worker.page import READY, Page
+from pipeline_runner.worker.process_identity import life
 
 if TYPE_CHECKING:
     from pipeline_runner.plan.reconcile import Slot
-    from pipeline_runner.queues.doors import Door
+    from pipeline_runner.wire.endpoint import Endpoint
 
 # Python 3.10 does not know PYTHONSAFEPATH: a project's queue.py must not shadow the library's.
 _ENTRY = (
@@ -43,7 +43,7 @@ _EXITS = {
 class Place:
     """Where workers run: their head's door, the release's folder, and the one they write to."""
 
-    door: Door
+    door: Endpoint
     root: Path
     output: Path
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipeline_runner.agent.facts import Load
-from pipeline_runner.queues.host_messages import Beat, Line, Lines, Report, WorkerState
-from pipeline_runner.queues.messages import Died
+from pipeline_runner.wire.control_messages import Beat, Line, Lines, Report, WorkerState
+from pipeline_runner.wire.messages import Died
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pipeline_runner.agent.process import Process
     from pipeline_runner.plan.reconcile import Slot
-    from pipeline_runner.queues.messages import Message
+    from pipeline_runner.wire.messages import Message
 
 FLUSH_LINES_S = 0.05
 MOST_LINES_BYTES = 256 * 1024  # of one message; a little more, for what one read of a pipe gives

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline_runner.agent.backoff import Backoff
 from pipeline_runner.agent.process import Place, Process, start
 from pipeline_runner.plan.reconcile import Drain, Kill, Running, Slot, Start, reconcile
-from pipeline_runner.queues.doors import Door
+from pipeline_runner.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipeline_runner.agent.lines import LineReader
-    from pipeline_runner.queues.host_messages import Desired
+    from pipeline_runner.agent.line_reader import LineReader
+    from pipeline_runner.wire.control_messages import Desired
 
 _MOST_READS = 16  # of what a pipe still holds after its worker's death: 64 KiB each
 
@@ -53,7 +53,7 @@ class Supervisor:
 
     def __init__(self, host: str, watcher: Watcher, output: Path, *, holds: bool = False) -> None:
         self.host = host
-        self._place = Place(Door(), output, output)
+        self._place = Place(Endpoint(), output, output)
         self._watcher = watcher
         self._hold_s = float("inf") if holds else None
         self.processes: dict[int, Process] = {}
@@ -65,7 +65,7 @@ class Supervisor:
         self._finished: set[Slot] = set()  # their stage has ended: nothing to start again
         self.starts = True  # not while there is no head to work for
 
-    def use_door(self, door: Door) -> None:
+    def use_door(self, door: Endpoint) -> None:
         """Have workers go through this door from now on; those that look for a head, too."""
         if door != self._place.door:
             self._place = replace(self._place, door=door)

@@ -63,7 +63,7 @@ class Stop:
 
     def __call__(self, now: bool) -> None:
         """Ask the head to drain, or to stop ``now``. One that is starting is waited for."""
-        from pipeline_runner.head.control import ask
+        from pipeline_runner.head.control.client import ask
 
         self._wanted.set()
         self._can_be_asked.wait()

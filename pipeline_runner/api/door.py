@@ -153,7 +153,7 @@ class Pipeline:
         from pipeline_runner.config.faults import in_file_order
         from pipeline_runner.config.locate import Locator
         from pipeline_runner.sync.checks import check_project
-        from pipeline_runner.worker.probe import probe
+        from pipeline_runner.worker.probe.probe import probe
 
         found = probe(self._spec, IMPORT_TIMEOUT_S)
         locator = Locator(self._text, self._file)
@@ -210,14 +210,14 @@ class Pipeline:
         return await in_thread(work, stop)
 
     def _refuse_inside(self) -> None:
-        from pipeline_runner.worker.within import refuse
+        from pipeline_runner.worker.nested_runs import refuse
 
         with _in_full():
             refuse(self.name)
 
     def _serve(self, screen: Screen, fresh: bool) -> Result:
         from pipeline_runner.head.run import UpOptions, run
-        from pipeline_runner.queues import deadletters
+        from pipeline_runner.queues import dead_letters as deadletters
 
         try:
             with _in_full():

@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipeline_runner.events import Printed
+from pipeline_runner.observe.event_lines import tell
 from pipeline_runner.observe.quantity import duration
 from pipeline_runner.observe.stream import Stream
-from pipeline_runner.observe.told import tell
 
 if TYPE_CHECKING:
     from pipeline_runner.events import Event
+    from pipeline_runner.observe.event_lines import Weight
     from pipeline_runner.observe.snapshot import Snapshot
-    from pipeline_runner.observe.told import Weight
 
 _LEVELS: dict[Weight, int] = {
     "detail": logging.DEBUG,

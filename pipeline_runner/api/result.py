@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipeline_runner.errors import ExitCode
     from pipeline_runner.observe.snapshot import RunState, Snapshot, StageView
-    from pipeline_runner.queues.deadletters import DeadLetter
+    from pipeline_runner.queues.dead_letters import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)

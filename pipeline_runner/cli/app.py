@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import say, streams
-from pipeline_runner.cli.manners import file_option
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import streams
+from pipeline_runner.cli.options import file_option
 from pipeline_runner.errors import ExitCode, InvalidPipeline, RunnerError
 
 if TYPE_CHECKING:

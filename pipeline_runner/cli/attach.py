@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import say
+from pipeline_runner.cli import output as say
 from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from pipeline_runner.cli.manners import Manner
+    from pipeline_runner.cli.options import Options
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.observe.screen import Screen
-    from pipeline_runner.queues.connect import Wire
-    from pipeline_runner.queues.doors import Door
+    from pipeline_runner.wire.client.connection import Wire
+    from pipeline_runner.wire.endpoint import Endpoint
 
 _STARTING_S = 2.0  # so long a head that has the lock may take to answer
 _LOOK_EVERY_S = 0.05
 
 
 def attach(
-    head: Path | Door, manner: Manner, ui: Ui, *, starting: bool = False, verb: str = "up"
+    head: Path | Endpoint, manner: Options, ui: Ui, *, starting: bool = False, verb: str = "up"
 ) -> int:
     """Watch the run of ``head`` to its end and return its exit code; 0 if Ctrl-C ends it first.
 
@@ -72,8 +72,8 @@ def runs(state: Path) -> dict[str, Any] | None:
         return None
 
 
-def _connect(head: Path | Door, patience_s: float) -> Wire:
-    from pipeline_runner.head.control import connect
+def _connect(head: Path | Endpoint, patience_s: float) -> Wire:
+    from pipeline_runner.head.control.client import connect
 
     give_up_at = time.monotonic() + patience_s
     while True:
@@ -86,7 +86,7 @@ def _connect(head: Path | Door, patience_s: float) -> Wire:
 
 
 def _watch(wire: Wire) -> dict[str, Any]:
-    from pipeline_runner.queues.host_messages import Ask
+    from pipeline_runner.wire.control_messages import Ask
 
     wire.send(Ask("watch"))
     run = _next(wire)
@@ -108,7 +108,7 @@ def _next(wire: Wire) -> dict[str, Any]:
     return result
 
 
-def _follow(wire: Wire, screen: Screen, manner: Manner) -> int:
+def _follow(wire: Wire, screen: Screen, manner: Options) -> int:
     from pipeline_runner import events
     from pipeline_runner.observe.sentences import stays_queued
     from pipeline_runner.observe.snapshot import Snapshot
@@ -129,7 +129,7 @@ def _follow(wire: Wire, screen: Screen, manner: Manner) -> int:
             return int(told["exit_code"])
 
 
-def _say_what(run: dict[str, Any], manner: Manner, verb: str) -> None:
+def _say_what(run: dict[str, Any], manner: Options, verb: str) -> None:
     if manner.quiet:
         return
     head = f"pid {run['pid']}"
@@ -145,7 +145,7 @@ def _say_what(run: dict[str, Any], manner: Manner, verb: str) -> None:
         say.note(f"{manner.file} is not what runs: what changed in it counts at the next start")
 
 
-def _say_bye(name: str, manner: Manner) -> None:
+def _say_bye(name: str, manner: Options) -> None:
     if not manner.quiet:
         click.echo(
             f"detached: {name} runs on.  look again: runner top{manner.again}"
@@ -154,7 +154,7 @@ def _say_bye(name: str, manner: Manner) -> None:
         )
 
 
-def _pipeline(run: dict[str, Any], manner: Manner) -> Any:
+def _pipeline(run: dict[str, Any], manner: Options) -> Any:
     """Return the pipeline that runs, from the text its head read; None if it cannot be had here."""
     from pipeline_runner.config.parse import parse
 

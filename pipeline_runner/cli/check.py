@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pipeline_runner.cli import say
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import ExitCode
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     default="text",
     help="How to print the problems.  [default: text]",
 )
-def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github"]) -> ExitCode:
+def check(manner: Options, no_import: bool, form: Literal["text", "json", "github"]) -> ExitCode:
     """Check the pipeline file and what its stages import. Exits 1 if there are errors."""
     from pipeline_runner.cli.problems import frames, judge
     from pipeline_runner.config import report
@@ -51,7 +51,7 @@ def check(manner: Manner, no_import: bool, form: Literal["text", "json", "github
     return ExitCode.OK
 
 
-def praise(pipeline: Pipeline, manner: Manner, *, tried: bool) -> str:
+def praise(pipeline: Pipeline, manner: Options, *, tried: bool) -> str:
     """Return the line for a file without errors: what it describes, and how to go on."""
     from pipeline_runner.observe.quantity import plural
 

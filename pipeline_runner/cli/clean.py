@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import place, say
-from pipeline_runner.cli.manners import DEFAULT_FILE, Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import DEFAULT_FILE, Options, verb
 from pipeline_runner.errors import AlreadyRunning
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class _Left:
 
 @verb("clean", facts=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def clean(manner: Manner, yes: bool) -> None:
+def clean(manner: Options, yes: bool) -> None:
     """Delete what earlier runs left behind.
 
     Old dead letters, logs, finished journals, and copies of the project's files. Says first what
@@ -58,9 +59,9 @@ def clean(manner: Manner, yes: bool) -> None:
 def _left(state: Path, root: Path, *, is_free: bool) -> list[_Left]:
     """Return what can go; with ``is_free`` no head has the folder."""
     from pipeline_runner.observe.quantity import plural
-    from pipeline_runner.queues import deadletters
-    from pipeline_runner.queues.journal.finished import FINISHED
-    from pipeline_runner.queues.journal.looking import run_of
+    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues.journal.archive import FINISHED
+    from pipeline_runner.queues.journal.inspection import run_of
     from pipeline_runner.queues.journal.recovery import NAME
     from pipeline_runner.sync.survey import size_of
 
@@ -85,8 +86,8 @@ def _earlier_letters(state: Path) -> Iterator[_Left]:
     """Yield the dead letters that are not of the last run."""
     from pipeline_runner.head.last_run import recall
     from pipeline_runner.observe.quantity import plural
-    from pipeline_runner.queues import deadletters
-    from pipeline_runner.queues.journal.looking import run_of
+    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues.journal.inspection import run_of
     from pipeline_runner.sync.survey import size_of
 
     kept = deadletters.read(state)
@@ -102,9 +103,9 @@ def _earlier_letters(state: Path) -> Iterator[_Left]:
 
 def _caches(state: Path, root: Path, *, is_free: bool) -> Iterator[_Left]:
     """Yield the copies of the project that nobody works in: they are made again when needed."""
-    from pipeline_runner.head.releases import FOLDER
+    from pipeline_runner.head.files.releases import FOLDER
+    from pipeline_runner.sync.cache_dirs import output_of
     from pipeline_runner.sync.clearing import is_used, joined
-    from pipeline_runner.sync.places import output_of
     from pipeline_runner.sync.survey import size_of
 
     own = state / FOLDER
@@ -118,9 +119,9 @@ def _caches(state: Path, root: Path, *, is_free: bool) -> Iterator[_Left]:
 
 
 def _delete(state: Path, root: Path, left: list[_Left], *, yes: bool, quiet: bool) -> None:
-    from pipeline_runner.cli.sure import sure
+    from pipeline_runner.cli.confirm import sure
     from pipeline_runner.observe.quantity import size
-    from pipeline_runner.queues import deadletters
+    from pipeline_runner.queues import dead_letters as deadletters
 
     total = size(sum(each.size_bytes for each in left))
     sure(f"Delete {total}?", f"{total} would be gone for good", yes=yes)
@@ -145,7 +146,7 @@ def _delete(state: Path, root: Path, left: list[_Left], *, yes: bool, quiet: boo
 
 def _clear(cache: Path, output: Path) -> None:
     from pipeline_runner.sync.clearing import clear
-    from pipeline_runner.sync.strays import told
+    from pipeline_runner.sync.local_writes import told
 
     moved = clear(cache, output)
     if moved:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import ExitCode, UsageError
 from pipeline_runner.escaping import escaped
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--stage", metavar="S", help="Run stage S alone, on --item.", shell_complete=place.stage_names
 )
 @click.option("--item", metavar="JSON", help="The one item that --stage gets.")
-def debug(manner: Manner, limit: int | None, stage: str | None, item: str | None) -> ExitCode:
+def debug(manner: Options, limit: int | None, stage: str | None, item: str | None) -> ExitCode:
     """Run the pipeline in one process, for a debugger.
 
     There are no workers and no network. An error of a stage ends it, with its traceback.
@@ -46,7 +46,7 @@ def debug(manner: Manner, limit: int | None, stage: str | None, item: str | None
 
 
 def _run(
-    pipeline: Pipeline, manner: Manner, limit: int | None, only: tuple[str, object] | None
+    pipeline: Pipeline, manner: Options, limit: int | None, only: tuple[str, object] | None
 ) -> None:
     from pipeline_runner.observe.quantity import plural
     from pipeline_runner.worker.inline import run

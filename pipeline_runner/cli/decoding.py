@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.codec import Apart, is_apart
+from pipeline_runner.wire.codec import Apart, is_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def _ask(
     """Return what a process tells of the items before it ends, and how it ended."""
     asked = json.dumps({"root": str(root), "places": list(places), "pretty": pretty})
     child = subprocess.Popen(
-        [sys.executable, "-m", "pipeline_runner.worker.show"],
+        [sys.executable, "-m", "pipeline_runner.worker.probe.show_items"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

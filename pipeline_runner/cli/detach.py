@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli.place import head_pid
+from pipeline_runner.cli.project import head_pid
 from pipeline_runner.errors import ExitCode, TimedOut
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline_runner.cli.manners import Manner
+    from pipeline_runner.cli.options import Options
     from pipeline_runner.config.pipeline import Pipeline
 
 _PATIENCE_S = 30.0
@@ -32,7 +32,7 @@ _ENTRY = (
 )
 
 
-def detach(pipeline: Pipeline, manner: Manner, *, local: bool, no_work: bool, fresh: bool) -> int:
+def detach(pipeline: Pipeline, manner: Options, *, local: bool, no_work: bool, fresh: bool) -> int:
     """Start the head in the background, wait until it answers, and say how to look at it.
 
     Returns the child's exit code if it ended first. Raises TimedOut after half a minute.

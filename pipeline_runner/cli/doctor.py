@@ -7,14 +7,14 @@ from dataclasses import asdict
 
 import click
 
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import ExitCode
 
 _COLOURS = {"ok": "green", "warn": "yellow", "error": "red"}
 
 
 @verb("doctor", facts=True)
-def doctor(manner: Manner) -> int:
+def doctor(manner: Options) -> int:
     """Look for what may be wrong with this machine.
 
     Ports, networks, clock, versions, disk and limits: each line says how one of them is, and what

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import place, say
-from pipeline_runner.cli.elsewhere import head_of
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.find_head import head_of
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import NoHead, TimedOut, UsageError
 
 if TYPE_CHECKING:
-    from pipeline_runner.queues.doors import Door
+    from pipeline_runner.wire.endpoint import Endpoint
 
 _LOOK_EVERY_S = 0.25
 
@@ -24,12 +25,12 @@ _LOOK_EVERY_S = 0.25
 @click.option("--now", is_flag=True, help="Do not wait for what is in work. Asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--no-wait", is_flag=True, help="Return at once, while it still drains.")
-def down(manner: Manner, now: bool, yes: bool, no_wait: bool) -> None:
+def down(manner: Options, now: bool, yes: bool, no_wait: bool) -> None:
     """Finish what is in work and stop the run.
 
     Ctrl-C stops the waiting, not the stopping.
     """
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     head = head_of(manner)
     if now and not yes:
@@ -50,9 +51,9 @@ def _sure(can_ask: bool) -> None:
     click.confirm("Stop workers in the middle of their items?", abort=True, err=True)
 
 
-def _wait(head: Path | Door, manner: Manner) -> None:
+def _wait(head: Path | Endpoint, manner: Options) -> None:
     """Wait until no head answers; what it waits for is said once."""
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
     from pipeline_runner.observe.sentences import waiting_for
     from pipeline_runner.observe.snapshot import Snapshot
 

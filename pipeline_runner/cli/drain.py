@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
-from pipeline_runner.cli.elsewhere import head_of
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.find_head import head_of
+from pipeline_runner.cli.options import Options, verb
 
 
 @verb("drain", elsewhere=True)
 @click.argument("host")
-def drain(manner: Manner, host: str) -> None:
+def drain(manner: Options, host: str) -> None:
     """Empty a HOST: it is given nothing more, and leaves.
 
     It leaves when its workers are done; its share goes to other hosts at once.
     """
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     ask(head_of(manner), "drain", host=host)
     if not manner.quiet:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place
+from pipeline_runner.cli import project as place
 from pipeline_runner.cli.letters import drop, retry
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from pipeline_runner.queues.deadletters import DeadLetter
+    from pipeline_runner.queues.dead_letters import DeadLetter
 
 _PAGE = 50  # letters of a page; with more, what is wanted first is what there is
 
@@ -36,7 +36,7 @@ def errors() -> None:
     help="A line for each exception, or for each letter.  [default: grouped from 51 letters on]",
 )
 def list_(
-    manner: Manner, stage: str | None, limit: int | None, page: int | None, grouped: bool | None
+    manner: Options, stage: str | None, limit: int | None, page: int | None, grouped: bool | None
 ) -> None:
     """List the dead letters, oldest first, or count them by exception."""
     letters = [one for one in _letters(manner) if stage in (None, one.stage)]
@@ -93,7 +93,7 @@ def _page_of(
     return some
 
 
-def _tell_page(letters: list[DeadLetter], limit: int, page: int, manner: Manner) -> None:
+def _tell_page(letters: list[DeadLetter], limit: int, page: int, manner: Options) -> None:
     last = -(-len(letters) // limit)
     of = f"page {page} of {last:,}, {len(letters):,} dead letters in all"
     if page < last:
@@ -102,7 +102,7 @@ def _tell_page(letters: list[DeadLetter], limit: int, page: int, manner: Manner)
     click.echo(of, err=True)
 
 
-def _tell_groups(letters: list[DeadLetter], groups: list[dict[str, Any]], manner: Manner) -> None:
+def _tell_groups(letters: list[DeadLetter], groups: list[dict[str, Any]], manner: Options) -> None:
     from pipeline_runner.observe.quantity import plural
 
     total = f"{len(letters):,} dead letters of {plural(len(groups), 'kind')}"
@@ -112,7 +112,7 @@ def _tell_groups(letters: list[DeadLetter], groups: list[dict[str, Any]], manner
     _tell_retry(letters, manner)
 
 
-def _tell_retry(letters: list[DeadLetter], manner: Manner) -> None:
+def _tell_retry(letters: list[DeadLetter], manner: Options) -> None:
     newest = letters[-1].run
     if earlier := sum(one.run != newest for one in letters):
         are = "is" if earlier == 1 else "are"
@@ -146,7 +146,7 @@ def _groups(letters: list[DeadLetter]) -> list[dict[str, Any]]:
 @verb("show", facts=True)
 @click.argument("letter", metavar="ID", type=int)
 @click.option("--pdb", "debugs", is_flag=True, help="Run its item here, and debug what fails.")
-def show(manner: Manner, letter: int, debugs: bool) -> int:
+def show(manner: Options, letter: int, debugs: bool) -> int:
     """Show one dead letter, with payload and traceback."""
     letters = _letters(manner)
     found = next((each for each in letters if each.letter == letter), None)
@@ -174,8 +174,8 @@ errors.add_command(retry)
 errors.add_command(drop)
 
 
-def _letters(manner: Manner) -> list[DeadLetter]:
-    from pipeline_runner.queues.deadletters import read
+def _letters(manner: Options) -> list[DeadLetter]:
+    from pipeline_runner.queues.dead_letters import read
 
     return sorted(read(place.state_dir(manner.file)), key=lambda letter: letter.letter)
 
@@ -199,7 +199,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _payload(letter: DeadLetter, manner: Manner) -> str:
+def _payload(letter: DeadLetter, manner: Options) -> str:
     """Return the payload as Python would show it, or why it cannot be shown."""
     from pipeline_runner.cli.decoding import shown
 
@@ -212,7 +212,7 @@ def _payload(letter: DeadLetter, manner: Manner) -> str:
     return shown(body, [at], manner.file.resolve().parent, pretty=True)[0]
 
 
-def which(letters: list[DeadLetter], manner: Manner) -> str:
+def which(letters: list[DeadLetter], manner: Options) -> str:
     """Return which letters there are, for somebody who named another."""
     if not letters:
         return "there is none at all"

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner import __version__
-from pipeline_runner.cli import findings, place
+from pipeline_runner.cli import findings
+from pipeline_runner.cli import project as place
 from pipeline_runner.cli.findings import Finding
 from pipeline_runner.cluster.discovery import find
 from pipeline_runner.cluster.identity import known

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import place, say
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _SHOWN = 20  # of what is left out; a project can have thousands
 
 @verb("files", file="argument", facts=True)
 @click.option("--top", is_flag=True, help="The largest files and folders first.")
-def files(manner: Manner, top: bool) -> None:
+def files(manner: Options, top: bool) -> None:
     """List the files that travel to other hosts, and their sizes.
 
     And what hides the rest. Everything beside the pipeline file travels but for what .gitignore,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import UsageError
 
 _LONGEST_NAME = 40
@@ -19,7 +19,7 @@ _LONGEST_NAME = 40
 @click.argument(
     "folder", metavar="[DIR]", default=Path(), type=click.Path(file_okay=False, path_type=Path)
 )
-def init(manner: Manner, folder: Path) -> None:
+def init(manner: Options, folder: Path) -> None:
     """Make a project that runs, in DIR or here. Never overwrites a file."""
     files = project(pipeline_name(folder.resolve().name))
     # An ignore file is the one thing a folder may well have before: it is left as it is.

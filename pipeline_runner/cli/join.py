@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.agent.joining import Meeting
-    from pipeline_runner.agent.terms import Terms
+    from pipeline_runner.agent.discovery.join import JoinResult
+    from pipeline_runner.agent.host_config import HostConfig
     from pipeline_runner.errors import NoHead
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -36,7 +36,7 @@ _LONGEST_NAME = 64
 @click.option("--pipeline", default="", help="Which one, if several answer.")
 @click.option("--head", default="", metavar="HOST", help="Whose, if several heads answer.")
 def join(
-    manner: Manner,
+    manner: Options,
     address: str | None,
     name: str | None,
     labels: tuple[str, ...],
@@ -52,12 +52,12 @@ def join(
     joins for the first time needs the pipeline's key: `runner token | ssh HOST runner join -`.
     Ctrl-C finishes what the workers here hold, and leaves; again stops now.
     """
-    from pipeline_runner.agent.terms import Terms
+    from pipeline_runner.agent.host_config import HostConfig
     from pipeline_runner.observe.quantity import duration
 
     say = _silent if manner.quiet else _say
     terms = partial(
-        Terms,
+        HostConfig,
         host=_host(name),
         labels=dict(_label(text) for text in labels),
         max_procs=max_procs,
@@ -74,8 +74,8 @@ def join(
 
 def _meet(
     address: str | None, pipeline: str, head: str, wait: Callable[[NoHead], None] | None
-) -> Meeting:
-    from pipeline_runner.agent import joining
+) -> JoinResult:
+    from pipeline_runner.agent.discovery import join as joining
     from pipeline_runner.cluster.identity import known
 
     if address == "-":
@@ -89,12 +89,14 @@ def _waits(say: Callable[[str, str], None], silence: NoHead) -> None:
     say("waits", f"{silence.message.splitlines()[0]}; goes on asking")
 
 
-def _work(meeting: Meeting, terms: Callable[..., Terms], say: Callable[[str, str], None]) -> int:
+def _work(
+    meeting: JoinResult, terms: Callable[..., HostConfig], say: Callable[[str, str], None]
+) -> int:
     import asyncio
 
     from pipeline_runner.agent.agent import Agent
-    from pipeline_runner.agent.seeking import OnNetwork
-    from pipeline_runner.sync.places import output_of, store_of
+    from pipeline_runner.agent.discovery.reconnect import OnNetwork
+    from pipeline_runner.sync.cache_dirs import output_of, store_of
 
     identity = meeting.identity
     store = store_of(identity.name, identity.tag.hex())

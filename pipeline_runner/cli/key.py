@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place, say
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import NoHead, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def key() -> None:
 
 
 @verb("show")
-def show(manner: Manner) -> None:
+def show(manner: Options) -> None:
     """Print the key, for RUNNER_KEY or a file of another machine.
 
     `runner token` is safer for a machine that you can reach: nothing to keep secret stays behind.
@@ -42,7 +43,7 @@ def show(manner: Manner) -> None:
 
 
 @verb("rotate", facts=True)
-def rotate(manner: Manner) -> None:
+def rotate(manner: Options) -> None:
     """Make a new key. Joined hosts get it; the old one is not taken any more after a minute.
 
     A machine that is switched off meanwhile needs a token to join again.
@@ -63,7 +64,7 @@ def rotate(manner: Manner) -> None:
 
 def _rotate(file: Path) -> dict[str, Any]:
     from pipeline_runner.cluster import identity
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     state = place.state_dir(file)
     try:

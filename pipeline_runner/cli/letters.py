@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place, say
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipeline_runner.queues.deadletters import DeadLetter
-    from pipeline_runner.queues.journal.recovery import Opened
-    from pipeline_runner.queues.transaction import Transaction
+    from pipeline_runner.queues.broker.transaction import Transaction
+    from pipeline_runner.queues.dead_letters import DeadLetter
+    from pipeline_runner.queues.journal.recovery import OpenJournal
 
 _AT_ONCE = 10_000  # letters of one step: between two the head does other work
 _NUMBERS = click.argument("letters", metavar="[ID]...", type=int, nargs=-1)
@@ -42,7 +43,7 @@ class _Outcome:
 @_NUMBERS
 @_EVERY
 @_STAGE
-def retry(manner: Manner, letters: tuple[int, ...], every: bool, stage: str | None) -> ExitCode:
+def retry(manner: Options, letters: tuple[int, ...], every: bool, stage: str | None) -> ExitCode:
     """Put dead letters back into their queues.
 
     They are as if they had never failed. Without a running head the next `runner up` takes them,
@@ -63,10 +64,10 @@ def retry(manner: Manner, letters: tuple[int, ...], every: bool, stage: str | No
 @_STAGE
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(
-    manner: Manner, letters: tuple[int, ...], every: bool, stage: str | None, yes: bool
+    manner: Options, letters: tuple[int, ...], every: bool, stage: str | None, yes: bool
 ) -> ExitCode:
     """Forget dead letters and their items for good. Asks first."""
-    from pipeline_runner.cli.sure import sure
+    from pipeline_runner.cli.confirm import sure
     from pipeline_runner.observe.quantity import plural
 
     state = place.state_dir(manner.file)
@@ -80,11 +81,11 @@ def drop(
 
 
 def _chosen(
-    state: Path, manner: Manner, numbers: Sequence[int], every: bool, stage: str | None
+    state: Path, manner: Options, numbers: Sequence[int], every: bool, stage: str | None
 ) -> list[DeadLetter]:
     """Return the letters that the arguments name. Raises UsageError for one that is not there."""
     from pipeline_runner.cli.errors import which
-    from pipeline_runner.queues.deadletters import read
+    from pipeline_runner.queues.dead_letters import read
 
     if bool(numbers) == (every or stage is not None):
         raise UsageError(
@@ -103,7 +104,7 @@ def _chosen(
 
 def _through_head(state: Path, what: str, letters: Sequence[DeadLetter]) -> _Outcome | None:
     """Have the running head do it, a part at a time; None if there is none."""
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     outcome = _Outcome()
     for start in range(0, len(letters), _AT_ONCE):
@@ -121,12 +122,12 @@ def _through_head(state: Path, what: str, letters: Sequence[DeadLetter]) -> _Out
     return outcome
 
 
-def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _Outcome:
+def _retry_here(state: Path, manner: Options, letters: Sequence[DeadLetter]) -> _Outcome:
     """Put letters back in the journal of a run that no head has. Raises RunnerError without one."""
     from pipeline_runner.head.address import held
-    from pipeline_runner.queues import deadletters
-    from pipeline_runner.queues.journal import finished
-    from pipeline_runner.queues.transaction import Transaction, renamed, revived
+    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues.broker.transaction import Transaction, renamed, revived
+    from pipeline_runner.queues.journal import archive as finished
 
     outcome = _Outcome(running=False)
     with held(state, state.name):
@@ -142,7 +143,7 @@ def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _
         edges = place.edge_names(manner.file)
         earlier: dict[int, str] = {}
 
-        def step(opened: Opened) -> Transaction:
+        def step(opened: OpenJournal) -> Transaction:
             own: list[int] = []
             for number, run in dead.runs.items():
                 edge = dead.revivals[number].edge
@@ -166,9 +167,9 @@ def _retry_here(state: Path, manner: Manner, letters: Sequence[DeadLetter]) -> _
 def _drop_here(state: Path, letters: Sequence[DeadLetter]) -> _Outcome:
     """Drop letters that no head knows of."""
     from pipeline_runner.head.address import held
-    from pipeline_runner.queues import deadletters
-    from pipeline_runner.queues.journal import finished
-    from pipeline_runner.queues.transaction import Transaction
+    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues.broker.transaction import Transaction
+    from pipeline_runner.queues.journal import archive as finished
 
     numbers = [letter.letter for letter in letters]
     outcome = _Outcome(closed=numbers, running=False)
@@ -183,15 +184,15 @@ def _drop_here(state: Path, letters: Sequence[DeadLetter]) -> _Outcome:
 
 def _forget(state: Path, runs: dict[int, str]) -> None:
     """Take letters out of their file; ``runs`` says of which run each is."""
-    from pipeline_runner.queues import deadletters
+    from pipeline_runner.queues import dead_letters as deadletters
 
     deadletters.strike_each(state, runs)
     deadletters.sweep(state)
 
 
 def _amend(state: Path, step: Any, outcome: _Outcome) -> None:
-    from pipeline_runner.queues import deadletters
-    from pipeline_runner.queues.journal import finished
+    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues.journal import archive as finished
 
     opened = finished.amend(state, step)
     outcome.notes += opened.damage
@@ -200,7 +201,7 @@ def _amend(state: Path, step: Any, outcome: _Outcome) -> None:
     deadletters.sweep(state)
 
 
-def _tell(manner: Manner, outcome: _Outcome, done: str, words: str) -> ExitCode:
+def _tell(manner: Options, outcome: _Outcome, done: str, words: str) -> ExitCode:
     from pipeline_runner.observe.quantity import plural
 
     for note in outcome.notes:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import ExitCode, NoHead
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Slots = dict[str, dict[str, tuple[int, ...]]]
 
 @verb("plan", file="argument", facts=True)
 @click.option("--exit-code", is_flag=True, help="Exit 10 if there are changes.")
-def plan(manner: Manner, exit_code: bool) -> ExitCode:
+def plan(manner: Options, exit_code: bool) -> ExitCode:
     """Show what the file would start, stop, move or restart. Applies nothing."""
     from pipeline_runner.plan.diff import acts, diff, render
 
@@ -53,7 +53,7 @@ def as_json(change: Change) -> dict[str, Any]:
     return {"change": type(change).__name__.lower(), **asdict(change)}
 
 
-def _moral(changed: bool, runs: bool, manner: Manner) -> str:
+def _moral(changed: bool, runs: bool, manner: Options) -> str:
     if not changed:
         return "Nothing would change."
     if runs:
@@ -81,7 +81,7 @@ def _here() -> list[Host]:
 
 def _kept(pipeline: Pipeline) -> dict[str, int]:
     """Return what the journal of a run that no head has holds, by edge."""
-    from pipeline_runner.queues.journal.looking import backlogs
+    from pipeline_runner.queues.journal.inspection import backlogs
 
     return {each.name: each.queued for each in backlogs(pipeline.state_dir) or ()}
 
@@ -94,7 +94,7 @@ def _running(
     None without a head.
     """
     from pipeline_runner.config.parse import parse
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
     from pipeline_runner.plan.assign import Plan
     from pipeline_runner.plan.diff import State
     from pipeline_runner.plan.hosts import Host

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place, say
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
 from pipeline_runner.cli.debug import enter_project
 from pipeline_runner.errors import ExitCode, RunnerError
 from pipeline_runner.escaping import escaped
@@ -17,12 +18,12 @@ from pipeline_runner.escaping import escaped
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-    from pipeline_runner.cli.manners import Manner
+    from pipeline_runner.cli.options import Options
     from pipeline_runner.config.pipeline import Pipeline
-    from pipeline_runner.queues.deadletters import DeadLetter
+    from pipeline_runner.queues.dead_letters import DeadLetter
 
 
-def examine(letter: DeadLetter, manner: Manner) -> ExitCode:
+def examine(letter: DeadLetter, manner: Options) -> ExitCode:
     """Run the letter's item in its stage, in this process; if it fails, open pdb there.
 
     Raises RunnerError if there is no item, or no such stage any more.

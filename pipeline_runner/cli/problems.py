@@ -8,8 +8,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline_runner.cli import say
-from pipeline_runner.cli.place import existing
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli.project import existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,7 +90,7 @@ def _beside(
     """Return what is wrong beside the file itself; where that is ``faulty``, as far as one can."""
     from pipeline_runner.config.callable_checks import probed
     from pipeline_runner.sync.checks import check_project
-    from pipeline_runner.worker.probe import probe
+    from pipeline_runner.worker.probe.probe import probe
 
     sound = replace(sketch, stages=probed(sketch, faulty))
     results: dict[str, ProbeResult] = {}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place
-from pipeline_runner.cli.elsewhere import head_of
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.find_head import head_of
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import NoHead, RunnerError
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @verb("ps", facts=True, elsewhere=True)
 @click.option("--hosts", "only_hosts", is_flag=True, help="Show the hosts alone, and all of each.")
-def ps(manner: Manner, only_hosts: bool) -> None:
+def ps(manner: Options, only_hosts: bool) -> None:
     """Show stages, queues and hosts of the run, once. -v adds every worker.
 
     Without a run it shows how the last one ended, and exits 3 all the same.
     """
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     try:
         facts = ask(head_of(manner), "ps")
@@ -50,7 +50,7 @@ def ps(manner: Manner, only_hosts: bool) -> None:
     terminal.show(shown, manner.colour)
 
 
-def _show_last(manner: Manner) -> None:
+def _show_last(manner: Options) -> None:
     """Print how the last run of the file's pipeline ended, if there was one."""
     from pipeline_runner.head.last_run import recall
 
@@ -73,7 +73,7 @@ def _facts(last: LastRun) -> dict[str, Any]:
     return last.snapshot.as_json() | ended
 
 
-def _draw(last: LastRun, manner: Manner) -> None:
+def _draw(last: LastRun, manner: Options) -> None:
     from rich.text import Text
 
     from pipeline_runner.cli import terminal
@@ -96,10 +96,10 @@ def _draw(last: LastRun, manner: Manner) -> None:
     terminal.show(lines, manner.colour)
 
 
-def _killed(state: Path, manner: Manner) -> str:
+def _killed(state: Path, manner: Options) -> str:
     """Return what there is to say of a run whose head did not get to say how it ended."""
     from pipeline_runner.observe.quantity import plural
-    from pipeline_runner.queues.journal.looking import backlogs
+    from pipeline_runner.queues.journal.inspection import backlogs
 
     left = plural(sum(each.queued for each in backlogs(state) or ()), "item")
     goes_on = f"`runner up{manner.again}` goes on with it"

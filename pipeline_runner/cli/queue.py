@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place
+from pipeline_runner.cli import project as place
 from pipeline_runner.cli.edges import Ends, edge_meant
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import NoHead, RunnerError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline_runner.queues.looking import Seen
+    from pipeline_runner.queues.broker.inspection import Seen
 
 
 @click.group()
@@ -28,7 +28,7 @@ def queue() -> None:
 
 
 @verb("ls", facts=True)
-def ls(manner: Manner) -> None:
+def ls(manner: Options) -> None:
     """List the queues and what they hold."""
     backlogs, running = _backlogs(manner)
     if manner.json:
@@ -55,7 +55,7 @@ _edge = click.argument(
 @click.option(
     "-n", "most", type=click.IntRange(1, 1000), default=10, help="So many items.  [default: 10]"
 )
-def peek(manner: Manner, words: tuple[str, ...], most: int) -> None:
+def peek(manner: Options, words: tuple[str, ...], most: int) -> None:
     """Show the items that are next in EDGE. They stay where they are.
 
     EDGE is its name, or the two stages that it joins: `runner queue peek parse enrich`.
@@ -85,13 +85,13 @@ def peek(manner: Manner, words: tuple[str, ...], most: int) -> None:
 @verb("purge", facts=True)
 @_edge
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(manner: Manner, words: tuple[str, ...], yes: bool) -> None:
+def purge(manner: Options, words: tuple[str, ...], yes: bool) -> None:
     """Throw away every item that is queued in EDGE. Asks first.
 
     EDGE is its name, or the two stages that it joins. What workers hold at this moment is not
     touched.
     """
-    from pipeline_runner.cli.sure import sure
+    from pipeline_runner.cli.confirm import sure
     from pipeline_runner.observe.quantity import plural
 
     state = place.state_dir(manner.file)
@@ -115,15 +115,15 @@ for each in (ls, peek, purge):
     queue.add_command(each)
 
 
-def _backlogs(manner: Manner) -> tuple[list[dict[str, Any]], bool]:
+def _backlogs(manner: Options) -> tuple[list[dict[str, Any]], bool]:
     """Return every edge's backlog, and whether a head runs. Raises NoHead if there is nothing."""
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     state = place.state_dir(manner.file)
     try:
         backlogs: list[dict[str, Any]] = ask(state, "queues")["edges"]
     except NoHead:
-        from pipeline_runner.queues.journal.looking import backlogs as kept
+        from pipeline_runner.queues.journal.inspection import backlogs as kept
 
         left = kept(state)
         if left is None:
@@ -139,7 +139,7 @@ def _backlogs(manner: Manner) -> tuple[list[dict[str, Any]], bool]:
 def _ends(file: Path, state: Path, backlogs: list[dict[str, Any]], *, running: bool) -> list[Ends]:
     """Return every edge there is: of the run, or of the journal and the file beside it."""
     if running:
-        from pipeline_runner.head.control import ask
+        from pipeline_runner.head.control.client import ask
 
         facts = ask(state, "ps")
         parked = [Ends(each["name"], *_split(each["name"])) for each in facts.get("parked", ())]
@@ -164,8 +164,8 @@ def _first(
 ) -> tuple[list[Seen], dict[int, bytes]]:
     """Return the next items of ``edge``, and their bodies."""
     if running:
-        from pipeline_runner.head.control import ask_for_bodies
-        from pipeline_runner.queues.looking import Seen
+        from pipeline_runner.head.control.client import ask_for_bodies
+        from pipeline_runner.queues.broker.inspection import Seen
 
         result, data = ask_for_bodies(state, "peek", edge=edge, most=most)
         seen = [Seen(**item) for item in result["items"]]
@@ -173,21 +173,21 @@ def _first(
         for number, size in result["bodies"]:
             bodies[number], data = data[:size], data[size:]
         return seen, bodies
-    from pipeline_runner.queues.journal.looking import first
+    from pipeline_runner.queues.journal.inspection import first
 
     return first(state, edge, most) or ([], {})
 
 
 def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
     if running:
-        from pipeline_runner.head.control import ask
+        from pipeline_runner.head.control.client import ask
 
         return ask(state, "purge", edge=edge)
     from pipeline_runner.head.address import held
     from pipeline_runner.head.last_run import recall
-    from pipeline_runner.queues.deadletters import read
-    from pipeline_runner.queues.journal import finished
-    from pipeline_runner.queues.transaction import Transaction
+    from pipeline_runner.queues.broker.transaction import Transaction
+    from pipeline_runner.queues.dead_letters import read
+    from pipeline_runner.queues.journal import archive as finished
 
     purged = 0
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from pipeline_runner.cli.manners import Manner
+    from pipeline_runner.cli.options import Options
     from pipeline_runner.config.pipeline import Pipeline
 
 Ui = Literal["auto", "live", "plain", "none"]
@@ -45,7 +45,7 @@ def console(file: TextIO, colour: bool | None) -> Console:
 
 def screen(
     ui: Ui,
-    manner: Manner,
+    manner: Options,
     pipeline: Pipeline | None,
     file: TextIO | None = None,
     *,

@@ -7,8 +7,9 @@ import time
 
 import click
 
-from pipeline_runner.cli import place, say
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import Options, verb
 
 _LONGEST_S = 24 * 3600.0
 
@@ -33,13 +34,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     metavar="TIME",
     help="How long it can be used.  [default: 10m]",
 )
-def token(manner: Manner, valid: float) -> None:
+def token(manner: Options, valid: float) -> None:
     """Print a token that lets one machine join the run, once.
 
     It carries where the head is and how to know it, and is a secret until it is used:
     `runner token | ssh HOST runner join -` shows it to nobody.
     """
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     facts = ask(place.state_dir(manner.file), "token", valid_s=valid)
     if manner.json:

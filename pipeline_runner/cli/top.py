@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli.elsewhere import head_of
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli.find_head import head_of
+from pipeline_runner.cli.options import Options, verb
 
 if TYPE_CHECKING:
     from pipeline_runner.cli.terminal import Ui
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     default="auto",
     help="How to show the run.  [default: auto: live on a terminal, else plain lines]",
 )
-def top(manner: Manner, ui: Ui) -> int:
+def top(manner: Options, ui: Ui) -> int:
     """Watch the run until it ends, and exit as it does.
 
     Ctrl-C ends the watching, not the run.

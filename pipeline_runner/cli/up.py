@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import place, say
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import AlreadyRunning, ExitCode, NoHead, UsageError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.config.pipeline import Pipeline
-    from pipeline_runner.head.local_agent import SpareAgent
+    from pipeline_runner.head.hosts.local_agent import SpareAgent
     from pipeline_runner.head.run import UpOptions
 
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     help="How to show the run.  [default: auto: live on a terminal, else plain lines]",
 )
 def up(
-    manner: Manner,
+    manner: Options,
     detach: bool,
     local: bool,
     no_work: bool,
@@ -103,7 +104,7 @@ class _Ahead:
         """Import what serves the run, and have its agent do so too."""
         if not self._wanted:
             return
-        from pipeline_runner.head.local_agent import SpareAgent
+        from pipeline_runner.head.hosts.local_agent import SpareAgent
 
         if self._works:
             with suppress(OSError):  # the run tells of it, if there is no process then either
@@ -118,14 +119,14 @@ class _Ahead:
 
 
 def _watch(
-    manner: Manner, state: Path, ui: Ui, head: dict[str, Any], *, detach: bool, fresh: bool
+    manner: Options, state: Path, ui: Ui, head: dict[str, Any], *, detach: bool, fresh: bool
 ) -> int:
     """Do what a second `up` can: look on.
 
     Raises AlreadyRunning if it was to begin anew, NestedRun if a worker of that run would look on.
     """
     from pipeline_runner.cli.attach import attach
-    from pipeline_runner.worker.within import refuse
+    from pipeline_runner.worker.nested_runs import refuse
 
     refuse(head["name"])
     if fresh:
@@ -144,7 +145,7 @@ def _watch(
     return ExitCode.OK
 
 
-def _run(pipeline: Pipeline, manner: Manner, ui: Ui, options: UpOptions) -> int:
+def _run(pipeline: Pipeline, manner: Options, ui: Ui, options: UpOptions) -> int:
     from pipeline_runner.cli.terminal import screen as choose
     from pipeline_runner.config.checks import durability_note
     from pipeline_runner.head.run import run
@@ -162,7 +163,7 @@ def _run(pipeline: Pipeline, manner: Manner, ui: Ui, options: UpOptions) -> int:
     return int(result.exit_code)
 
 
-def _sound(manner: Manner, *, tries_imports: bool, meanwhile: Callable[[], object]) -> Pipeline:
+def _sound(manner: Options, *, tries_imports: bool, meanwhile: Callable[[], object]) -> Pipeline:
     """Return the pipeline, its warnings said. Raises InvalidPipeline.
 
     What cannot be imported is an error here already: better now than in every worker.

@@ -6,16 +6,16 @@ import json
 
 import click
 
-from pipeline_runner.cli import place
-from pipeline_runner.cli.elsewhere import head_of
-from pipeline_runner.cli.manners import Manner, verb
+from pipeline_runner.cli import project as place
+from pipeline_runner.cli.find_head import head_of
+from pipeline_runner.cli.options import Options, verb
 
 
 @verb("why", facts=True, elsewhere=True)
 @click.argument("stage", shell_complete=place.stage_names)
-def why(manner: Manner, stage: str) -> None:
+def why(manner: Options, stage: str) -> None:
     """Say why STAGE runs where it runs, and not elsewhere."""
-    from pipeline_runner.head.control import ask
+    from pipeline_runner.head.control.client import ask
 
     answer = ask(head_of(manner), "why", stage=stage)
     if manner.json:

@@ -19,7 +19,7 @@ from pipeline_runner.plan.assign import assign
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline_runner.clusterer.crew import Job
+    from pipeline_runner.clusterer.process_pool import Job
     from pipeline_runner.plan.hosts import Host
 
 Rule: TypeAlias = int | str | dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.clusterer.crew import Crew, Job, connect, interruptible
+from pipeline_runner.clusterer.process_pool import Job, ProcessPool, connect, interruptible
 from pipeline_runner.clusterer.wraps import check
 from pipeline_runner.errors import UsageError
 
@@ -36,12 +36,12 @@ class BaseClient:
         """
         wanted = together(funcs, args, num_process)
         names = [name for job, _count in wanted for name in job.queues]
-        crew: Crew | None = None
+        crew: ProcessPool | None = None
         with interruptible():
             try:
                 address = self._where()
                 connect(address, self._authkey, names)
-                crew = Crew(address, self._authkey)
+                crew = ProcessPool(address, self._authkey)
                 crew.want(wanted)
                 crew.join()
             except KeyboardInterrupt:

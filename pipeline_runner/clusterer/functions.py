@@ -15,9 +15,9 @@ from pipeline_runner.agent.facts import facts
 from pipeline_runner.clusterer.assignments import Assignments, duty
 from pipeline_runner.clusterer.broadcast import PORT, BroadcastServer
 from pipeline_runner.clusterer.client import together
-from pipeline_runner.clusterer.crew import Crew, Job, interruptible
+from pipeline_runner.clusterer.coordinator import Coordinator
 from pipeline_runner.clusterer.finding import FUNCTIONS, announced, look_for, warn_of_short
-from pipeline_runner.clusterer.foreman import Foreman
+from pipeline_runner.clusterer.process_pool import Job, ProcessPool, interruptible
 from pipeline_runner.clusterer.wraps import check
 from pipeline_runner.errors import NoHead, Refused, UsageError
 from pipeline_runner.plan.hosts import Host
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pipeline_runner.clusterer.assignments import Duty, Rule
-    from pipeline_runner.clusterer.crew import Address
+    from pipeline_runner.clusterer.process_pool import Address
     from pipeline_runner.clusterer.server import Beside
 
     Function = Callable[..., Any]
@@ -75,7 +75,7 @@ class FunctionServer(BroadcastServer):
     def _beside(self, port: int) -> Iterable[Beside]:
         host = self._address[0]
         listener = socket.create_server((host, 0))
-        foreman = Foreman(listener, self._authkey, Assignments(self._duties), port)
+        foreman = Coordinator(listener, self._authkey, Assignments(self._duties), port)
         at = int(listener.getsockname()[1])
         found = announced(FUNCTIONS, self._authkey, host, at)
         return (*super()._beside(port), foreman.begin, found)
@@ -110,10 +110,10 @@ class FunctionClient:
         """Run what the server says on ``line``, until its end or Ctrl-C."""
         host = Host(socket.gethostname(), **facts(), labels=self._labels)
         line.send_bytes(json.dumps(asdict(host)).encode())
-        crew: Crew | None = None
+        crew: ProcessPool | None = None
         try:
             while (told := _next(line, crew)) is not None:
-                crew = crew or Crew((server, told["queues"]), self._authkey)
+                crew = crew or ProcessPool((server, told["queues"]), self._authkey)
                 crew.want([(job(run, queues), count) for run, queues, count in told["work"]])
             sys.stderr.write("the server is gone\n")
         except KeyboardInterrupt:
@@ -152,7 +152,9 @@ def _connect(address: Address, authkey: bytes) -> connection.Connection[bytes, b
         raise NoHead(f"the server at {where} went away", hint="start it again") from error
 
 
-def _next(line: connection.Connection[bytes, bytes], crew: Crew | None) -> dict[str, Any] | None:
+def _next(
+    line: connection.Connection[bytes, bytes], crew: ProcessPool | None
+) -> dict[str, Any] | None:
     """Wait for the next word of the server, None for its end, and reap who ends meanwhile."""
     while True:
         processes: list[multiprocessing.Process] = crew.processes if crew else []

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import UsageError
-from pipeline_runner.queues.manager import CAPACITY, QueueManager
+from pipeline_runner.queues.managers.manager import CAPACITY, QueueManager
 
 if TYPE_CHECKING:
     import asyncio

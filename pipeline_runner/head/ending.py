@@ -9,7 +9,7 @@ Step = Literal["go on", "stop workers", "leave"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EndFacts:
     """What decides about the end. Times are monotonic seconds."""
 
     finished: bool  # every stage has ended, and a worker of each has heard it
@@ -21,7 +21,7 @@ class Standing:
     keeps_backlog: bool = False  # what is queued outlives the head: nobody waits for it
 
 
-def next_step(standing: Standing, now: float) -> Step:
+def next_step(standing: EndFacts, now: float) -> Step:
     """Return what to do: stop the workers once nothing is left to do, leave once they are gone."""
     over = standing.finished or standing.stop_now
     if standing.draining_until is not None:

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cluster.membership import SILENT_S
 from pipeline_runner.head import last_run
-from pipeline_runner.head.amendments import Amendments
-from pipeline_runner.head.course import Course
-from pipeline_runner.head.hosts import Hosts
-from pipeline_runner.head.local_agent import LocalAgent
-from pipeline_runner.head.logs import LogFiles
-from pipeline_runner.head.network import Network
+from pipeline_runner.head.agent_events import Reports
+from pipeline_runner.head.control.admin import Admin
+from pipeline_runner.head.control.commands import Commands
+from pipeline_runner.head.control.subscribers import Subscribers
+from pipeline_runner.head.files.releases import FOLDER, Releases
+from pipeline_runner.head.hosts.local_agent import LocalAgent
+from pipeline_runner.head.hosts.presence import HostEvents
+from pipeline_runner.head.hosts.roster import Hosts
+from pipeline_runner.head.lifecycle import Lifecycle
+from pipeline_runner.head.network.manager_endpoint import open_door
+from pipeline_runner.head.network.network import Network
 from pipeline_runner.head.options import RunResult
-from pipeline_runner.head.presence import Presence
-from pipeline_runner.head.questions import Questions
-from pipeline_runner.head.releases import FOLDER, Releases
-from pipeline_runner.head.reports import Reports
-from pipeline_runner.head.stock_door import open_door
 from pipeline_runner.head.stop import SIGNALS, Stop
-from pipeline_runner.head.telling import Teller
-from pipeline_runner.head.view import View
-from pipeline_runner.head.watchers import Watchers
+from pipeline_runner.head.view.announcer import Announcer
+from pipeline_runner.head.view.log_files import LogFiles
+from pipeline_runner.head.view.snapshots import View
 from pipeline_runner.observe.sentences import stays_queued
-from pipeline_runner.queues.ages import Ages
-from pipeline_runner.queues.effects import Amended, Failed, Finished, Stopped
-from pipeline_runner.queues.host_messages import Ask
-from pipeline_runner.queues.server import QueueServer
-from pipeline_runner.queues.topology import topology_of
+from pipeline_runner.queues.broker.ages import Ages
+from pipeline_runner.queues.broker.effects import Amended, Failed, Finished, Stopped
+from pipeline_runner.queues.broker.topology import topology_of
+from pipeline_runner.queues.server.server import QueueServer
+from pipeline_runner.wire.control_messages import Ask
 
 if TYPE_CHECKING:
     import signal
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from pipeline_runner.errors import ExitCode, RunnerError
     from pipeline_runner.head.address import Address
     from pipeline_runner.head.options import UpOptions
+    from pipeline_runner.head.recovery import Start
     from pipeline_runner.head.signals import Signals
-    from pipeline_runner.head.start import Start
     from pipeline_runner.observe.screen import Screen
     from pipeline_runner.observe.snapshot import Snapshot
-    from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.effects import Effect
-    from pipeline_runner.queues.messages import Hello
-    from pipeline_runner.queues.transaction import Letter
+    from pipeline_runner.queues.broker.effects import Effect
+    from pipeline_runner.queues.broker.transaction import Letter
+    from pipeline_runner.wire.messages import Hello
+    from pipeline_runner.wire.server.connection import Connection
 
 LOOK_S = 0.25
 
@@ -81,14 +81,14 @@ class Head:
             journal=start.journal,
             relaxed=pipeline.durability == "relaxed",
         )
-        self._screen: Watchers = Watchers(screen, self._server)
+        self._screen: Subscribers = Subscribers(screen, self._server)
         self._logs = LogFiles(state)
-        self._teller = Teller(self._screen, self._logs)
+        self._teller = Announcer(self._screen, self._logs)
         self._hosts = Hosts(pipeline)
         self._view = View(pipeline, broker, started, local=options.local)
         self._stop = Stop()
         keeps = start.journal is not None
-        self._course = Course(
+        self._course = Lifecycle(
             pipeline,
             self._server,
             self._hosts,
@@ -97,11 +97,11 @@ class Head:
             keeps_backlog=keeps,
             warn=self._teller.warn,
         )
-        self._amendments = Amendments(self._server, state, lambda: self._course.is_ending)
+        self._amendments = Admin(self._server, state, lambda: self._course.is_ending)
         log, files = state / "logs" / "agent.log", state / FOLDER
         host = socket.gethostname()
         self._agent = LocalAgent(address.socket, host, log, files, pipeline.root, options.spare)
-        self._presence = Presence(
+        self._presence = HostEvents(
             pipeline,
             self._server,
             self._hosts,
@@ -138,7 +138,7 @@ class Head:
                 self._refuse,
             )
         text = pipeline.file.read_text(encoding="utf-8") if options.text is None else options.text
-        self._questions = Questions(
+        self._questions = Commands(
             pipeline,
             text,
             self._server,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline_runner.errors import ExitCode
-    from pipeline_runner.head.local_agent import SpareAgent
+    from pipeline_runner.head.hosts.local_agent import SpareAgent
     from pipeline_runner.observe.snapshot import Snapshot
 
 

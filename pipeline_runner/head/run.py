@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pipeline_runner.head.address import Address
 from pipeline_runner.head.head import Head
 from pipeline_runner.head.options import RunResult, UpOptions
+from pipeline_runner.head.recovery import Start, begin
 from pipeline_runner.head.signals import Signals
-from pipeline_runner.head.start import Start, begin
-from pipeline_runner.worker.within import refuse
+from pipeline_runner.worker.nested_runs import refuse
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline

@@ -17,8 +17,8 @@ from pipeline_runner.observe.trend import Trend, eta_s, fill, queued_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline_runner.observe.event_lines import Told
     from pipeline_runner.observe.snapshot import HostView, Snapshot, StageView
-    from pipeline_runner.observe.told import Told
 
 _BAR = 8  # cells
 _MOST_TOLD = 3  # lines of one sentence

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from pipeline_runner.events import DeadLettered, Event, ItemFailed, Printed
 from pipeline_runner.observe.bottleneck import bottleneck
+from pipeline_runner.observe.event_lines import Told, tell
 from pipeline_runner.observe.frame import Scene, frame
 from pipeline_runner.observe.painter import Painter, Row
 from pipeline_runner.observe.stream import Stream
 from pipeline_runner.observe.summary import Finish, summary
-from pipeline_runner.observe.told import Told, tell
 from pipeline_runner.observe.trend import Trend
 from pipeline_runner.observe.tty import Tty
 

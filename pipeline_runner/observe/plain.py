@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from pipeline_runner.events import DeadLettered, Event, ItemFailed, Printed
 from pipeline_runner.observe import quantity
+from pipeline_runner.observe.event_lines import Told, tell
 from pipeline_runner.observe.sentences import draining, headline
 from pipeline_runner.observe.stream import Stream
 from pipeline_runner.observe.summary import Finish, summary
-from pipeline_runner.observe.told import Told, tell
 from pipeline_runner.observe.trend import queued_for
 
 if TYPE_CHECKING:

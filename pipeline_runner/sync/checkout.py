@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.sync.apply import build
 from pipeline_runner.sync.collect import drop, sweep
-from pipeline_runner.sync.strays import compare
+from pipeline_runner.sync.local_writes import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable

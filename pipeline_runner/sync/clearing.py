@@ -6,9 +6,9 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipeline_runner.sync.cache_dirs import caches, machine
 from pipeline_runner.sync.collect import drop
 from pipeline_runner.sync.discard import discard
-from pipeline_runner.sync.places import caches, machine
 from pipeline_runner.sync.store import Store
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_runner.sync import strays
+from pipeline_runner.sync import local_writes as strays
 from pipeline_runner.sync.discard import discard
 
 if TYPE_CHECKING:

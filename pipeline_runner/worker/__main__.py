@@ -22,21 +22,21 @@ from pipeline_runner import native
 from pipeline_runner.errors import NoHead, RunnerError
 from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker import eventloop
-from pipeline_runner.worker.batches import BatchLoop
 from pipeline_runner.worker.call import load
 from pipeline_runner.worker.exceptions import describe, format_traceback
-from pipeline_runner.worker.items import ItemLoop
 from pipeline_runner.worker.job import Job
-from pipeline_runner.worker.limits import Limits
-from pipeline_runner.worker.link import Link
+from pipeline_runner.worker.loops.batches import BatchLoop
+from pipeline_runner.worker.loops.items import ItemLoop
+from pipeline_runner.worker.loops.limits import Limits
+from pipeline_runner.worker.loops.source import SourceLoop
+from pipeline_runner.worker.nested_runs import importing
 from pipeline_runner.worker.page import Page
-from pipeline_runner.worker.source import SourceLoop
-from pipeline_runner.worker.whereabouts import cure, missing_module, stand_in
-from pipeline_runner.worker.within import importing
+from pipeline_runner.worker.release_errors import cure, missing_module, stand_in
+from pipeline_runner.worker.session.session import WorkerSession
 
 if TYPE_CHECKING:
     from pipeline_runner.worker.call import Target
-    from pipeline_runner.worker.concurrent import ConcurrentLoop
+    from pipeline_runner.worker.loops.concurrent import ConcurrentLoop
 
 EXIT_DRAINED = 0
 EXIT_FINISHED = 64  # the stage has ended
@@ -73,7 +73,7 @@ def main() -> int:
         stand_in(job.root)
     sys.argv[:] = [job.run]
     try:
-        link = Link.open(job, page)
+        link = WorkerSession.open(job, page)
     except (NoHead, EOFError, OSError):
         return EXIT_NO_HEAD
     except RunnerError as error:  # it is there, and takes us for a stranger
@@ -84,18 +84,18 @@ def main() -> int:
     return _work(job, page, link)
 
 
-def _take_signals(link: Link) -> None:
+def _take_signals(link: WorkerSession) -> None:
     link.stop_on(signal.SIGTERM)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
 
 
-def _stand_apart(link: Link, page: Page) -> None:
+def _stand_apart(link: WorkerSession, page: Page) -> None:
     """Keep a forked child from speaking for this worker, even if it returns into our loop."""
     link.line.leave()
     page.leave()
 
 
-def _work(job: Job, page: Page, link: Link) -> int:
+def _work(job: Job, page: Page, link: WorkerSession) -> int:
     limits = Limits(job.max_items, job.max_memory)
     ended = [False]
     loops: list[ItemLoop | BatchLoop | SourceLoop | ConcurrentLoop] = []
@@ -125,7 +125,7 @@ def _work(job: Job, page: Page, link: Link) -> int:
             sys.stderr.write(f"{describe(error)}\n")  # the last line is the one that is shown
         return EXIT_NO_START
     _take_signals(link)  # back, if the import took them
-    link.outlive(job, page)
+    link.fail_over(job, page)
     loops.append(_loop(job, target, link, page, limits))
     page.ready()
     try:
@@ -148,14 +148,14 @@ def _work(job: Job, page: Page, link: Link) -> int:
 
 
 def _loop(
-    job: Job, target: Target, link: Link, page: Page, limits: Limits
+    job: Job, target: Target, link: WorkerSession, page: Page, limits: Limits
 ) -> ItemLoop | BatchLoop | SourceLoop | ConcurrentLoop:
     if job.kind == "source":
         return SourceLoop(job, target, link, page)
     if job.batch is not None:
         return BatchLoop(job, job.batch, target, link, page, limits)
     if target.kind in ("async", "asyncgen"):
-        from pipeline_runner.worker.concurrent import ConcurrentLoop  # asyncio costs a third
+        from pipeline_runner.worker.loops.concurrent import ConcurrentLoop  # asyncio costs a third
 
         return ConcurrentLoop(job, target, link, page, limits)
     return ItemLoop(job, target, link, page, limits)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.escaping import escaped
-from pipeline_runner.worker.whereabouts import cure, plainly
+from pipeline_runner.worker.release_errors import cure, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

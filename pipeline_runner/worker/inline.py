@@ -15,12 +15,12 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.codec import decode, encode, take
+from pipeline_runner.wire.codec import decode, encode, take
 from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker.call import Target, check_count, load, one_by_one
-from pipeline_runner.worker.feed import marked
 from pipeline_runner.worker.job import Out
-from pipeline_runner.worker.routing import Router, UnsendableError
+from pipeline_runner.worker.loops.routing import Router, UnsendableError
+from pipeline_runner.worker.loops.source_values import marked
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def run(
     user code raises.
     """
     if only is not None:
-        with _Desk(pipeline, [only]) as desk:
+        with InlineRunner(pipeline, [only]) as desk:
             for item in items or ():
                 desk.call(only, item, forward=False)
             desk.flush(only, forward=False)
         return {only: desk.results[only]}
     called = [name for name in pipeline.stages if feed is None or pipeline.inputs(name)]
-    with _Desk(pipeline, called) as desk:
+    with InlineRunner(pipeline, called) as desk:
         if feed is None:
             for source in pipeline.sources:
                 for value in itertools.islice(desk.values(source), limit):
@@ -75,7 +75,7 @@ class _Stage:
     gathered: list[Any] = field(default_factory=list)
 
 
-class _Desk:
+class InlineRunner:
     """The stages and the items on their way between them; entered, those it calls are there."""
 
     def __init__(self, pipeline: Pipeline, called: Sequence[str]) -> None:

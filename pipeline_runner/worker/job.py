@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline_runner.queues.doors import Door
+from pipeline_runner.wire.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Job:
     """One worker's stage and settings; times are seconds, sizes bytes."""
 
     worker: str
-    door: Door
+    door: Endpoint
     pipeline: str
     stage: str
     kind: str  # "source" | "map" | "sink"
@@ -57,5 +57,5 @@ class Job:
         """Return the job that plain data describe."""
         outs = tuple(Out(out["edge"], tuple(out["tags"])) for out in data["outs"])
         batch = None if data["batch"] is None else BatchSpec(**data["batch"])
-        door = Door.from_json(data["door"])
+        door = Endpoint.from_json(data["door"])
         return Job(**{**data, "door": door, "outs": outs, "batch": batch})

@@ -16,7 +16,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline_runner.worker.reunion import Renaming
+    from pipeline_runner.worker.session.readopt import TokenMap
 
 _SIZE = 64 * 1024
 _JOB_AT = 64
@@ -79,7 +79,7 @@ class Page:
         """Say which lease runs from now on; 0 for none."""
         _TOKEN.pack_into(self._map, 0, token)
 
-    def rename(self, renaming: Renaming) -> None:
+    def rename(self, renaming: TokenMap) -> None:
         """Name the running lease by its new token: the head knows no other."""
         (token,) = _TOKEN.unpack_from(self._map, 0)
         if token > 0:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.agent import joining
+from pipeline_runner.agent.discovery import join as joining
 from pipeline_runner.cluster.identity import Identity, known, load_or_make
 from pipeline_runner.cluster.token import Token, Tokens
 from pipeline_runner.errors import NoHead, Refused
@@ -14,7 +14,7 @@ from pipeline_runner.errors import NoHead, Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.queues.doors import Door
+    from pipeline_runner.wire.endpoint import Endpoint
 
 IDENTITY = Identity("thumbs", b"k" * 64)
 SECRET = bytes(range(16))
@@ -34,7 +34,7 @@ def join(
         head = Tokens(IDENTITY)
         head.issue(SECRET, now=0)
 
-        def redeem(door: Door, token_id: bytes, _timeout_s: float) -> bytes:
+        def redeem(door: Endpoint, token_id: bytes, _timeout_s: float) -> bytes:
             assert door.key == SECRET.hex()
             answer = answers[door.host]
             if answer is not None:

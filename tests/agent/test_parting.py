@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.agent.parting import Parting, next_step
+from pipeline_runner.agent.disconnect_policy import DisconnectPolicy, next_step
 
 
-def joined(**more: Any) -> Parting:
+def joined(**more: Any) -> DisconnectPolicy:
     given: dict[str, Any] = {"local": False, "once": False, "since": 0.0, "hold_s": 60.0}
-    return Parting(**(given | {"workers": 3} | more))
+    return DisconnectPolicy(**(given | {"workers": 3} | more))
 
 
-def own(**more: Any) -> Parting:
+def own(**more: Any) -> DisconnectPolicy:
     return joined(local=True, **more)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline_runner.agent import reporting
 from pipeline_runner.agent.reporting import Reporter
-from pipeline_runner.queues.host_messages import Lines
+from pipeline_runner.wire.control_messages import Lines
 from tests.e2e.kit import chain, stage
 
 if TYPE_CHECKING:

@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.agent import seeking
-from pipeline_runner.agent.seeking import AtSocket, OnNetwork, Way
-from pipeline_runner.agent.telling import told, waits_after
+from pipeline_runner.agent.discovery import reconnect as seeking
+from pipeline_runner.agent.discovery.reconnect import AtSocket, OnNetwork, Route
+from pipeline_runner.agent.notices import told, waits_after
 from pipeline_runner.cluster.identity import Identity
 from pipeline_runner.cluster.search import Found
 from pipeline_runner.errors import NoHead, Refused
-from pipeline_runner.queues.doors import Door
-from pipeline_runner.queues.host_messages import Desired
+from pipeline_runner.wire.control_messages import Desired
+from pipeline_runner.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ME = Identity("thumbs", b"0" * 32)
 KEY = ME.door_key.hex()
-BEFORE = Door(host="10.0.0.5", port=50000, key=KEY)
-MOVED = Door(host="10.0.0.9", port=50001, fingerprint="ab" * 32, key=KEY)
+BEFORE = Endpoint(host="10.0.0.5", port=50000, key=KEY)
+MOVED = Endpoint(host="10.0.0.9", port=50001, fingerprint="ab" * 32, key=KEY)
 
 
-def found(door: Door) -> Found:
+def found(door: Endpoint) -> Found:
     return Found(
         ME,
         "head",
@@ -49,7 +49,7 @@ class Heads:
         self._doors = doors
         patch.setattr(seeking, "open_wire", self._open)
 
-    def _open(self, door: Door, _timeout_s: float | None = None) -> object:
+    def _open(self, door: Endpoint, _timeout_s: float | None = None) -> object:
         self.tried.append(door.host)
         error = self._doors.get(door.host, NoHead(f"nobody at {door}"))
         if error is not None:
@@ -57,7 +57,7 @@ class Heads:
         return self
 
 
-def looking(*answers: Door, asks: bool = True) -> OnNetwork:
+def looking(*answers: Endpoint, asks: bool = True) -> OnNetwork:
     seeker = OnNetwork([ME], "thumbs", BEFORE, asks=asks)
     seeker._find = lambda *_who, **_how: [found(door) for door in answers]
     return seeker
@@ -65,7 +65,7 @@ def looking(*answers: Door, asks: bool = True) -> OnNetwork:
 
 def test_the_door_that_is_known_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
     heads = Heads(monkeypatch, {BEFORE.host: None})
-    assert looking(MOVED).seek() == Way(heads, BEFORE)  # type: ignore[arg-type]
+    assert looking(MOVED).seek() == Route(heads, BEFORE)  # type: ignore[arg-type]
     assert heads.tried == [BEFORE.host]
 
 
@@ -97,7 +97,7 @@ def test_a_host_waits_ever_longer_but_never_long_and_for_as_long_as_it_takes() -
     seeker = looking()
     assert seeker.pause_s(0) <= 0.2
     assert all(0.1 <= seeker.pause_s(tries) <= 2.0 for tries in (5, 50, 5_000, 5_000_000))
-    assert all(AtSocket(Door(socket="/s")).pause_s(tries) <= 0.2 for tries in (0, 5_000))
+    assert all(AtSocket(Endpoint(socket="/s")).pause_s(tries) <= 0.2 for tries in (0, 5_000))
 
 
 def desired(**more: Any) -> Desired:

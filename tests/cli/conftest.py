@@ -102,7 +102,7 @@ class Head:
 def head(monkeypatch: pytest.MonkeyPatch) -> Head:
     """A head that the commands find; without answers, none runs."""
     found = Head()
-    module = types.ModuleType("pipeline_runner.head.control")
+    module = types.ModuleType("pipeline_runner.head.control.client")
     module.ask = found.ask  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipeline_runner.head.control", module)
+    monkeypatch.setitem(sys.modules, "pipeline_runner.head.control.client", module)
     return found

@@ -6,7 +6,7 @@ import pickle
 from typing import TYPE_CHECKING
 
 from pipeline_runner.cli.decoding import shown
-from pipeline_runner.queues.codec import encode, take
+from pipeline_runner.wire.codec import encode, take
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.head import control
+from pipeline_runner.head.control import client as control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.cli.place import state_dir
-from pipeline_runner.queues import deadletters
-from pipeline_runner.queues.transaction import Letter
+from pipeline_runner.cli.project import state_dir
+from pipeline_runner.queues import dead_letters as deadletters
+from pipeline_runner.queues.broker.transaction import Letter
 from tests.observe.feed import run
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ import click
 import pytest
 
 from pipeline_runner import __version__
-from pipeline_runner.cli import app, main, place, say
+from pipeline_runner.cli import app, main
+from pipeline_runner.cli import output as say
+from pipeline_runner.cli import project as place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
-from pipeline_runner.cli.manners import Manner
+from pipeline_runner.cli.options import Options
 from pipeline_runner.cli.terminal import console, screen
 from pipeline_runner.observe.live import Live
 from pipeline_runner.observe.plain import Plain
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 NO_STAGES: Any = SimpleNamespace(stages={})
 
 
-def manner(colour: bool | None = None) -> Manner:
-    return Manner(Path("pipeline.toml"), json=False, quiet=False, verbose=False, colour=colour)
+def manner(colour: bool | None = None) -> Options:
+    return Options(Path("pipeline.toml"), json=False, quiet=False, verbose=False, colour=colour)
 
 
 @pytest.fixture

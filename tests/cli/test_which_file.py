@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.cli import manners
+from pipeline_runner.cli import options as manners
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from pipeline_runner.cluster.packets import (
     encode,
     words,
 )
-from pipeline_runner.queues.messages import PROTOCOL
+from pipeline_runner.wire.messages import PROTOCOL
 from tests.cluster.kit import OFFER, OTHER, THUMBS, seal
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from pipeline_runner.clusterer import FunctionServer, i_wrap, io_wrap
 from pipeline_runner.clusterer import functions as module
 from pipeline_runner.clusterer.assignments import Assignments, duty
-from pipeline_runner.clusterer.crew import Job
-from pipeline_runner.clusterer.foreman import MOST_UNKNOWN, Foreman
+from pipeline_runner.clusterer.coordinator import MOST_UNKNOWN, Coordinator
+from pipeline_runner.clusterer.process_pool import Job
 from pipeline_runner.errors import UsageError
 from pipeline_runner.plan.hosts import Host
 from tests.e2e.kit import until
@@ -152,7 +152,7 @@ def foreman(work: Assignments) -> Iterator[tuple[str, int]]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     ends: list[Any] = []
-    told = Foreman(listener, KEY, work, 4711)
+    told = Coordinator(listener, KEY, work, 4711)
     loop.call_soon_threadsafe(lambda: ends.append(told.begin(loop)))
     try:
         yield address

@@ -12,7 +12,7 @@ import pytest
 from pipeline_runner.clusterer import BaseClient, BaseServer, i_wrap, io_wrap, o_wrap
 from pipeline_runner.clusterer.wraps import work
 from pipeline_runner.errors import NoHead, Refused, UsageError
-from tests.stock.serving import KEY, serving
+from tests.queues.managers.serving import KEY, serving
 
 
 class Local:

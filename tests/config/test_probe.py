@@ -13,7 +13,7 @@ import pytest
 
 from pipeline_runner.config.callables import Definition, ProbeResult, Signature
 from pipeline_runner.config.parse import load
-from pipeline_runner.worker.probe import probe
+from pipeline_runner.worker.probe.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ CHECK = """
 import sys, tempfile
 from pathlib import Path
 from pipeline_runner.config.parse import load
-from pipeline_runner.worker.probe import probe
+from pipeline_runner.worker.probe.probe import probe
 tempfile.tempdir = sys.argv[1]
 probe(load(Path(sys.argv[1], "pipeline.toml"), {}), 60)
 """

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError
-from pipeline_runner.head.control import ask
-from pipeline_runner.queues import deadletters
+from pipeline_runner.head.control.client import ask
+from pipeline_runner.queues import dead_letters as deadletters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

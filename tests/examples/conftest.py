@@ -15,7 +15,7 @@ import pytest
 
 from pipeline_runner.errors import NoHead
 from pipeline_runner.head.address import find
-from pipeline_runner.head.control import ask
+from pipeline_runner.head.control.client import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

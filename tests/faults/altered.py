@@ -20,20 +20,22 @@ if __name__ == "__main__":  # a script's own folder comes first; the project's r
 from msgspec.structs import replace
 
 from pipeline_runner.cluster.certificate import certificate
-from pipeline_runner.head import local_agent, start
-from pipeline_runner.queues import outbox, server, workforce
-from pipeline_runner.queues.effects import Commit
-from pipeline_runner.queues.messages import Settle, Settled
+from pipeline_runner.head import recovery as start
+from pipeline_runner.head.hosts import local_agent
+from pipeline_runner.queues.broker.effects import Commit
+from pipeline_runner.queues.server import outbox, server
+from pipeline_runner.queues.server import worker_sessions as workforce
+from pipeline_runner.wire.messages import Settle, Settled
 from tests.faults.forgetful import Disk, under_sqlite
 from tests.queues import planted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline_runner.queues.connection import Connection
-    from pipeline_runner.queues.effects import Send
-    from pipeline_runner.queues.outbox import Outbox
-    from pipeline_runner.queues.server import QueueServer
+    from pipeline_runner.queues.broker.effects import Send
+    from pipeline_runner.queues.server.outbox import Outbox
+    from pipeline_runner.queues.server.server import QueueServer
+    from pipeline_runner.wire.server.connection import Connection
 
 LATER_S = 0.02
 BAD_LINE = "line.sock"  # where workers find the head's door, in the project's folder
@@ -67,7 +69,7 @@ def _send_workers_to(door: str) -> None:
     tells = (
         "import json;"
         "from dataclasses import replace;"
-        "from pipeline_runner.queues.doors import Door;"
+        "from pipeline_runner.wire.endpoint import Door;"
         "from pipeline_runner.agent import supervise;"
         "start = supervise.start;"
         "supervise.start = lambda *told, **rest: "

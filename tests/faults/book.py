@@ -41,7 +41,7 @@ def held(number: str, fault: str, bar: str, *tests: str) -> Scenario:
 
 
 _FAILURES, _LIMITS = "tests/worker/test_failures.py::test_", "tests/worker/test_limits.py::test_"
-_GUARDS = "tests/doors/test_guards.py::test_"
+_GUARDS = "tests/wire/test_guards.py::test_"
 _PARKED = "tests/e2e/test_parked.py::test_"
 _STRUCK = "tests/hosts/test_struck.py::test_"
 _APPLIED = "tests/sync/test_apply.py::test_"
@@ -92,7 +92,7 @@ BOOK = (
         "5",
         "clients of a stock manager killed in a blocking `get`",
         "all 20 delivered",
-        ("tests/stock/test_clients.py",),
+        ("tests/queues/managers/test_clients.py",),
         scenarios.stock_clients,
     ),
     held(
@@ -265,8 +265,8 @@ BOOK = (
         "23a",
         "a relay in the middle, a wrong key, an old proof, a pickle, `shutdown`, an older TLS",
         "refused; nothing of the key or of what was to be said is seen",
-        "tests/doors/test_proof.py",
-        "tests/doors/test_visits.py",
+        "tests/wire/test_proof.py",
+        "tests/wire/test_visits.py",
     ),
     held(
         "23b",

@@ -58,7 +58,7 @@ PROMISES = """
 | A crashing item is quarantined with its traceback, its neighbours are never charged | \
 `tests/worker/test_failures.py` |
 | Nothing is dropped in silence: damage is named with what it cost | \
-`tests/faults/test_power.py`, `tests/journal/test_recovery.py` |
+`tests/faults/test_power.py`, `tests/queues/journal/test_recovery.py` |
 | A dead worker's items are taken again at once, a dead host's after about 10 s | \
 `tests/faults/test_workers.py`, `tests/hosts/test_struck.py` |
 | Bounded queues do not deadlock, cycles included | `tests/worker/test_limits.py`, \

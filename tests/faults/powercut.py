@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from pipeline_runner.errors import RunnerError
-from pipeline_runner.queues.effects import Pending
+from pipeline_runner.queues.broker.effects import Pending
 from pipeline_runner.queues.journal import store as stores
 from pipeline_runner.queues.journal.recovery import open_journal
 from pipeline_runner.queues.journal.store import Journal
 from tests.faults.forgetful import MEMORY, Disk, under_sqlite
 from tests.faults.outcome import Outcome
-from tests.journal.clerk import Clerk
-from tests.journal.steps import contents, facts, random_step
 from tests.queues.durable import Durable
+from tests.queues.journal.clerk import Clerk
+from tests.queues.journal.steps import contents, facts, random_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.framing import HEADER_SIZE, decode_from_head, read_header
-from pipeline_runner.queues.messages import Settled
+from pipeline_runner.wire.framing import HEADER_SIZE, decode_from_head, read_header
+from pipeline_runner.wire.messages import Settled
 from tests.faults.altered import BAD_LINE
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from tests.faults.outcome import Outcome, totals
 from tests.faults.planting import run_planted
 from tests.faults.powercut import power_cuts
 from tests.faults.torn import cut_short, one_bit_flipped
-from tests.stock import killed, test_clients
+from tests.queues.managers import killed, test_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.cluster.certificate import certificate
-from pipeline_runner.queues.doors import Door
-from pipeline_runner.queues.framing import HEADER_SIZE, read_header
-from pipeline_runner.queues.proof import MAGIC
+from pipeline_runner.wire.endpoint import Endpoint
+from pipeline_runner.wire.framing import HEADER_SIZE, read_header
+from pipeline_runner.wire.proof import MAGIC
 from tests.faults.altered import SEALED_KEY, SEALED_LINE, SEALED_PORT
 from tests.faults.proxy import Line
 
@@ -95,7 +95,7 @@ def sealed_line(project: Project, *, drops: int, cuts: int, seed: int) -> Iterat
     server.load_cert_chain(own.cert, own.key)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    door = Door(host="127.0.0.1", port=port, fingerprint=own.fingerprint, key=SEALED_KEY.hex())
+    door = Endpoint(host="127.0.0.1", port=port, fingerprint=own.fingerprint, key=SEALED_KEY.hex())
     (project.root / SEALED_LINE).write_text(json.dumps(door.as_json()))
 
     def connect() -> socket.socket:

@@ -25,7 +25,7 @@ import sys
 from pipeline_runner.cluster import membership
 
 membership.SILENT_S = 1.0  # before anybody takes it over
-from pipeline_runner.head import desired
+from pipeline_runner.head.live import worker_specs as desired
 
 desired.HOLD_S = 1.0
 from pipeline_runner.cli import main

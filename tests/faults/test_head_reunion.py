@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.queues.client import Ledger
-from pipeline_runner.queues.messages import (
+from pipeline_runner.wire.messages import (
     Adopt,
     Adopted,
     Advance,
@@ -19,8 +18,9 @@ from pipeline_runner.queues.messages import (
     Return,
     Settle,
 )
-from pipeline_runner.worker.outliving import next_pause_s
-from pipeline_runner.worker.reunion import Renaming, adopt, adopt_nothing
+from pipeline_runner.worker.session.failover import next_pause_s
+from pipeline_runner.worker.session.ledger import Ledger
+from pipeline_runner.worker.session.readopt import TokenMap, adopt, adopt_nothing
 from tests.queues.desk import owe
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_the_rest_of_a_settled_lease_and_the_settle_each_get_a_lease() -> None:
 
 
 def test_a_token_leads_to_its_latest_name() -> None:
-    renaming = Renaming()
+    renaming = TokenMap()
     assert not renaming
     renaming.add({1: 11, 2: 12})
     renaming.add({11: 21, 12: 0})

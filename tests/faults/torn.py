@@ -10,8 +10,8 @@ from pathlib import Path
 from pipeline_runner.queues.journal.recovery import open_journal
 from tests.faults.forgetful import MEMORY
 from tests.faults.outcome import Outcome
-from tests.journal.steps import contents, facts
-from tests.journal.test_recovery import copied, filled, intact
+from tests.queues.journal.steps import contents, facts
+from tests.queues.journal.test_recovery import copied, filled, intact
 
 COMMITS = 60
 

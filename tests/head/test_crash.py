@@ -29,7 +29,7 @@ def endless():
 # The broker fails at one of its steps, as no test has foreseen.
 CRASHES = """\
 import sys
-from pipeline_runner.queues.broker import Broker
+from pipeline_runner.queues.broker.broker import Broker
 committed, steps = Broker.committed, []
 def fail(self, pending, now):
     steps.append(pending)

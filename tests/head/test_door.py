@@ -18,12 +18,14 @@ import psutil
 import pytest
 
 from pipeline_runner.config.parse import load
-from pipeline_runner.queues.broker import Broker
-from pipeline_runner.queues.codec import encode
-from pipeline_runner.queues.connect import UnixWire, Wire
-from pipeline_runner.queues.framing import encode_frame
-from pipeline_runner.queues.host_messages import Answer, Ask, Beat
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.broker.broker import Broker
+from pipeline_runner.queues.broker.topology import topology_of
+from pipeline_runner.queues.server.server import QueueServer
+from pipeline_runner.wire.client.connection import UnixWire, Wire
+from pipeline_runner.wire.codec import encode
+from pipeline_runner.wire.control_messages import Answer, Ask, Beat
+from pipeline_runner.wire.framing import encode_frame
+from pipeline_runner.wire.messages import (
     Advance,
     Claim,
     Cursor,
@@ -35,8 +37,6 @@ from pipeline_runner.queues.messages import (
     Session,
     Settle,
 )
-from pipeline_runner.queues.server import QueueServer
-from pipeline_runner.queues.topology import topology_of
 from tests.e2e.kit import NAME, chain, stage, until
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_runner.errors import ProtocolError
-from pipeline_runner.head.hosts import Hosts, host_of
-from pipeline_runner.head.survivors import LeftBehind, Survivors
+from pipeline_runner.head.hosts.roster import Hosts, host_of
+from pipeline_runner.head.hosts.survivors import LeftBehind, Survivors
 from tests.plan.strategies import host, host_lists, pipeline, pipelines
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from pipeline_runner.cluster.certificate import certificate
 from pipeline_runner.cluster.keyring import FORMER_S
 from pipeline_runner.cluster.token import open_gift, parse
 from pipeline_runner.errors import UsageError
-from pipeline_runner.head.door import NetworkDoor
-from pipeline_runner.head.keys import Keys
-from pipeline_runner.queues.host_messages import NewKey
+from pipeline_runner.head.network.keys import Keys
+from pipeline_runner.head.network.tls_endpoint import TlsEndpoint
+from pipeline_runner.wire.control_messages import NewKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ class Opened:
     """A head's keys, with what they changed."""
 
     keys: Keys
-    door: NetworkDoor
+    door: TlsEndpoint
     beacon: Beacon
     told: list[identities.Identity]
 
@@ -71,7 +71,7 @@ class Opened:
 
 def opened(loop: Loop, folder: Path, bind: str = "0.0.0.0") -> Opened:
     pipeline: Any = SimpleNamespace(state_dir=folder)
-    door = NetworkDoor(pipeline, identities.load_or_make("p"), loop.time)
+    door = TlsEndpoint(pipeline, identities.load_or_make("p"), loop.time)
     door.port = 50001
     beacon, told = Beacon(), []
 

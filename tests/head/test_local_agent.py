@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline_runner.head.local_agent import LocalAgent, SpareAgent
+from pipeline_runner.head.hosts.local_agent import LocalAgent, SpareAgent
 from tests.e2e.kit import until
 
 
@@ -32,7 +32,7 @@ def test_a_spare_agent_that_is_dropped_is_gone() -> None:
 
 def test_a_spare_agent_ends_with_the_process_that_started_it() -> None:
     code = (
-        "import os; from pipeline_runner.head.local_agent import SpareAgent\n"
+        "import os; from pipeline_runner.head.hosts.local_agent import SpareAgent\n"
         "print(SpareAgent()._popen.pid, flush=True); os._exit(0)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

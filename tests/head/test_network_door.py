@@ -13,14 +13,14 @@ import pytest
 from pipeline_runner.cluster.identity import Identity
 from pipeline_runner.config.parse import load
 from pipeline_runner.errors import Refused, UsageError
-from pipeline_runner.head.door import NetworkDoor
-from pipeline_runner.queues.broker import Broker
-from pipeline_runner.queues.connect import open_wire
-from pipeline_runner.queues.doors import Door
-from pipeline_runner.queues.messages import Hello
-from pipeline_runner.queues.sealed import redeem
-from pipeline_runner.queues.server import QueueServer
-from pipeline_runner.queues.topology import topology_of
+from pipeline_runner.head.network.tls_endpoint import TlsEndpoint
+from pipeline_runner.queues.broker.broker import Broker
+from pipeline_runner.queues.broker.topology import topology_of
+from pipeline_runner.queues.server.server import QueueServer
+from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.tls import redeem
+from pipeline_runner.wire.endpoint import Endpoint
+from pipeline_runner.wire.messages import Hello
 from tests.e2e.kit import chain, stage
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def pipeline(project: Project) -> Pipeline:
     return replace(pipeline, server=pipeline.server.model_copy(update={"bind": "127.0.0.1"}))
 
 
-def serve(pipeline: Pipeline, scene: Callable[[NetworkDoor, Nobody], object]) -> None:
+def serve(pipeline: Pipeline, scene: Callable[[TlsEndpoint, Nobody], object]) -> None:
     """Open the door, run ``scene`` in a thread, and close it again."""
 
     async def run() -> None:
@@ -62,7 +62,7 @@ def serve(pipeline: Pipeline, scene: Callable[[NetworkDoor, Nobody], object]) ->
         head = Nobody()
         broker = Broker(topology_of(pipeline), run="r")
         server = QueueServer(broker, head, pipeline.state_dir, most_item=2**20)
-        door = NetworkDoor(pipeline, IDENTITY, lambda: head.time)
+        door = TlsEndpoint(pipeline, IDENTITY, lambda: head.time)
         try:
             door.open(server)
             head.turn_out = lambda: loop.call_soon_threadsafe(door.turn_out)
@@ -79,9 +79,9 @@ def port_of(pipeline: Pipeline) -> int:
     return ports[0]
 
 
-def as_door(door: NetworkDoor, key: bytes) -> Door:
+def as_door(door: TlsEndpoint, key: bytes) -> Endpoint:
     fingerprint = door.certificate.fingerprint
-    return Door(host="127.0.0.1", port=door.port, fingerprint=fingerprint, key=key.hex())
+    return Endpoint(host="127.0.0.1", port=door.port, fingerprint=fingerprint, key=key.hex())
 
 
 def test_a_head_that_comes_back_has_the_port_it_had(pipeline: Pipeline) -> None:
@@ -110,7 +110,7 @@ def test_a_port_of_the_file_that_is_taken_is_an_error_with_its_cure(pipeline: Pi
 
 
 def test_a_former_key_gets_in_for_a_minute_and_then_no_more(pipeline: Pipeline) -> None:
-    def scene(door: NetworkDoor, head: Nobody) -> None:
+    def scene(door: TlsEndpoint, head: Nobody) -> None:
         until = door.rotate(OTHER)
         for identity in (IDENTITY, OTHER):
             open_wire(as_door(door, identity.door_key), 10).close()
@@ -125,7 +125,7 @@ def test_a_former_key_gets_in_for_a_minute_and_then_no_more(pipeline: Pipeline) 
 def test_whoever_came_in_by_the_former_key_is_turned_out_when_it_is_over(
     pipeline: Pipeline,
 ) -> None:
-    def scene(door: NetworkDoor, head: Nobody) -> None:
+    def scene(door: TlsEndpoint, head: Nobody) -> None:
         former = open_wire(as_door(door, IDENTITY.door_key), 10)
         until = door.rotate(OTHER)
         new = open_wire(as_door(door, OTHER.door_key), 10)
@@ -152,7 +152,7 @@ def test_whoever_came_in_by_the_former_key_is_turned_out_when_it_is_over(
 def test_a_token_gets_the_key_that_counts_once(pipeline: Pipeline) -> None:
     secret = b"0123456789abcdef"
 
-    def scene(door: NetworkDoor, head: Nobody) -> None:
+    def scene(door: TlsEndpoint, head: Nobody) -> None:
         from pipeline_runner.cluster.token import Token, open_gift
 
         door.tokens.issue(secret, head.time)

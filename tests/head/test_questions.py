@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_runner.errors import RunnerError
-from pipeline_runner.head.control import ask
+from pipeline_runner.head.control.client import ask
 from tests.e2e.kit import chain, stage, until
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_runner.config.parse import load
-from pipeline_runner.head.releases import Releases
-from pipeline_runner.queues.host_messages import (
+from pipeline_runner.head.files.releases import Releases
+from pipeline_runner.sync.fetch import MOST_WANTS, PIECE
+from pipeline_runner.sync.manifest import read
+from pipeline_runner.wire.control_messages import (
     ManifestData,
     ObjectData,
     Ready,
     WantManifest,
     WantObjects,
 )
-from pipeline_runner.sync.fetch import MOST_WANTS, PIECE
-from pipeline_runner.sync.manifest import read
 from tests.sync import kit
 
 if TYPE_CHECKING:

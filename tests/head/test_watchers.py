@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline_runner.errors import ExitCode
 from pipeline_runner.events import Printed, StageFinished
-from pipeline_runner.head.watchers import Watchers
+from pipeline_runner.head.control.subscribers import Subscribers
 from pipeline_runner.observe.screen import Blank
 from tests.observe.feed import run
 
@@ -27,8 +27,8 @@ def printed(number: int) -> Printed:
     return Printed(1.0, "desk", "say", 0, 42, "stdout", f"line {number}")
 
 
-def watched(*peers: Peer) -> Watchers:
-    watchers = Watchers(Blank(), Server())  # type: ignore[arg-type]
+def watched(*peers: Peer) -> Subscribers:
+    watchers = Subscribers(Blank(), Server())  # type: ignore[arg-type]
     for peer in peers:
         watchers.add(peer, {"name": "p"})  # type: ignore[arg-type]
         assert peer.told.pop() == {"name": "p"}

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_runner.observe.event_lines import Told
 from pipeline_runner.observe.frame import Scene, frame, stage_table
-from pipeline_runner.observe.told import Told
 from pipeline_runner.observe.trend import Trend
 from tests.observe.feed import edge, host, run, stage
 

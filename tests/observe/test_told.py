@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline_runner import events
-from pipeline_runner.observe.told import tell
+from pipeline_runner.observe.event_lines import tell
 
 CASES = [
     (

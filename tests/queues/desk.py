@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.broker import Broker
-from pipeline_runner.queues.effects import Commit, Send
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.broker.broker import Broker
+from pipeline_runner.queues.broker.effects import Commit, Send
+from pipeline_runner.queues.broker.pager import RANGES
+from pipeline_runner.queues.broker.ranges import Range
+from pipeline_runner.queues.broker.transaction import Body, Sequences
+from pipeline_runner.wire.messages import (
     Adopt,
     Adopted,
     Advance,
@@ -26,19 +29,16 @@ from pipeline_runner.queues.messages import (
     Settled,
     Stage,
 )
-from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.transaction import Body, Sequences
-from pipeline_runner.queues.window import RANGES
 from tests.queues.durable import Durable
 from tests.queues.shapes import graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline_runner.queues.client import Ledger
-    from pipeline_runner.queues.effects import Effect, Pending
-    from pipeline_runner.queues.messages import Spans
-    from pipeline_runner.queues.topology import Topology
+    from pipeline_runner.queues.broker.effects import Effect, Pending
+    from pipeline_runner.queues.broker.topology import Topology
+    from pipeline_runner.wire.messages import Spans
+    from pipeline_runner.worker.session.ledger import Ledger
 
 RUN = "run-1"
 CHAIN = (("s", "a"), ("a", "b"))

@@ -8,17 +8,17 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.ranges import Range, subtract
-from pipeline_runner.queues.tail import Backlog
-from pipeline_runner.queues.tally import Tally
-from pipeline_runner.queues.transaction import Shelved
+from pipeline_runner.queues.broker.counters import Counters
+from pipeline_runner.queues.broker.paged_out import DurableBacklog
+from pipeline_runner.queues.broker.ranges import Range, subtract
+from pipeline_runner.queues.broker.transaction import PagedBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline_runner.queues.messages import Cursor
-    from pipeline_runner.queues.ranges import Spans
-    from pipeline_runner.queues.transaction import Body, Letter, Transaction
+    from pipeline_runner.queues.broker.ranges import Spans
+    from pipeline_runner.queues.broker.transaction import Body, Letter, Transaction
+    from pipeline_runner.wire.messages import Cursor
 
 
 class Durable:
@@ -31,20 +31,20 @@ class Durable:
         self.letters: list[Letter] = []
         self.next_body = 1
         self.next_letter = 1
-        self.tally = Tally()
+        self.tally = Counters()
         self.pieces = 0  # that were read
 
     @property
     def dead(self) -> dict[int, str]:
         return {letter.letter: letter.stage for letter in self.letters}
 
-    def backlogs(self) -> dict[str, Backlog]:
-        found: dict[str, Backlog] = {}
+    def backlogs(self) -> dict[str, DurableBacklog]:
+        found: dict[str, DurableBacklog] = {}
         for (edge, number), ranges in sorted(self.ranges.items()):
             body = self.bodies[number]
             items = sum(r.hi - r.lo for r in ranges)
-            backlog = found.get(edge, Backlog(array("q"), 0, 0.0))
-            found[edge] = Backlog(
+            backlog = found.get(edge, DurableBacklog(array("q"), 0, 0.0))
+            found[edge] = DurableBacklog(
                 array("q", (*backlog.numbers, number)),
                 backlog.items + items,
                 backlog.size_bytes + body.size * items / body.n,
@@ -53,7 +53,7 @@ class Durable:
 
     def read(
         self, edge: str, numbers: Sequence[int], room_bytes: int
-    ) -> Iterator[tuple[Body | Shelved, list[Range]]]:
+    ) -> Iterator[tuple[Body | PagedBody, list[Range]]]:
         self.pieces += 1
         for number in numbers:
             body = self.bodies[number]
@@ -66,8 +66,8 @@ class Durable:
                 ],
             )
 
-    def put(self, body: Body) -> Shelved:
-        return Shelved(
+    def put(self, body: Body) -> PagedBody:
+        return PagedBody(
             body.id, body.n, body.size, body.release, lambda n: bytes(self.bodies[n].data)
         )
 

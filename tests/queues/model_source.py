@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.messages import Advance, Cursor, Done, Failure
+from pipeline_runner.wire.messages import Advance, Cursor, Done, Failure
 from tests.queues.desk import owe
 from tests.queues.model_worker import ModelWorker, bodies
 

@@ -7,8 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.codec import decode, encode
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.broker.ranges import size, union
+from pipeline_runner.wire.codec import decode, encode
+from pipeline_runner.wire.messages import (
     Adopted,
     Cursor,
     Done,
@@ -23,15 +24,14 @@ from pipeline_runner.queues.messages import (
     Settled,
     Stage,
 )
-from pipeline_runner.queues.ranges import size, union
 from tests.queues.desk import owe
 
 if TYPE_CHECKING:
     from random import Random
 
-    from pipeline_runner.queues.client import Holding, Ledger
-    from pipeline_runner.queues.messages import Claim
-    from pipeline_runner.queues.ranges import Spans
+    from pipeline_runner.queues.broker.ranges import Spans
+    from pipeline_runner.wire.messages import Claim
+    from pipeline_runner.worker.session.ledger import Holding, Ledger
     from tests.queues.shapes import Routed
     from tests.queues.world import World
 

@@ -6,17 +6,17 @@ from collections import Counter
 from pickle import loads
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.codec import decode
-from pipeline_runner.queues.gathering import name_of
-from pipeline_runner.queues.messages import Granted, Settled
-from pipeline_runner.queues.ranges import size
+from pipeline_runner.queues.broker.ranges import size
+from pipeline_runner.wire.codec import decode
+from pipeline_runner.wire.messages import Granted, Settled
+from pipeline_runner.wire.repack import name_of
 from tests.queues.places import Broken, check_places, mask
 
 if TYPE_CHECKING:
-    from pipeline_runner.queues.client import Holding
-    from pipeline_runner.queues.effects import Pending, Send
-    from pipeline_runner.queues.ranges import Spans
-    from pipeline_runner.queues.transaction import Retry
+    from pipeline_runner.queues.broker.effects import Pending, Send
+    from pipeline_runner.queues.broker.ranges import Spans
+    from pipeline_runner.queues.broker.transaction import Retry
+    from pipeline_runner.worker.session.ledger import Holding
     from tests.queues.model_worker import ModelWorker
     from tests.queues.shapes import Routed
     from tests.queues.world import World

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline_runner.queues.books import Books
+    from pipeline_runner.queues.broker.state import BrokerState
     from tests.queues.world import Disk
 
 Place = tuple[str, int, int, bool]  # edge, body, attempts, suspect
@@ -21,7 +21,7 @@ def mask(lo: int, hi: int) -> int:
     return (1 << hi) - (1 << lo)
 
 
-def check_places(books: Books, disk: Disk) -> None:
+def check_places(books: BrokerState, disk: Disk) -> None:
     """Raise Broken unless queues, leases and settles on their way hold what is durable, once."""
     places = _places(books, disk)
     durable: dict[Place, int] = {}
@@ -41,7 +41,7 @@ def check_places(books: Books, disk: Disk) -> None:
         raise Broken("the bodies of the broker are not those of the disk")
 
 
-def _places(books: Books, disk: Disk) -> dict[Place, int]:
+def _places(books: BrokerState, disk: Disk) -> dict[Place, int]:
     places: dict[Place, int] = {}
 
     def put(place: Place, lo: int, hi: int) -> None:

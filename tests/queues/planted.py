@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from pipeline_runner.queues.blame import Blame
-from pipeline_runner.queues.broker import Broker
-from pipeline_runner.queues.client import Ledger
-from pipeline_runner.queues.effects import Commit, Pending, Send
-from pipeline_runner.queues.granting import Granting
-from pipeline_runner.queues.messages import Settled
-from pipeline_runner.queues.ranges import Range, intersect, union
-from pipeline_runner.queues.settling import Settling
-from pipeline_runner.queues.transaction import Body, Transaction
+from pipeline_runner.queues.broker.broker import Broker
+from pipeline_runner.queues.broker.claims import Claims
+from pipeline_runner.queues.broker.effects import Commit, Pending, Send
+from pipeline_runner.queues.broker.failures import Failures
+from pipeline_runner.queues.broker.ranges import Range, intersect, union
+from pipeline_runner.queues.broker.settles import Settles
+from pipeline_runner.queues.broker.transaction import Body, Transaction
+from pipeline_runner.wire.messages import Settled
+from pipeline_runner.worker.session.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline_runner.queues.client import Owed
-    from pipeline_runner.queues.leases import Lease, WorkerRecord
-    from pipeline_runner.queues.messages import Adopt, Adopted, Cursor, Died, Held, Settle
-    from pipeline_runner.queues.ranges import Spans
-    from pipeline_runner.queues.sources import SourceState
-    from pipeline_runner.queues.stages import EdgeState, StageState
+    from pipeline_runner.queues.broker.leases import Lease, WorkerRecord
+    from pipeline_runner.queues.broker.ranges import Spans
+    from pipeline_runner.queues.broker.sources import SourceState
+    from pipeline_runner.queues.broker.stages import EdgeState, StageState
+    from pipeline_runner.wire.messages import Adopt, Adopted, Cursor, Died, Held, Settle
+    from pipeline_runner.worker.session.ledger import Owed
 
 
 def _outputs(broker: Broker, settle: Settle, data: Sequence[bytes]) -> Pending:
@@ -112,7 +112,7 @@ class EndsBeforeDurable(Broker):
         super().settle(session, settle, data, now)
 
 
-class _HastyGranting(Granting):
+class _HastyGranting(Claims):
     def _is_over(self, stage: StageState) -> bool:
         settling = [
             (self._books.edges[lease.edge], lease.settling)
@@ -215,7 +215,7 @@ class ChargesTheFirst(Broker):
         self._blame.__class__ = _HastyBlame
 
 
-class _HastyBlame(Blame):
+class _HastyBlame(Failures):
     def _guilty(self, running: list[Lease], died: Died) -> tuple[Lease, int] | None:
         return running[0], running[0].live[0][0]
 
@@ -228,7 +228,7 @@ class StepsWithoutCompare(Broker):
         self._settling.__class__ = _CarelessSettling
 
 
-class _CarelessSettling(Settling):
+class _CarelessSettling(Settles):
     def _advances(self, worker: WorkerRecord, settle: Settle) -> bool:
         return True
 
@@ -241,7 +241,7 @@ class KeepsRefusedLeases(Broker):
         self._settling.__class__ = _ForgivingSettling
 
 
-class _ForgivingSettling(Settling):
+class _ForgivingSettling(Settles):
     def _free_source(self, worker: WorkerRecord) -> Cursor | None:
         return self._cursor(worker)
 
@@ -276,7 +276,7 @@ class StepsWithoutForerunner(Broker):
         self._settling.__class__ = _HastySettling
 
 
-class _HastySettling(Settling):
+class _HastySettling(Settles):
     def _rewind(self, source: SourceState, pending: Pending) -> None:
         behind = list(source.steps)[1:]
         super()._rewind(source, pending)
@@ -292,6 +292,6 @@ class GatesInsideCycles(Broker):
         self._granting.__class__ = _TimidGranting
 
 
-class _TimidGranting(Granting):
+class _TimidGranting(Claims):
     def _room(self, stage: StageState, edge: EdgeState) -> int:
         return min((self._books.edges[name].room for name in stage.spec.outputs), default=1 << 30)

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Literal
 from zlib import crc32
 
-from pipeline_runner.queues.topology import EdgeSpec, StageSpec, Topology
+from pipeline_runner.queues.broker.topology import EdgeSpec, StageSpec, Topology
 
 Way = Literal["copy", "tags", "crawl"]
 Mishap = Literal["ok", "flaky", "raises", "poison"]

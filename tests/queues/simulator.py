@@ -11,8 +11,8 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.broker import Broker
-from pipeline_runner.queues.client import Ledger
+from pipeline_runner.queues.broker.broker import Broker
+from pipeline_runner.worker.session.ledger import Ledger
 from tests.queues.schedule import FAULTS, Schedule
 from tests.queues.shapes import random_shape
 from tests.queues.traces import TRACES

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.ages import Ages
+from pipeline_runner.queues.broker.ages import Ages
 
 
 def test_a_body_is_as_old_as_the_first_mark_that_knew_it() -> None:

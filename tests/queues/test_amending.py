@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline_runner.queues.effects import Amended
-from pipeline_runner.queues.gathering import gather, name_of
-from pipeline_runner.queues.messages import Done, End, Granted
-from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.transaction import Revival
+from pipeline_runner.queues.broker.effects import Amended
+from pipeline_runner.queues.broker.ranges import Range
+from pipeline_runner.queues.broker.transaction import Redrive
+from pipeline_runner.wire.messages import Done, End, Granted
+from pipeline_runner.wire.repack import gather, name_of
 from tests.queues.desk import Desk, failure, stocked
 from tests.queues.durable import Durable
 from tests.queues.shapes import graph
@@ -14,7 +14,7 @@ from tests.queues.shapes import graph
 EDGE = "s->a"
 
 
-def dead(n: int = 3) -> tuple[Desk, Revival]:
+def dead(n: int = 3) -> tuple[Desk, Redrive]:
     """A desk with a body of ``n`` items whose first is dead letter 1, and the way back for it."""
     desk = Desk(graph((("s", "a"), ("a", "b")), attempts=1), stocked(sa=[n]))
     worker = desk.worker("a-1", "a")
@@ -23,10 +23,10 @@ def dead(n: int = 3) -> tuple[Desk, Revival]:
     desk.commit()
     (letter,) = desk.disk.letters
     assert letter.item == b"the item"
-    return desk, Revival(EDGE, letter.body, letter.index, letter.item)
+    return desk, Redrive(EDGE, letter.body, letter.index, letter.item)
 
 
-def retry(desk: Desk, request: int, revival: Revival) -> tuple[int, ...]:
+def retry(desk: Desk, request: int, revival: Redrive) -> tuple[int, ...]:
     taken = desk.broker.retry(request, {1: revival})
     desk.carry_out()
     return taken

@@ -6,8 +6,8 @@ from collections import deque
 
 import pytest
 
-from pipeline_runner.queues.messages import Advance, Cursor, Done, Empty, End, Granted, Settle
-from pipeline_runner.queues.topology import EdgeSpec, Topology
+from pipeline_runner.queues.broker.topology import EdgeSpec, Topology
+from pipeline_runner.wire.messages import Advance, Cursor, Done, Empty, End, Granted, Settle
 from tests.queues.desk import CHAIN, Desk, Seat, failure, stocked
 from tests.queues.shapes import graph
 

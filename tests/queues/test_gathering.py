@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.codec import decode, encode, take
-from pipeline_runner.queues.gathering import gather, in_pieces, name_of, pickle_of
+from pipeline_runner.wire.codec import decode, encode, take
+from pipeline_runner.wire.repack import gather, in_pieces, name_of, pickle_of
 
 SCALARS = (
     st.none()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.queues.connect import UnixWire
-from pipeline_runner.queues.connection import Connection
-from pipeline_runner.queues.messages import Claim, Done, Granted, Hello, Output, Settle
-from pipeline_runner.queues.sizing import BODY_BYTES
-from pipeline_runner.queues.stages import EDGE_BYTES, EdgeState
-from pipeline_runner.queues.topology import EdgeSpec
+from pipeline_runner.queues.broker.sizing import BODY_BYTES
+from pipeline_runner.queues.broker.stages import EDGE_BYTES, EdgeState
+from pipeline_runner.queues.broker.topology import EdgeSpec
+from pipeline_runner.wire.client.connection import UnixWire
+from pipeline_runner.wire.messages import Claim, Done, Granted, Hello, Output, Settle
+from pipeline_runner.wire.server.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline_runner.queues.effects import Commit, Send
-from pipeline_runner.queues.messages import Claim, Done, Granted, Output, Settle, Settled
+from pipeline_runner.queues.broker.effects import Commit, Send
+from pipeline_runner.wire.messages import Claim, Done, Granted, Output, Settle, Settled
 from tests.queues.desk import CHAIN, Desk, Seat, stocked
 from tests.queues.shapes import graph
 

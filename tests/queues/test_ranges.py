@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.ranges import (
+from pipeline_runner.queues.broker.ranges import (
     EdgeQueue,
     Range,
     Spans,

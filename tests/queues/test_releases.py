@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.messages import Done
+from pipeline_runner.wire.messages import Done
 from tests.queues.desk import Desk, failure
 from tests.queues.shapes import graph
 
 if TYPE_CHECKING:
-    from pipeline_runner.queues.messages import Granted
+    from pipeline_runner.wire.messages import Granted
     from tests.queues.desk import Seat
 
 OLD, NEW = "0123456789abcdef", "fedcba9876543210"

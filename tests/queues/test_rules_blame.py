@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.queues.effects import Failed, Stopped
-from pipeline_runner.queues.gathering import MOST_MOVED_BYTES, name_of
-from pipeline_runner.queues.messages import Done, Granted
-from pipeline_runner.queues.ranges import subtract
+from pipeline_runner.queues.broker.effects import Failed, Stopped
+from pipeline_runner.queues.broker.ranges import subtract
+from pipeline_runner.wire.messages import Done, Granted
+from pipeline_runner.wire.repack import MOST_MOVED_BYTES, name_of
 from tests.queues.desk import Desk, Seat, failure, stocked
 from tests.queues.shapes import graph
 

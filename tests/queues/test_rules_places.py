@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from pipeline_runner.queues.arena import Arena
-from pipeline_runner.queues.client import Ledger, in_band
-from pipeline_runner.queues.codec import encode_into, take
-from pipeline_runner.queues.messages import Done, Granted, Output, Settle
-from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES, Slots
-from pipeline_runner.worker.grants import Grant, InHand, TornError, UndecodableError
+from pipeline_runner.wire.codec import encode_into, take
+from pipeline_runner.wire.messages import Done, Granted, Output, Settle
+from pipeline_runner.wire.shm.arena import Arena
+from pipeline_runner.wire.shm.slots import LARGE_BYTES, SLOT_BYTES, Slots
+from pipeline_runner.worker.session.grants import Grant, InHand, TornError, UndecodableError
+from pipeline_runner.worker.session.ledger import Ledger, in_band
 from tests.queues.desk import Desk, Seat, held, owe, stocked
 from tests.queues.shapes import graph
 from tests.queues.test_slots import Paper

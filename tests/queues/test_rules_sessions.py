@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_runner.queues.client import Ledger
-from pipeline_runner.queues.messages import (
+from pipeline_runner.wire.messages import (
     Adopted,
     Done,
     End,
@@ -16,6 +15,7 @@ from pipeline_runner.queues.messages import (
     Session,
     Settled,
 )
+from pipeline_runner.worker.session.ledger import Ledger
 from tests.queues.desk import RUN, Desk, failure, held, owe, stocked
 from tests.queues.shapes import graph
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_runner.queues.effects import Finished
-from pipeline_runner.queues.messages import Done, End, Granted
+from pipeline_runner.queues.broker.effects import Finished
+from pipeline_runner.wire.messages import Done, End, Granted
 from tests.queues.desk import Desk, failure, held, stocked
 from tests.queues.durable import Durable
 from tests.queues.shapes import graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline_runner.queues.messages import Advance, Cursor, Done, End, Failure, Granted
+from pipeline_runner.wire.messages import Advance, Cursor, Done, End, Failure, Granted
 from tests.queues.desk import Desk, Seat
 from tests.queues.shapes import graph
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_runner.queues.client import Ledger
+from pipeline_runner.worker.session.ledger import Ledger
 from tests.queues import planted
 from tests.queues.schedule import Schedule
 from tests.queues.simulator import ALWAYS_SEEN, Failure, run_seed, run_seeds
@@ -16,7 +16,7 @@ from tests.queues.traces import TRACES, Trace
 from tests.queues.world import World
 
 if TYPE_CHECKING:
-    from pipeline_runner.queues.broker import Broker
+    from pipeline_runner.queues.broker.broker import Broker
 
 SEEDS = 2000
 WITHIN = 200  # seeds until a planted bug has to be seen

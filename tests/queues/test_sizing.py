@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.messages import Advance, Claim, Cursor, Done, Granted
-from pipeline_runner.queues.ranges import Range
-from pipeline_runner.queues.sizing import (
+from pipeline_runner.queues.broker.ranges import Range
+from pipeline_runner.queues.broker.sizing import (
     BACKLOG_SHARE,
     LONG_BODY_ITEMS,
     MOST_ITEMS,
@@ -18,8 +17,9 @@ from pipeline_runner.queues.sizing import (
     items_for,
     with_backlog,
 )
-from pipeline_runner.queues.stages import EdgeState
-from pipeline_runner.queues.topology import EdgeSpec
+from pipeline_runner.queues.broker.stages import EdgeState
+from pipeline_runner.queues.broker.topology import EdgeSpec
+from pipeline_runner.wire.messages import Advance, Claim, Cursor, Done, Granted
 from tests.queues.desk import Desk, stocked
 from tests.queues.shapes import graph
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.arena import Arena
-from pipeline_runner.queues.codec import NoRoom, decode, encode, encode_into
-from pipeline_runner.queues.slots import MOST_IN_HAND, SLOT_BYTES, Slots
+from pipeline_runner.wire.codec import NoRoom, decode, encode, encode_into
+from pipeline_runner.wire.shm.arena import Arena
+from pipeline_runner.wire.shm.slots import MOST_IN_HAND, SLOT_BYTES, Slots
 
 needs_memfd = pytest.mark.skipif(sys.platform != "linux", reason="shared memory without a name")
 

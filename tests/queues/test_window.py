@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues import amending
-from pipeline_runner.queues.ages import Ages
-from pipeline_runner.queues.effects import Amended
-from pipeline_runner.queues.gathering import name_of
-from pipeline_runner.queues.looking import backlogs, first
-from pipeline_runner.queues.messages import Done, Granted, Held
-from pipeline_runner.queues.tail import Tail
-from pipeline_runner.queues.transaction import Revival
+from pipeline_runner.queues.broker import admin as amending
+from pipeline_runner.queues.broker.ages import Ages
+from pipeline_runner.queues.broker.effects import Amended
+from pipeline_runner.queues.broker.inspection import backlogs, first
+from pipeline_runner.queues.broker.paged_out import PagedOut
+from pipeline_runner.queues.broker.transaction import Redrive
+from pipeline_runner.wire.messages import Done, Granted, Held
+from pipeline_runner.wire.repack import name_of
 from tests.queues.desk import Desk, failure, held, stocked
 from tests.queues.places import check_places
 from tests.queues.shapes import graph
@@ -24,7 +24,7 @@ from tests.queues.world import Disk
 if TYPE_CHECKING:
     import pytest
 
-    from pipeline_runner.queues.stages import EdgeState
+    from pipeline_runner.queues.broker.stages import EdgeState
 
 EDGE = "s->a"
 LINE = graph((("s", "a"), ("a", "b")), attempts=1)
@@ -126,7 +126,7 @@ def test_a_letter_goes_back_once_to_a_body_that_is_past_the_window() -> None:
     letter = after.disk.letters[0]
     assert letter.item == b"the item"
     assert letter.body not in after.broker.books.bodies
-    back = Revival(EDGE, letter.body, letter.index, letter.item)
+    back = Redrive(EDGE, letter.body, letter.index, letter.item)
     assert after.broker.retry(1, {1: back}) == (1,)
     after.carry_out()
     pending = after.waiting.popleft()
@@ -174,7 +174,7 @@ moves = st.tuples(st.sampled_from(["add", "drop", "pick", "join"]), st.integers(
 
 @given(numbers, st.lists(moves))
 def test_a_tail_is_an_ascending_list(start: list[int], moves: list[tuple[str, int]]) -> None:
-    tail, model = Tail(array("q", start), len(start)), list(start)
+    tail, model = PagedOut(array("q", start), len(start)), list(start)
     for move, number in moves:
         if move == "add" and (not model or number > model[-1]):
             tail.add(number, 1)
@@ -190,7 +190,7 @@ def test_a_tail_is_an_ascending_list(start: list[int], moves: list[tuple[str, in
                 model.remove(number)
                 tail.items -= 1
         elif move == "join" and number not in model:
-            tail.join(Tail(array("q", [number]), 1))
+            tail.join(PagedOut(array("q", [number]), 1))
             model = sorted([*model, number])
         assert (list(tail), len(tail), tail.items) == (model, len(model), len(model))
         assert not model or tail.last == model[-1]

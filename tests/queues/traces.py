@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.messages import Advance, Cursor, Done, Return
+from pipeline_runner.wire.messages import Advance, Cursor, Done, Return
 from tests.queues.desk import owe
 from tests.queues.model_worker import bodies
 from tests.queues.shapes import Shape, graph

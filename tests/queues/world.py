@@ -10,10 +10,10 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline_runner.queues.broker import Broker
-from pipeline_runner.queues.client import Ledger
-from pipeline_runner.queues.effects import Commit, Failed, Finished, Send, Stopped
-from pipeline_runner.queues.messages import (
+from pipeline_runner.queues.broker.broker import Broker
+from pipeline_runner.queues.broker.effects import Commit, Failed, Finished, Send, Stopped
+from pipeline_runner.queues.broker.transaction import Sequences
+from pipeline_runner.wire.messages import (
     Adopt,
     Claim,
     Died,
@@ -23,7 +23,7 @@ from pipeline_runner.queues.messages import (
     Settle,
     Stage,
 )
-from pipeline_runner.queues.transaction import Sequences
+from pipeline_runner.worker.session.ledger import Ledger
 from tests.queues.durable import Durable
 from tests.queues.model_source import ModelSource
 from tests.queues.model_worker import Connection, ModelWorker
@@ -33,7 +33,7 @@ from tests.queues.places import Broken
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline_runner.queues.effects import Pending
+    from pipeline_runner.queues.broker.effects import Pending
     from tests.queues.shapes import Shape
 
 WINDOW_S = 10.0  # after a restart, until grants begin again

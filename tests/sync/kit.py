@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline_runner.agent.fetching import Fetcher
-from pipeline_runner.queues.host_messages import (
+from pipeline_runner.sync.fetch import PIECE
+from pipeline_runner.sync.ignore import rules
+from pipeline_runner.sync.scan import Scan, Scanner
+from pipeline_runner.sync.store import Store
+from pipeline_runner.wire.control_messages import (
     ManifestData,
     ObjectData,
     Ready,
     WantManifest,
     WantObjects,
 )
-from pipeline_runner.sync.fetch import PIECE
-from pipeline_runner.sync.ignore import rules
-from pipeline_runner.sync.scan import Scan, Scanner
-from pipeline_runner.sync.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from pipeline_runner.queues.messages import Message
     from pipeline_runner.sync.ignore import Rules
+    from pipeline_runner.wire.messages import Message
 
 Answer = tuple["ManifestData | ObjectData", bytes]
 

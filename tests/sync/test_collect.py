@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline_runner.sync.cache_dirs import machine, output_of, store_of
 from pipeline_runner.sync.checkout import check_out, hand_back
 from pipeline_runner.sync.clearing import clear, is_used, joined
 from pipeline_runner.sync.collect import collect
-from pipeline_runner.sync.places import machine, output_of, store_of
-from pipeline_runner.sync.strays import told
+from pipeline_runner.sync.local_writes import told
 from tests.sync import kit
 from tests.sync.test_apply import checked_out, manifest
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_moved_keeps_its_tree(
     def full(_source: Path, _target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipeline_runner.sync.strays.shutil.move", full)
+    monkeypatch.setattr("pipeline_runner.sync.local_writes.shutil.move", full)
     with pytest.raises(OSError, match="No space"):
         collect(store, output, time.time())
     monkeypatch.undo()

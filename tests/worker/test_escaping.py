@@ -4,9 +4,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline_runner.escaping import encodable, escaped
-from pipeline_runner.queues.framing import HEADER_SIZE, decode_to_head, encode_frame
-from pipeline_runner.queues.host_messages import Ask, Report
-from pipeline_runner.queues.messages import Advance, Cursor, Failure, Settle
+from pipeline_runner.wire.control_messages import Ask, Report
+from pipeline_runner.wire.framing import HEADER_SIZE, decode_to_head, encode_frame
+from pipeline_runner.wire.messages import Advance, Cursor, Failure, Settle
 
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()))
 

@@ -13,7 +13,7 @@ from tests.e2e.projects import fresh_project
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline_runner.queues.deadletters import DeadLetter
+    from pipeline_runner.queues.dead_letters import DeadLetter
     from tests.e2e.kit import Ended, Project
 
 N = 20

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.queues.messages import Cursor
+from pipeline_runner.wire.messages import Cursor
 from pipeline_runner.worker.call import target
-from pipeline_runner.worker.feed import Feed
+from pipeline_runner.worker.loops.source_values import SourceValues
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
@@ -46,30 +46,30 @@ class Countdown:
 
 @pytest.mark.parametrize("function", [three, three_later])
 def test_a_counted_generator_is_iterated_past_what_is_kept(function: Any) -> None:
-    feed = Feed(target(function), again=False)
+    feed = SourceValues(target(function), again=False)
     assert list(feed.values(Cursor(count=2))) == [3]
     assert feed.replays
 
 
 @pytest.mark.parametrize("function", [three, three_later])
 def test_a_live_feed_is_never_iterated_past_anything(function: Any) -> None:
-    feed = Feed(target(function), again=True)
+    feed = SourceValues(target(function), again=True)
     assert list(feed.values(Cursor(count=2))) == [1, 2, 3]
     assert not feed.replays
 
 
 def test_a_cursor_is_handed_back_as_the_source_gave_it() -> None:
-    feed = Feed(target(marked), again=False)
+    feed = SourceValues(target(marked), again=False)
     values = list(feed.values(Cursor(count=99, mark=pickle.dumps(1))))
     assert [(at.value, at.cursor) for at in values] == [(1, 2), (2, 3)]
 
 
 def test_a_cursor_source_that_forgets_its_cursor_is_told_so() -> None:
     with pytest.raises(TypeError, match=r"yields At\(value, cursor\), not int"):
-        next(Feed(target(careless), again=False).values(Cursor()))
+        next(SourceValues(target(careless), again=False).values(Cursor()))
 
 
 def test_a_plain_function_is_called_until_it_returns_end() -> None:
-    feed = Feed(target(Countdown), again=False)
+    feed = SourceValues(target(Countdown), again=False)
     assert list(feed.values(Cursor(count=2))) == [2, 1, 0]
     assert not feed.replays

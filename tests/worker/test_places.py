@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from pipeline_runner.queues.arena import Arena
-from pipeline_runner.queues.client import Ledger
-from pipeline_runner.queues.codec import decode, encode
-from pipeline_runner.queues.messages import MOST_ITEM, Granted
-from pipeline_runner.queues.slots import LARGE_BYTES, SLOT_BYTES
+from pipeline_runner.wire.codec import decode, encode
+from pipeline_runner.wire.messages import MOST_ITEM, Granted
+from pipeline_runner.wire.shm.arena import Arena
+from pipeline_runner.wire.shm.slots import LARGE_BYTES, SLOT_BYTES
 from pipeline_runner.worker.call import Target
-from pipeline_runner.worker.concurrent import ConcurrentLoop
-from pipeline_runner.worker.grants import Grant, InHand
 from pipeline_runner.worker.job import Out
-from pipeline_runner.worker.limits import Limits
+from pipeline_runner.worker.loops.concurrent import ConcurrentLoop
+from pipeline_runner.worker.loops.limits import Limits
 from pipeline_runner.worker.page import Page
-from pipeline_runner.worker.places import Places
+from pipeline_runner.worker.session.grants import Grant, InHand
+from pipeline_runner.worker.session.ledger import Ledger
+from pipeline_runner.worker.session.output_slots import OutputSlots
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shared memory without a name")
 
@@ -37,7 +37,7 @@ def test_what_a_coroutine_returns_goes_into_a_place_once_it_is_known_to_be_large
     link: Any = SimpleNamespace(
         lock=threading.RLock(),
         ledger=Ledger("run-1"),
-        places=Places(arena),
+        places=OutputSlots(arena),
         most_item=MOST_ITEM,
         settle=lambda settle, data: settled.append((settle, data)),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.worker.reading import gives, reads_stdin
+from pipeline_runner.worker.probe.source_text import gives, reads_stdin
 
 if TYPE_CHECKING:
     from collections.abc import Callable

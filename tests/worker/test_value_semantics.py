@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.codec import (
+from pipeline_runner.wire.codec import (
     Apart,
     NoRoom,
     decode,
@@ -21,10 +21,9 @@ from pipeline_runner.queues.codec import (
     item_body,
     take,
 )
-from pipeline_runner.queues.messages import Granted
-from pipeline_runner.worker.grants import Grant, InHand, UndecodableError
+from pipeline_runner.wire.messages import Granted
 from pipeline_runner.worker.job import Out
-from pipeline_runner.worker.routing import (
+from pipeline_runner.worker.loops.routing import (
     TOO_LARGE,
     UNPICKLABLE,
     UNROUTABLE,
@@ -33,6 +32,7 @@ from pipeline_runner.worker.routing import (
     runs,
     size_of,
 )
+from pipeline_runner.worker.session.grants import Grant, InHand, UndecodableError
 from pipeline_runner.worker.values import END, At, Tagged
 
 SCALARS = st.one_of(

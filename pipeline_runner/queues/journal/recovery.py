@@ -13,29 +13,29 @@ from typing import TYPE_CHECKING
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.filesystem import refuse_network
-from pipeline_runner.queues.journal.checking import (
+from pipeline_runner.queues.journal.files import NAME, forget, mark_suspect, suspect, sync_folder
+from pipeline_runner.queues.journal.reader import JournalReader
+from pipeline_runner.queues.journal.rewrite import rewrite
+from pipeline_runner.queues.journal.schema import APPLICATION, VERSION, connect, create, is_made
+from pipeline_runner.queues.journal.verify import (
     FORGET,
     UNREADABLE,
+    Contents,
     Damaged,
-    Found,
     check,
     damaged,
 )
-from pipeline_runner.queues.journal.files import NAME, forget, mark_suspect, suspect, sync_folder
-from pipeline_runner.queues.journal.reading import Kept
-from pipeline_runner.queues.journal.rewriting import rewrite
-from pipeline_runner.queues.journal.schema import APPLICATION, VERSION, connect, create, is_made
-from pipeline_runner.queues.journal.tail import commits_in_log
-from pipeline_runner.queues.journal.writing import Writer
+from pipeline_runner.queues.journal.wal import commits_in_log
+from pipeline_runner.queues.journal.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NAME", "Damaged", "Opened", "forget", "mark_suspect", "open_journal"]
+__all__ = ["NAME", "Damaged", "OpenJournal", "forget", "mark_suspect", "open_journal"]
 
 
 @dataclass
-class Opened:
+class OpenJournal:
     """A journal that is open: its state, and what had to be given up to get there."""
 
     sql: sqlite3.Connection
@@ -43,7 +43,7 @@ class Opened:
     path: Path
     run: str
     epoch: int
-    durable: Kept
+    durable: JournalReader
     shares: dict[str, int]
     continues: bool
     damage: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Opened:
         self.sql.close()
 
 
-def open_journal(state: Path, *, fresh: bool = False, relaxed: bool = False) -> Opened:
+def open_journal(state: Path, *, fresh: bool = False, relaxed: bool = False) -> OpenJournal:
     """Open the journal in the folder ``state``; its epoch is one more than the last.
 
     Raises UsageError on a network file system, Damaged where it cannot be gone on with, and
@@ -81,12 +81,12 @@ def open_journal(state: Path, *, fresh: bool = False, relaxed: bool = False) -> 
         raise RunnerError(f"cannot use the journal {path}: {error}") from error
 
 
-def _open(path: Path, found: Found | None, *, relaxed: bool) -> Opened:
+def _open(path: Path, found: Contents | None, *, relaxed: bool) -> OpenJournal:
     is_new = not path.exists()
     sql = connect(path)  # FULL, whatever comes later: an epoch must never come twice
     try:
         if found is None:
-            found = Found(secrets.token_hex(8))
+            found = Contents(secrets.token_hex(8))
         found.epoch += 1
         writer = Writer(sql, found)
         writer.begin()
@@ -103,20 +103,20 @@ def _open(path: Path, found: Found | None, *, relaxed: bool) -> Opened:
     except BaseException:
         sql.close()
         raise
-    return Opened(
+    return OpenJournal(
         sql,
         writer,
         path,
         found.run,
         found.epoch,
-        Kept(path, found),
+        JournalReader(path, found),
         found.shares,
         continues,
         found.damage,
     )
 
 
-def _read(path: Path) -> Found | None:
+def _read(path: Path) -> Contents | None:
     """Return what the journal holds; None if its making was never finished."""
     commits = commits_in_log(path)
     try:

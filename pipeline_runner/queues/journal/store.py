@@ -14,18 +14,18 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.journal import groups
-from pipeline_runner.queues.journal.disk import Disk
+from pipeline_runner.queues.journal import batching as groups
+from pipeline_runner.queues.journal.commit_thread import Disk
 from pipeline_runner.queues.journal.files import mark_suspect
-from pipeline_runner.queues.journal.room import fits, is_full
+from pipeline_runner.queues.journal.free_space import fits, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pipeline_runner.queues.effects import Pending
-    from pipeline_runner.queues.journal.clerk import Clerk
-    from pipeline_runner.queues.journal.recovery import Opened
-    from pipeline_runner.queues.transaction import Letter
+    from pipeline_runner.queues.broker.effects import Pending
+    from pipeline_runner.queues.broker.transaction import Letter
+    from pipeline_runner.queues.journal.commit_listener import CommitListener
+    from pipeline_runner.queues.journal.recovery import OpenJournal
 
 CHECKPOINT_BYTES = 16 * 1024**2  # of bodies since the last one
 RELAXED_S = 1.0
@@ -39,7 +39,7 @@ class Journal:
     outputs are refused, others wait; on any other fault of the disk everything ends.
     """
 
-    def __init__(self, opened: Opened, clerk: Clerk, *, relaxed: bool) -> None:
+    def __init__(self, opened: OpenJournal, clerk: CommitListener, *, relaxed: bool) -> None:
         self._sql = opened.sql
         self._writer = opened.writer
         self._opened = opened

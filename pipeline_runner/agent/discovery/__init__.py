@@ -1,0 +1,1 @@
+"""How a host finds its head: the first time, and again."""

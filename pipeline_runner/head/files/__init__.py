@@ -1,0 +1,1 @@
+"""The project's files on the head, as a release and in pieces."""

@@ -1,0 +1,1 @@
+"""The hosts of a run: who is here, who was, and what each has told."""

@@ -1,0 +1,1 @@
+"""A head on the network: its key, its TLS endpoint, its announcements."""

@@ -1,0 +1,1 @@
+"""The side that connects: workers, agents and the command line, blocking."""

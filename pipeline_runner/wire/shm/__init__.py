@@ -1,0 +1,1 @@
+"""Memory that a head shares with the workers of its host."""

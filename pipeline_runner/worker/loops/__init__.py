@@ -1,0 +1,1 @@
+"""One loop for each way a stage is called: claim, call, settle."""
