@@ -19,7 +19,7 @@ BOUND = 100_000
 SERVER = '[server]\nmax_item = "100KB"\n'
 FUNCTIONS = """\
 from kept import note
-from pipeline_runner import Tagged, context
+from pipeline_runner import At, Tagged, context
 
 LARGE, SOME = 100_001, 60_000
 
@@ -79,8 +79,22 @@ def source():
         yield sized(number, LARGE + 100 if number == 7 else SOME)
 
 
+def at_source(cursor):
+    for number in range(cursor or 0, 10):
+        yield At(sized(number, LARGE + 100 if number == 7 else SOME), number + 1)
+
+
+def text_source():
+    for number in range(10):
+        yield str(number) * LARGE if number == 7 else {"n": number}
+
+
+calls = iter(range(10))
+
+
 def live_feed():
-    return sized(7, LARGE + 100)
+    number = next(calls)
+    return sized(number, LARGE + 100 if number == 7 else SOME)
 """
 MAPS = {
     "each": "",
@@ -95,7 +109,7 @@ MAPS = {
 }
 WHOLE = {"each": 1, "batch": 1, "some": 3}  # and so many outputs an item
 SHORT = {"seven": 1, "text": 1, "many": 3, "batch_seven": 1, "later": 1, "tagged": 1}
-SOURCES = ("source", "live_feed")
+SOURCES = ("source", "at_source", "text_source", "live_feed")
 
 
 def document() -> str:
@@ -150,15 +164,17 @@ def test_one_item_that_is_too_large_is_a_letter_and_the_others_arrive(
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_source_ends_at_an_item_that_is_too_large_and_says_so(
+def test_a_source_goes_on_after_an_item_that_is_too_large(
     ran: tuple[Project, Ended], name: str
 ) -> None:
     project, _ended = ran
     kept = [note[1] for note in project.notes() if note[0] == f"sink-{name}"]
-    assert kept == (list(range(7)) if name == "source" else [])
+    assert sorted(kept) == [number for number in range(10) if number != 7]
     (letter,) = [letter for letter in project.letters() if letter.stage == name]
     assert letter.cause == "too large"
     assert "max_item" in letter.error
+    assert letter.shown.startswith("'7777" if name == "text_source" else "{'n': 7, 'data'")
+    assert len(letter.shown) <= 2_000
 
 
 def test_in_one_process_the_bound_is_the_same() -> None:

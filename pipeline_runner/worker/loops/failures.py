@@ -48,6 +48,8 @@ def failure(
 
 def lost(token: int, value: Any, error: UnsendableError) -> Failure:
     """Return the failure of a source's value that cannot be sent: only its text is kept."""
+    if isinstance(value, (str, bytes, bytearray)):  # of what is large, no more than is shown
+        value = value[:MOST_SHOWN]
     return replace(failure(token, 0, error), payload=shown(value, MOST_SHOWN), final=True)
 
 

@@ -14,7 +14,6 @@ from pipeline_runner.worker.loops.failures import failure, in_one_message, lost
 from pipeline_runner.worker.loops.pace import Pace
 from pipeline_runner.worker.loops.routing import (
     SEND_BYTES,
-    TOO_LARGE,
     Router,
     UnsendableError,
     size_of,
@@ -79,8 +78,7 @@ class SourceSender:
     def take(self, value: Any) -> Any:
         """Return a value that was yielded as it is now, for the buffer.
 
-        What cannot travel waits there as its :class:`Lost`; raises UnsendableError where it is too
-        large, for it would be so whenever the source is iterated again.
+        What cannot travel waits there as its :class:`Lost`: it is an error of its item alone.
         """
         cursor: Any = None
         if self._marks:
@@ -89,8 +87,6 @@ class SourceSender:
         try:
             taken = self._router.take(value)
         except UnsendableError as error:
-            if error.cause == TOO_LARGE:
-                raise
             taken = Lost(lost(0, value, error))
             self._has_lost = True
         return At(taken, cursor) if self._marks else taken
