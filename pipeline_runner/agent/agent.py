@@ -78,9 +78,7 @@ class Agent:
         self._code = ExitCode.OK
         self._work: str | None = None  # as it was said last
         self._lacks: list[str] = []  # likewise
-        self._stops_at_once = (
-            False  # with all that user code has started, in sessions of its own too
-        )
+        self._stops_at_once = False  # with all that user code has started, wherever that is
         self._over = asyncio.Event()
 
     async def run(self, way: Route) -> ExitCode:
@@ -208,6 +206,7 @@ class Agent:
         self._work_in(desired)
         self._stops_at_once = desired.at_once
         if desired.at_once:
+            self._supervisor.kill_all()  # first, so that it is known: they died of no item
             end_descendants()
 
     def _files_ready(self, ready: Ready) -> None:
