@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CallKind = Literal["plain", "generator", "async", "asyncgen"]
 
+_WITHOUT_ORDER = (str, bytes, bytearray, Mapping, AbstractSet)
 _MOST_WRAPPED = 100  # decorators of one function; one that wraps itself is not followed for ever
 
 
@@ -114,7 +115,7 @@ def spread(call: Callable[[Any], Any]) -> Callable[[Any], Iterator[Any]]:
 
     def outputs(item: Any) -> Iterator[Any]:
         result = call(item)
-        if hasattr(result, "__next__"):
+        if hasattr(type(result), "__next__"):
             yield from result
         else:
             yield result
@@ -127,19 +128,15 @@ def one_by_one(results: Any) -> Iterable[Any]:
 
     The letters of a text and the keys of a dict would pass for outputs wherever the number fits.
     """
-    if isinstance(results, (str, bytes, bytearray, Mapping, AbstractSet)) or not _can_iterate(
-        results
+    kind = type(results)
+    if issubclass(kind, _WITHOUT_ORDER) or not (
+        hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
     ):
         raise TypeError(
-            f"a batch came back as {type(results).__name__}; "
-            "return a list of one output for each input"
+            f"a batch came back as {kind.__name__}; return a list of one output for each input"
         )
     values: Iterable[Any] = results
     return values
-
-
-def _can_iterate(results: Any) -> bool:
-    return hasattr(type(results), "__iter__") or hasattr(type(results), "__getitem__")
 
 
 def check_count(count: int, wanted: int) -> None:

@@ -244,7 +244,7 @@ class InlineRunner:
         if target.kind == "asyncgen":
             return self._iterate(result)
         is_one = stage.batch is None
-        if target.kind == "generator" and (not is_one or hasattr(result, "__next__")):
+        if target.kind == "generator" and (not is_one or hasattr(type(result), "__next__")):
             return one_by_one(result)
         result = self._finish(target, result)
         return [result] if is_one or stage.router.is_sink else one_by_one(result)

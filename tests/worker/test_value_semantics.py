@@ -281,3 +281,20 @@ def test_a_value_with_a_cursor_is_refused_where_nobody_keeps_cursors(value: Any)
     router.take([1])
     with pytest.raises(TypeError, match="a source yields that has a parameter `cursor`"):
         router.take(value)
+
+
+class _Liar:
+    """Says that it is something else, as proxies and stand-ins do."""
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return Tagged
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return _Liar, ()
+
+
+def test_what_an_object_says_of_its_class_is_not_believed() -> None:
+    router = Router([Out("a", ())])
+    taken = [router.take([1]), router.take(_Liar())]
+    assert [type(item) for item in decode(encode(taken))] == [list, _Liar]

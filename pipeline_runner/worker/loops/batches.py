@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -151,12 +150,12 @@ class BatchLoop:
         """Return what came of each value, taken as it was then, or why it cannot travel."""
         count = len(values)  # before the call: the list is user code's to empty
         results = self._target.call(values)
-        if inspect.isawaitable(results):
+        if hasattr(type(results), "__await__"):
             results = eventloop.run(results)
-        if inspect.isasyncgen(results):
+        if hasattr(type(results), "__aiter__"):
             taken = eventloop.run(self._take_each(results))
         elif self._router.is_sink:
-            if hasattr(results, "__next__"):  # a generator does nothing until it is iterated
+            if hasattr(type(results), "__next__"):  # a generator does nothing until it is iterated
                 deque(results, 0)
             return [None] * count
         else:
