@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +14,14 @@ from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from pipeline_runner.queues.broker.transaction import Transaction
-    from pipeline_runner.queues.dead_letters import DeadLetter
+    from pipeline_runner.queues.dead_letters import Dead, DeadLetter
     from pipeline_runner.queues.journal.recovery import OpenJournal
+
+    _Steps = Callable[[OpenJournal], Sequence[Transaction]]
 
 _AT_ONCE = 10_000  # letters of one step: between two the head does other work
 _NUMBERS = click.argument("letters", metavar="[ID]...", type=int, nargs=-1)
@@ -36,6 +38,7 @@ class _Outcome:
     closed: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     running: bool = True
+    sources: list[str] = field(default_factory=list)  # that go on where they failed
     notes: list[str] = field(default_factory=list)
 
 
@@ -47,7 +50,7 @@ def retry(manner: Options, letters: tuple[int, ...], every: bool, stage: str | N
     """Put dead letters back into their queues.
 
     They are as if they had never failed. Without a running head the next `runner up` takes them,
-    if the run had a journal.
+    if the run had a journal. A source that failed goes on there where it was.
     """
     state = place.state_dir(manner.file)
     chosen = _chosen(state, manner, letters, every, stage)
@@ -143,9 +146,11 @@ def _retry_here(state: Path, manner: Options, letters: Sequence[DeadLetter]) -> 
         edges = place.edge_names(manner.file)
         earlier: dict[int, str] = {}
 
-        def step(opened: OpenJournal) -> Transaction:
+        def steps(opened: OpenJournal) -> list[Transaction]:
             own: list[int] = []
             for number, run in dead.runs.items():
+                if number in dead.sources:
+                    continue
                 edge = dead.revivals[number].edge
                 if edges is not None and edge not in edges:
                     outcome.refused[number] = f"the pipeline has no edge {edge} any more"
@@ -157,11 +162,41 @@ def _retry_here(state: Path, manner: Options, letters: Sequence[DeadLetter]) -> 
             back = [dead.revivals[number] for number in own]
             back += renamed([dead.revivals[number] for number in earlier], first)
             outcome.closed += sorted([*own, *earlier])
-            return Transaction(revived=revived(back, first + len(earlier)), closed=own)
+            sources = _sources_again(opened, dead, place.stages_of(manner.file), outcome)
+            items = Transaction(revived=revived(back, first + len(earlier)), closed=own)
+            return [items, *sources]
 
-        _amend(state, step, outcome)
+        _amend(state, steps, outcome)
         _forget(state, earlier)
     return outcome
+
+
+def _sources_again(
+    opened: OpenJournal, dead: Dead, stages: Collection[str] | None, outcome: _Outcome
+) -> Iterator[Transaction]:
+    """Yield the steps that let sources that failed go on behind the last item they gave."""
+    from pipeline_runner.queues.broker.transaction import Transaction
+    from pipeline_runner.wire.messages import Cursor
+
+    reopened: set[tuple[str, int]] = set()
+    for number, share in dead.sources.items():
+        stage, index = share
+        if stages is not None and stage not in stages:
+            outcome.refused[number] = f"the pipeline has no stage {stage} any more"
+        elif dead.runs[number] != opened.run:
+            outcome.refused[number] = (
+                f"a later run began {stage} anew; forget it: runner errors drop {number}"
+            )
+        elif number in opened.durable.dead:
+            outcome.closed.append(number)
+            outcome.sources.append(stage)
+            step = Transaction(closed=[number])
+            was = opened.durable.cursors.get(share)
+            if was is not None and was.finished and share not in reopened:
+                reopened.add(share)
+                step.source = stage, index, Cursor(was.seq + 1, was.count, was.mark)
+                step.builds_on = was.seq
+            yield step
 
 
 def _drop_here(state: Path, letters: Sequence[DeadLetter]) -> _Outcome:
@@ -175,7 +210,7 @@ def _drop_here(state: Path, letters: Sequence[DeadLetter]) -> _Outcome:
     outcome = _Outcome(closed=numbers, running=False)
     with held(state, state.name):
         if finished.found(state) is not None:
-            _amend(state, lambda _opened: Transaction(closed=numbers), outcome)
+            _amend(state, lambda _opened: [Transaction(closed=numbers)], outcome)
         _forget(state, {letter.letter: letter.run for letter in letters})
         if not deadletters.read(state):
             finished.discard(state)
@@ -190,11 +225,11 @@ def _forget(state: Path, runs: dict[int, str]) -> None:
     deadletters.sweep(state)
 
 
-def _amend(state: Path, step: Any, outcome: _Outcome) -> None:
+def _amend(state: Path, steps: _Steps, outcome: _Outcome) -> None:
     from pipeline_runner.queues import dead_letters as deadletters
     from pipeline_runner.queues.journal import archive as finished
 
-    opened = finished.amend(state, step)
+    opened = finished.amend(state, steps)
     outcome.notes += opened.damage
     left = opened.durable.dead.keys() - set(outcome.closed)
     deadletters.keep_only(state, opened.run, left)
@@ -212,8 +247,10 @@ def _tell(manner: Options, outcome: _Outcome, done: str, words: str) -> ExitCode
     for number, why in outcome.refused.items():
         say.error(f"dead letter {number} cannot be {done}: {why}", colour=manner.colour)
     if not manner.quiet and not manner.json:
-        if outcome.closed:
-            say.fine(f"{plural(len(outcome.closed), 'dead letter')} {words}")
-        elif not outcome.refused:
+        if items := len(outcome.closed) - len(outcome.sources):
+            say.fine(f"{plural(items, 'dead letter')} {words}")
+        for stage in dict.fromkeys(outcome.sources):
+            say.fine(f"{stage} goes on where it failed, with the next `runner up{manner.again}`")
+        if not outcome.closed and not outcome.refused:
             click.echo("no dead letters", err=True)
     return ExitCode.ERRORS if outcome.refused else ExitCode.OK

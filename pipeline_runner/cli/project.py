@@ -52,6 +52,14 @@ def edge_names(file: Path) -> tuple[str, ...] | None:
         return None
 
 
+def stages_of(file: Path) -> tuple[str, ...] | None:
+    """Return the names of the file's stages; None while it has faults."""
+    try:
+        return tuple(load(file).stages)
+    except (InvalidPipeline, UsageError):
+        return None
+
+
 def stage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the stages a shell may complete to; none if the file cannot be read right now."""
     del param

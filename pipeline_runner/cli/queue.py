@@ -191,11 +191,11 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
 
     purged = 0
 
-    def step(opened: Any) -> Transaction:
+    def step(opened: Any) -> list[Transaction]:
         nonlocal purged
         there = [(edge, body, spans) for body, spans in opened.durable.spans(edge)]
         purged = sum(hi - lo for _edge, _body, spans in there for lo, hi in spans)
-        return Transaction(consumed=there)
+        return [Transaction(consumed=there)]
 
     with held(state, state.name):
         last = recall(state)

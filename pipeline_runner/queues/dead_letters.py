@@ -97,6 +97,11 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
         return item_id(self.run, self.edge, self.body, self.index) if self.edge else ""
 
     @property
+    def is_of_source(self) -> bool:
+        """Whether a source failed, and no item: ``index`` is then which of its processes."""
+        return not (self.edge or self.has_item or self.shown)
+
+    @property
     def traceback(self) -> str:
         """Where it failed, as Python tells it; empty where nothing was raised."""
         return self.frames + (self.said or (f"{self.error}\n" if self.frames else ""))
@@ -194,22 +199,30 @@ def _earlier(state: Path) -> Iterator[DeadLetter]:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Letters as they can be retried, their runs, and why others cannot; by number."""
+    """Letters as they can be retried, their runs, and why others cannot; by number.
+
+    ``sources`` are the letters of sources that failed: the stage and which of its processes.
+    """
 
     revivals: dict[int, Redrive]
     runs: dict[int, str]
     refused: dict[int, str]
+    sources: dict[int, tuple[str, int]]
 
 
 def revive(state: Path, numbers: Collection[int]) -> Dead:
     """Read the letters ``numbers`` with their items. Raises OSError."""
-    dead = Dead({}, {}, {})
+    dead = Dead({}, {}, {}, {})
     wanted, items = set(numbers), Items()
     for letter in read(state):
         if letter.letter not in wanted:
             continue
+        if letter.is_of_source:
+            dead.sources[letter.letter] = letter.stage, letter.index
+            dead.runs[letter.letter] = letter.run
+            continue
         if not letter.has_item:
-            dead.refused[letter.letter] = _NO_ITEM if letter.shown else _NO_VALUE
+            dead.refused[letter.letter] = _NO_ITEM
             continue
         try:
             item = letter.item(items)
@@ -223,7 +236,6 @@ def revive(state: Path, numbers: Collection[int]) -> Dead:
 
 
 _NO_ITEM = "its item could not be pickled, and only its text was kept"
-_NO_VALUE = "a source failed, and no item with it"
 
 
 def strike(state: Path, run: str, numbers: Iterable[int]) -> None:

@@ -97,6 +97,12 @@ class Admin:
                 letters[number] = revival
             elif (dead.runs[number], number) not in self._taken:
                 earlier[number] = revival
+        for number, (stage, _index) in dead.sources.items():
+            refused[number] = (
+                f"{stage} has ended in this run: retry it when that is over, and it goes on"
+                if dead.runs[number] == books.run
+                else f"this run began {stage} anew; forget it: runner errors drop {number}"
+            )
         runs = {number: dead.runs[number] for number in earlier}
 
         def decide(broker: Broker, request: int) -> tuple[int, ...]:

@@ -294,7 +294,7 @@ class Failures:
                 Failed(spec.name, spec.name, source.failures, spec.attempts, failure.error, wait_s)
             )
             return
-        name = 0, failure.index
+        name = 0, worker.index  # whose cursor a retry opens again
         step.letters.append(self._letter(lease, failure, worker, source.failures, name, None))
         source.seq += 1
         source.ended = True

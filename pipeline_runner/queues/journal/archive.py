@@ -14,7 +14,7 @@ from pipeline_runner.queues.journal.recovery import open_journal
 from pipeline_runner.queues.journal.schema import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pipeline_runner.queues.broker.transaction import Transaction
@@ -43,13 +43,13 @@ def found(state: Path) -> Path | None:
 
 
 def amend(
-    state: Path, change: Callable[[OpenJournal], Transaction], *, over: str = ""
+    state: Path, change: Callable[[OpenJournal], Sequence[Transaction]], *, over: str = ""
 ) -> OpenJournal:
-    """Apply one step to the journal of a run that no head has; the state folder is locked.
+    """Apply steps, together, to the journal of a run that no head has; the state folder is locked.
 
-    What was finished is put back for a head to go on with if the step leaves anything queued. Of
-    the run ``over`` only what is queued keeps it from being finished. Raises like ``open_journal``,
-    and FileNotFoundError where there is no journal.
+    What was finished is put back for a head to go on with if they leave anything queued, or open a
+    source's cursor again. Of the run ``over`` only that keeps it from being finished. Raises like
+    ``open_journal``, and FileNotFoundError where there is no journal.
     """
     was_finished = found(state) == state / FINISHED
     if was_finished:
@@ -58,14 +58,16 @@ def amend(
         raise FileNotFoundError(state / NAME)
     opened = open_journal(state)
     try:
-        step = change(opened)
+        steps = change(opened)
         opened.writer.begin()
-        opened.writer.write(step)
+        for step in steps:
+            opened.writer.write(step)
         opened.writer.seal()
         opened.sql.execute("COMMIT")
         (holds,) = opened.sql.execute("SELECT EXISTS (SELECT 1 FROM range)").fetchone()
     finally:
         opened.close()
-    if (was_finished or opened.run == over) and not holds:
+    reopens = any(step.source is not None and not step.source[2].finished for step in steps)
+    if (was_finished or opened.run == over) and not holds and not reopens:
         keep(state)
     return opened

@@ -71,7 +71,7 @@ def test_a_finished_journal_is_no_run_to_go_on_with(over: Path) -> None:
 
 def test_it_is_one_again_once_something_is_queued(over: Path) -> None:
     back = revived([Redrive("a->b", 1, 1, b"item")], 2)
-    finished.amend(over, lambda _opened: Transaction(revived=back, closed=[1]))
+    finished.amend(over, lambda _opened: [Transaction(revived=back, closed=[1])])
     assert finished.found(over) == over / "journal"
     opened = open_journal(over)
     opened.sql.close()
@@ -81,11 +81,11 @@ def test_it_is_one_again_once_something_is_queued(over: Path) -> None:
 
 
 def test_it_stays_finished_when_letters_are_only_dropped(over: Path) -> None:
-    finished.amend(over, lambda _opened: Transaction(closed=[1]))
+    finished.amend(over, lambda _opened: [Transaction(closed=[1])])
     assert finished.found(over) == over / "journal.finished"
 
 
 def test_there_is_nothing_to_amend_without_a_journal(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        finished.amend(tmp_path, lambda _opened: Transaction())
+        finished.amend(tmp_path, lambda _opened: [])
     assert list(tmp_path.iterdir()) == []
