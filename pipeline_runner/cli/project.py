@@ -9,6 +9,7 @@ import json
 import os
 import re
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import InvalidPipeline, UsageError
@@ -34,6 +35,13 @@ def existing(file: Path) -> Path:
     near = sorted(path.name for path in found if path.name != "pyproject.toml")
     if near:
         raise UsageError(f"there is no {file}", hint=f"this folder has {', '.join(near[:5])}")
+    below = sorted(path.parent for path in file.parent.glob(f"*/{file.name}") if path.is_file())
+    if below:
+        some = ", ".join(str(folder) for folder in below[:5])
+        raise UsageError(
+            f"there is no {file}",
+            hint=f"folders below that have one: {some}; name it: -f {quote(str(below[0]))}",
+        )
     raise UsageError(f"there is no {file}", hint="`runner init hello` makes a project that runs")
 
 

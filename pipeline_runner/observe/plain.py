@@ -1,4 +1,7 @@
-"""The screen without a terminal: plain lines, a line per stage every ten seconds."""
+"""The screen without a terminal: plain lines, a line per stage every ten seconds.
+
+While nothing changes they come ever less often.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline_runner.observe.snapshot import Snapshot, StageView
 
 EVERY_S = 10.0
+_LONGEST_S = 640.0  # between lines that say the same
 _WIDTH = 100
 _COUNTED = ("running", "waiting")
 # Ten thousand items that fail alike need three examples and a count.
@@ -52,7 +56,8 @@ class Plain:
         if quiet:
             self._hidden |= {"info"}
         self._finish = Finish()
-        self._next_s = EVERY_S
+        self._next_s = self._every_s = EVERY_S
+        self._told: list[str] = []  # of the stages, when last
         self._state = ""
         self._dead: Counter[str] = Counter()
         self._failed: set[str] = set()  # stages whose first failure has been told
@@ -74,20 +79,23 @@ class Plain:
             (self._out if out else self._stream).write(_line(told), exact=printed is not None)
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Write a line for each stage when ten seconds have gone by since the last."""
+        """Write a line for each stage that goes on, when it is time to."""
         self._finish.add(snapshot)
         if snapshot.state != self._state:
             self._state = snapshot.state
             self._tell_state(snapshot)
         if snapshot.up_s < self._next_s:
             return
-        self._next_s = snapshot.up_s - snapshot.up_s % EVERY_S + EVERY_S
+        name = max((len(stage.name) for stage in snapshot.stages), default=0)
+        lines = [_stage(snapshot, s, name) for s in snapshot.stages if s.state != "finished"]
+        same = lines == self._told
+        self._every_s = min(2 * self._every_s, _LONGEST_S) if same else EVERY_S
+        self._told = lines
+        self._next_s = snapshot.up_s - snapshot.up_s % EVERY_S + self._every_s
         self._tell_dead()
         if not self._quiet:
-            name = max((len(stage.name) for stage in snapshot.stages), default=0)
             at = quantity.duration(snapshot.up_s)
-            lines = (f"{at:>6} {_stage(snapshot, s, name)}\n" for s in snapshot.stages)
-            self._stream.write("".join(lines))
+            self._stream.write("".join(f"{at:>6} {line}\n" for line in lines))
 
     def close(self, final: Snapshot, lost: int) -> None:
         """Write how the run ended."""

@@ -43,8 +43,9 @@ def headline(snapshot: Snapshot, width: int | None = None) -> str:
 def waiting_for(snapshot: Snapshot) -> str:
     """Return what a draining run still waits for: ``resize (8 in work, 120 queued), upload ...``.
 
-    Empty when nothing is left but the workers' own end.
+    What a journal keeps is not waited for. Empty when nothing is left but the workers' own end.
     """
+    keeps_backlog = snapshot.durability != "memory"
     queued: dict[str, int] = {}
     for edge in snapshot.edges:
         queued[edge.to] = queued.get(edge.to, 0) + edge.queued
@@ -57,7 +58,7 @@ def waiting_for(snapshot: Snapshot) -> str:
                 (queued.get(stage.name, 0), "queued"),
                 (stage.waiting, "to be tried again"),
             )
-            if number
+            if number and not (keeps_backlog and what != "in work")
         ]
         if left:
             parts.append(f"{stage.name} ({', '.join(left)})")

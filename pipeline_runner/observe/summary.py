@@ -66,6 +66,16 @@ def summary(
         for stage in final.stages
         if stage.reason and stage.state != "finished"
     ]
+    lines += [
+        Text(
+            f"{stage.name} gave no items; of the project it sees what `runner files{again}` lists",
+            "yellow",
+        )
+        for stage in final.stages
+        if stage.kind == "source"
+        and stage.state == "finished"
+        and stage.out == stage.failed == stage.dead == 0
+    ]
     if final.note:
         lines.append(Text(final.note, "yellow"))
     if lost:

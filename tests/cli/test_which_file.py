@@ -72,6 +72,24 @@ def test_the_nearest_file_counts(runner: Callable[..., Any], deep: Path) -> None
     assert " --> ../pipeline.toml:" in runner("check").out
 
 
+def test_folders_below_that_have_one_are_named(
+    runner: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above = tmp_path / "above"
+    for name in ("my songs", "words"):
+        (above / name).mkdir(parents=True)
+        (above / name / "pipeline.toml").write_text("[pipeline]\n")
+    monkeypatch.chdir(above)
+    ended = runner("ps")
+    assert (ended.code, ended.err.splitlines()) == (
+        2,
+        [
+            "error: there is no pipeline.toml",
+            "hint: folders below that have one: my songs, words; name it: -f 'my songs'",
+        ],
+    )
+
+
 def test_a_file_of_another_user_is_not_found_from_below(
     runner: Callable[..., Any], deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

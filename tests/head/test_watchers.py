@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline_runner.errors import ExitCode
-from pipeline_runner.events import Printed, StageFinished
+from pipeline_runner.events import Printed, StageFinished, WorkerStarted
 from pipeline_runner.head.control.subscribers import Subscribers
 from pipeline_runner.observe.screen import Blank
 from tests.observe.feed import run
@@ -54,6 +54,18 @@ def test_one_that_comes_later_is_told_the_last_fifty_events_first() -> None:
     assert facts == {"name": "p"}
     assert notice["fields"]["text"] == "the last 50 events so far:"
     assert [line["fields"]["text"] for line in lines] == [f"line {n}" for n in range(10, 61)]
+
+
+def test_events_that_only_a_verbose_screen_shows_are_not_announced() -> None:
+    watchers = watched()
+    watchers.event(WorkerStarted(1.0, "desk", "say", 0, 4001))
+    late = Peer()
+    watchers.add(late, {"name": "p"})  # type: ignore[arg-type]
+    assert [told["event"] for told in late.told[1:]] == ["WorkerStarted"]
+    watchers.event(printed(1))
+    later = Peer()
+    watchers.add(later, {"name": "p"})  # type: ignore[arg-type]
+    assert later.told[1]["fields"]["text"] == "the last event so far:"
 
 
 def test_one_that_is_behind_misses_lines_and_is_told_how_many() -> None:

@@ -95,6 +95,14 @@ def test_a_draining_run_says_what_it_waits_for_instead_of_its_bottleneck() -> No
     assert not any("BOTTLENECK" in line for line in lines)
 
 
+def test_what_a_journal_keeps_is_not_waited_for() -> None:
+    lines = seen(run(state="draining", durability="fsync"), width=200)
+    assert lines[1] == (
+        "Stopping (Ctrl-C again: now): waits for list (1 in work), "
+        "resize (8 in work), upload (1 in work)"
+    )
+
+
 def test_what_it_waits_for_is_told_whole_where_a_line_is_too_short() -> None:
     lines = seen(run(state="draining"), width=60)
     assert lines[1:3] == [

@@ -65,7 +65,8 @@ class TestPlain:
         out = io.StringIO()
         screen = Plain(out)
         for quarter in range(4 * 31):
-            screen.snapshot(run(up_s=quarter / 4))
+            stages = (stage("list", "source", out=quarter), *run().stages[1:])
+            screen.snapshot(run(up_s=quarter / 4, stages=stages))
         lines = [line for line in out.getvalue().splitlines() if "resize" in line]
         assert [line.split()[0] for line in lines] == ["10s", "20s", "30s"]
         assert lines[0] == (
@@ -128,6 +129,27 @@ class TestPlain:
         for _ in range(3):
             screen.snapshot(run(state="draining", up_s=1))
         assert out.getvalue().count("waits for list (1 in work)") == 1
+
+    def test_lines_that_say_the_same_come_ever_less_often(self) -> None:
+        out = io.StringIO()
+        screen = Plain(out)
+        told = []
+        for up_s in range(0, 3000, 10):
+            before = out.tell()
+            screen.snapshot(run(up_s=float(up_s)))
+            if "upload" in out.getvalue()[before:]:
+                told.append(up_s)
+        assert told == [10, 20, 40, 80, 160, 320, 640, 1280, 1920, 2560]
+        screen.snapshot(run(up_s=3200.0, stages=(stage("list", "source", out=9001),)))
+        before = out.tell()
+        screen.snapshot(run(up_s=3210.0))
+        assert "upload" in out.getvalue()[before:], "what changed is told after ten seconds again"
+
+    def test_a_stage_that_has_finished_has_no_line(self) -> None:
+        out = io.StringIO()
+        stages = (stage("list", "source", state="finished"), stage("upload", "sink"))
+        Plain(out).snapshot(run(up_s=10.0, stages=stages))
+        assert [line.split()[1] for line in out.getvalue().splitlines()[1:]] == ["upload"]
 
     def test_quiet_leaves_what_was_printed_and_what_went_wrong(self) -> None:
         out = io.StringIO()
@@ -239,6 +261,19 @@ class TestSummary:
         assert retry.plain == (
             "once what failed is mended, while a run goes on: runner errors retry --all -f a.toml"
         )
+
+    def test_it_says_which_source_gave_nothing(self) -> None:
+        stages = (
+            stage("list", "source", state="finished", out=0),
+            stage("broken", "source", state="finished", out=0, failed=1, dead=1),
+            stage("busy", "source", state="finished", out=1),
+            stage("upload", "sink", state="finished", in_=1),
+        )
+        final = run(state="finished", stages=stages, dead_letters=0)
+        lines = [line.plain for line in summary(final, Finish(), 0, 100, again=" -f a.toml")]
+        assert [line for line in lines if "no items" in line] == [
+            "list gave no items; of the project it sees what `runner files -f a.toml` lists"
+        ]
 
     def test_it_counts_what_was_lost(self) -> None:
         final = run(state="stopped", dead_letters=0)

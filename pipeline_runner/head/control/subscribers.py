@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.events import Notice, Printed
+from pipeline_runner.observe.event_lines import tell
 from pipeline_runner.wire.control_messages import Answer
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class Subscribers:
         """
         self._missed[connection] = 0
         self._server.send(connection, Answer(facts))
-        if self._last:
-            count = len(self._last)
+        if count := sum(tell(event).weight != "detail" for event in self._last):
             text = f"the last {count} events so far:" if count > 1 else "the last event so far:"
             self._tell(connection, Notice(self._last[0].ts, "info", text))
         for event in self._last:
