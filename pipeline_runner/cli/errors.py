@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline_runner.cli import project as place
-from pipeline_runner.cli.letters import drop, retry
+from pipeline_runner.cli.letters import drop, retry, which
 from pipeline_runner.cli.options import Options, verb
 from pipeline_runner.errors import ExitCode, UsageError
 
@@ -210,12 +210,3 @@ def _payload(letter: DeadLetter, manner: Options) -> str:
     except (OSError, ValueError) as fault:
         return f"<cannot be read here: {fault}>"
     return shown(body, [at], manner.file.resolve().parent, pretty=True)[0]
-
-
-def which(letters: list[DeadLetter], manner: Options) -> str:
-    """Return which letters there are, for somebody who named another."""
-    if not letters:
-        return "there is none at all"
-    first, last = letters[0].letter, letters[-1].letter
-    span = str(first) if first == last else f"{first} to {last}"
-    return f"there is {span}: runner errors list{manner.again}"

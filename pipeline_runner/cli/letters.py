@@ -87,7 +87,6 @@ def _chosen(
     state: Path, manner: Options, numbers: Sequence[int], every: bool, stage: str | None
 ) -> list[DeadLetter]:
     """Return the letters that the arguments name. Raises UsageError for one that is not there."""
-    from pipeline_runner.cli.errors import which
     from pipeline_runner.queues.dead_letters import read
 
     if bool(numbers) == (every or stage is not None):
@@ -254,3 +253,12 @@ def _tell(manner: Options, outcome: _Outcome, done: str, words: str) -> ExitCode
         if not outcome.closed and not outcome.refused:
             click.echo("no dead letters", err=True)
     return ExitCode.ERRORS if outcome.refused else ExitCode.OK
+
+
+def which(letters: list[DeadLetter], manner: Options) -> str:
+    """Return which letters there are, for somebody who named another."""
+    if not letters:
+        return "there is none at all"
+    first, last = letters[0].letter, letters[-1].letter
+    span = str(first) if first == last else f"{first} to {last}"
+    return f"there is {span}: runner errors list{manner.again}"

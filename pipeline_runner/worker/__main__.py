@@ -32,6 +32,7 @@ from pipeline_runner.worker.loops.source import SourceLoop
 from pipeline_runner.worker.nested_runs import importing
 from pipeline_runner.worker.page import Page
 from pipeline_runner.worker.release_errors import cure, missing_module, stand_in
+from pipeline_runner.worker.session.failover import fail_over
 from pipeline_runner.worker.session.session import WorkerSession
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def _work(job: Job, page: Page, link: WorkerSession) -> int:
             sys.stderr.write(f"{describe(error)}\n")  # the last line is the one that is shown
         return EXIT_NO_START
     _take_signals(link)  # back, if the import took them
-    link.fail_over(job, page)
+    if job.hold_s:
+        fail_over(link, job, page)
     loops.append(_loop(job, target, link, page, limits))
     page.ready()
     try:

@@ -17,7 +17,7 @@ from pipeline_runner.head.network.tls_endpoint import TlsEndpoint
 from pipeline_runner.queues.broker.broker import Broker
 from pipeline_runner.queues.broker.topology import topology_of
 from pipeline_runner.queues.server.server import QueueServer
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.client.tls import redeem
 from pipeline_runner.wire.endpoint import Endpoint
 from pipeline_runner.wire.messages import Hello

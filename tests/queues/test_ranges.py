@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_runner.queues.broker.edge_queue import EdgeQueue
 from pipeline_runner.queues.broker.ranges import (
-    EdgeQueue,
     Range,
     Spans,
     intersect,

@@ -22,7 +22,7 @@ from pipeline_runner.cluster.certificate import certificate
 from pipeline_runner.queues.broker.broker import Broker
 from pipeline_runner.queues.managers.listener import ManagerListener as StockDoor
 from pipeline_runner.queues.server.server import QueueServer
-from pipeline_runner.wire.client.connection import Wire, open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.control_messages import Answer, Ask
 from pipeline_runner.wire.endpoint import Endpoint
 from pipeline_runner.wire.messages import Hello
@@ -32,6 +32,7 @@ from tests.queues.shapes import graph
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pipeline_runner.wire.client.connection import Wire
     from pipeline_runner.wire.server.connection import Connection
 
 KEY = bytes(range(32))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.control_messages import Ask
 from pipeline_runner.wire.messages import Hello
 from pipeline_runner.wire.server.admission import MOST, STEP_S

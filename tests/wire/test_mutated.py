@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.codec import encode
 from pipeline_runner.wire.control_messages import Ask
 from pipeline_runner.wire.framing import encode_frame

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from pipeline_runner.queues.dead_letters import read
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.codec import encode
 from pipeline_runner.wire.messages import (
     Advance,

@@ -18,7 +18,7 @@ import pytest
 from pipeline_runner import __version__
 from pipeline_runner.errors import ExitCode, NoHead, Refused
 from pipeline_runner.wire.client import tls as sealed
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.client.prover import Prover
 from pipeline_runner.wire.client.tls import redeem
 from pipeline_runner.wire.control_messages import Answer, Ask

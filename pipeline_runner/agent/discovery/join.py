@@ -14,7 +14,7 @@ from pipeline_runner.cluster.discovery import door_of, find
 from pipeline_runner.cluster.packets import PORT, SPEAKS
 from pipeline_runner.cluster.silence import gap
 from pipeline_runner.errors import NoHead, Refused, UsageError
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.client.tls import redeem
 from pipeline_runner.wire.control_messages import Answer, Ask
 from pipeline_runner.wire.endpoint import Endpoint

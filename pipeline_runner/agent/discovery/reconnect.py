@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from pipeline_runner.cluster.discovery import door_of, find
 from pipeline_runner.cluster.identity import Identity
 from pipeline_runner.errors import NoHead, Refused, RunnerError
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:

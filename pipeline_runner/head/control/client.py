@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import NoHead, RunnerError, TimedOut
 from pipeline_runner.head.address import find
-from pipeline_runner.wire.client.connection import Wire, open_wire
+from pipeline_runner.wire.client.connection import Wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.control_messages import Answer, Ask
 from pipeline_runner.wire.endpoint import Endpoint
 from pipeline_runner.wire.messages import Hello

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.broker.ranges import EdgeQueue
+from pipeline_runner.queues.broker.edge_queue import EdgeQueue
 from pipeline_runner.queues.broker.sizing import (
     BODY_BYTES,
     LONG_BODY_BYTES,

@@ -22,24 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipeline_runner.wire.endpoint import Endpoint
     from pipeline_runner.wire.messages import Message
     from pipeline_runner.wire.tls_socket import TlsSocket
 
 _CHUNK = 256 * 1024
 _BUFFER = 4 * 1024**2  # a whole large body on its way lets both sides work at once
-
-
-def open_wire(door: Endpoint, timeout_s: float | None = None) -> Wire:
-    """Connect to the head behind ``door``; each wait for it takes ``timeout_s`` seconds at most.
-
-    Raises NoHead if none is there, Refused if it is another pipeline's or another version.
-    """
-    if door.socket:
-        return Wire.unix(door.socket, timeout_s)
-    from pipeline_runner.wire.client.tls import open_sealed  # TLS is for those who need it
-
-    return open_sealed(door, timeout_s)
 
 
 class Wire(ABC):

@@ -78,7 +78,7 @@ class SealedWire(Wire):
 
 
 def open_sealed(door: Endpoint, timeout_s: float | None) -> Wire:
-    """Connect to the head behind a TCP door; see :func:`.connection.open_wire`.
+    """Connect to the head behind a TCP door; see :func:`.dial.open_wire`.
 
     Nothing is said before both sides have proved the door's key.
     """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from pipeline_runner.queues.broker.ranges import size
-from pipeline_runner.wire.client.connection import open_wire
+from pipeline_runner.wire.client.dial import open_wire
 from pipeline_runner.wire.messages import Adopt, Adopted, Hello, Return, Session
 from pipeline_runner.wire.shm.arena import Arena
 

@@ -21,7 +21,6 @@ from pipeline_runner.wire.messages import (
 )
 from pipeline_runner.worker.loops.failures import in_pieces
 from pipeline_runner.worker.session.connection import HeadConnection
-from pipeline_runner.worker.session.failover import fail_over
 from pipeline_runner.worker.session.grants import Grant, InHand, with_bodies
 from pipeline_runner.worker.session.ledger import Ledger, in_band
 from pipeline_runner.worker.session.output_slots import OutputSlots
@@ -76,21 +75,13 @@ class WorkerSession:
     def open(job: Job, page: Page) -> WorkerSession:
         """Connect and say HELLO. Raises NoHead, EOFError or OSError when there is no head.
 
-        With ``job.hold_s`` the link outlives its head, once :meth:`outlive` was called.
+        With ``job.hold_s`` it can outlive its head: see :mod:`.failover`.
         """
         wire, session, arena = handshake(job)
         link = WorkerSession(wire, session.cursor, Ledger(session.run), arena, holds=job.hold_s > 0)
         link.on_settled = page.settled
         link.most_item = session.most_item
         return link
-
-    def fail_over(self, job: Job, page: Page) -> None:
-        """Outlive the head, and go on with the next one, if the job says so.
-
-        This starts a thread, and user code that replaces threads must have been loaded before.
-        """
-        if job.hold_s:
-            fail_over(self, job, page)
 
     def stop_on(self, number: signal.Signals) -> None:
         """Stop claiming when this signal comes: finish, settle, leave. For the main thread."""
