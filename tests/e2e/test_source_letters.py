@@ -44,10 +44,6 @@ def shares():
             yield number
 
 
-def sized():
-    yield from ("a", "b" * 100_000, "c")
-
-
 def late():
     pass_gate("gate")
     yield from ()
@@ -93,17 +89,6 @@ def test_one_that_fails_again_is_a_dead_letter_again(project: Project) -> None:
     (letter,) = project.letters()
     assert letter.is_of_source
     assert sorted(project.kept()) == list(range(6))
-
-
-def test_a_bound_that_is_raised_lets_the_item_through_that_was_too_large(project: Project) -> None:
-    write(project, "sized", rest='[server]\nmax_item = "50KB"\n')
-    assert project.up().code == 1
-    assert project.kept() == ["a"]
-    file = project.root / "pipeline.toml"
-    file.write_text(file.read_text().replace("50KB", "1MB"))
-    assert project.runner("errors", "retry", "--all").returncode == 0
-    assert project.up().code == 0
-    assert project.kept() == ["a", "b" * 100_000, "c"]
 
 
 def test_one_of_a_run_that_another_followed_says_how_to_forget_it(project: Project) -> None:
