@@ -180,7 +180,11 @@ def outputs(spec: dict[str, Any], number: int) -> list[tuple[int, str]]:
 
 
 def given(spec: dict[str, Any]) -> list[tuple[int, str]]:
-    """Return what a source gives."""
+    """Return what a source gives, but for what cannot travel."""
+    return [made for made in _all(spec) if fate(spec, made[0]) != UNPICKLABLE]
+
+
+def _all(spec: dict[str, Any]) -> list[tuple[int, str]]:
     made = [draw(spec["seed"], spec["name"], turn) // 8 * 8 for turn in range(spec["items"])]
     tags = spec["tags"]
     return [(one, tags[one // 8 % len(tags)] if tags else "") for one in made]
@@ -270,27 +274,49 @@ def stage(spec: dict[str, Any]) -> Any:
     return {**{each.__name__: each for each in kinds}, "built": Built}[kind]
 
 
+def lost(spec: dict[str, Any]) -> int:
+    """Return how many of a source's values no pickle can hold."""
+    return sum(fate(spec, number) == UNPICKLABLE for number, _tag in _all(spec))
+
+
+def _yielded(spec: dict[str, Any], made: tuple[int, str]) -> Any:
+    """Return a source's value, or fail where that is written; but never twice at one place."""
+    kind = fate(spec, made[0])
+    if kind in (RAISES_ONCE, DIES_ONCE):
+        try:
+            Path(OUTPUT, f"{spec['name']}-{made[0]}").touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            if kind == DIES_ONCE:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ArithmeticError(made)
+    if kind == UNPICKLABLE:
+        return Tagged(lambda: None, made[1])
+    return _sent(spec, made)
+
+
 def source(spec: dict[str, Any]) -> Any:
     """Return the callable of a source."""
-    values = given(spec)
+    values = _all(spec)
 
     def generator() -> Any:
         for made in values:
-            yield _sent(spec, made)
+            yield _yielded(spec, made)
 
     def shares() -> Any:
         for made in values[context().index :: context().count]:
-            yield _sent(spec, made)
+            yield _yielded(spec, made)
 
     async def asyncgen() -> Any:
         for made in values:
-            yield _sent(spec, made)
+            yield _yielded(spec, made)
 
     def cursor(cursor: list[int] | None) -> Any:
         place = cursor or [0]
         while place[0] < len(values):
             made = values[place[0]]
             place[0] += 1
-            yield At(_sent(spec, made), place)
+            yield At(_yielded(spec, made), place)
 
     return {each.__name__: each for each in (generator, shares, asyncgen, cursor)}[spec["kind"]]

@@ -12,6 +12,7 @@ from tests.e2e import program
 _MAPS = ("plain", "generator", "coroutine", "asyncgen", "built")
 _BATCHES = ("batch", "batch_generator", "batch_async")
 _MANY = ("generator", "asyncgen")
+LOST = -1  # in place of the number of a source's value that could not travel
 _LETTERS = (program.RAISES, program.UNPICKLABLE)
 
 
@@ -25,6 +26,11 @@ class Program:
     edges: list[tuple[str, str, str]] = field(default_factory=list)  # from, to, tag or ""
     durability: str = "fsync"
     trouble: list[str] = field(default_factory=list)
+
+    @property
+    def restarts(self) -> bool:
+        """Whether more than one head works on it."""
+        return any(each in ("head", "all", "interrupt") for each in self.trouble)
 
     def functions(self) -> str:
         """Return the text of the module."""
@@ -49,7 +55,10 @@ class Program:
     def loop(self, *, mended: bool = False) -> Expected:
         """Return what a plain loop over the same functions gives."""
         expected = Expected()
+        for each in self.sources:
+            expected.dead.update({(each["name"], LOST): program.lost(each)})
         specs = {each["name"]: each for each in self.stages}
+        expected.dead = +expected.dead
         waiting = [(each["name"], made) for each in self.sources for made in program.given(each)]
         while waiting:
             name, (number, tag) = waiting.pop()
@@ -90,22 +99,26 @@ def make(seed: int) -> Program:
     """Return the program of a seed."""
     rng = random.Random(seed)
     made = Program(seed)
-    trouble = ("", "worker", "worker", "head", "interrupt")
+    trouble = ("", "worker", "worker", "agent", "head", "all", "interrupt")
     made.trouble = [each for each in rng.choices(trouble, k=rng.randint(0, 3)) if each]
-    lives_on = any(each in ("head", "interrupt") for each in made.trouble)
-    durabilities = ("fsync", "relaxed") if lives_on else ("fsync", "relaxed", "memory")
+    durabilities = ("fsync", "relaxed") if made.restarts else ("fsync", "relaxed", "memory")
     made.durability = rng.choice(durabilities)
     maps, sinks = rng.randint(0, 4), rng.randint(1, 2)
     for place in range(rng.randint(1, 2)):
         kind = rng.choice(("generator", "shares", "asyncgen", "cursor"))
         settings = ["processes = 2"] if kind == "shares" else []
         items = rng.choice((0, 1, 40, 200, 400))
-        made.sources.append(_spec(seed, f"source{place}", kind, settings, items=items))
+        settings.append('retry = { attempts = 99, backoff = "1ms" }')
+        spec = _spec(seed, f"source{place}", kind, settings, items=items)
+        if rng.random() < 0.4:
+            spec["fates"] = ((program.RAISES_ONCE, 6), (program.DIES_ONCE, 9))
+            spec["fates"] += ((program.UNPICKLABLE, 13),) if rng.random() < 0.5 else ()
+        made.sources.append(spec)
     feeders = [each["name"] for each in made.sources]
     for place in range(maps + sinks):
         is_sink = place >= maps
         name = f"sink{place - maps}" if is_sink else f"map{place}"
-        spec = _stage(rng, seed, name, is_sink=is_sink, kills="worker" in made.trouble)
+        spec = _stage(rng, seed, name, is_sink=is_sink, kills=bool(made.trouble))
         made.stages.append(spec)
         known = [each["name"] for each in made.stages if not each["sink"] and each is not spec]
         known = [*feeders, *known]
