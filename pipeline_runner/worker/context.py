@@ -35,7 +35,10 @@ class Context:
 
     @property
     def item_id(self) -> str:
-        """The item's name, the same on every re-run: an idempotency key. Empty in a source."""
+        """The item's name, the same on every re-run: an idempotency key. Empty in a source.
+
+        Raises RuntimeError in a thread of which nobody can tell whose item it works on.
+        """
         name = self._item()[0]
         return f"{self.run}:{name}" if name else ""
 

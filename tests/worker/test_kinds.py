@@ -60,6 +60,19 @@ async def coroutine(number):
     return "coroutine", (number, item == context().item_id, peak)
 
 
+def asked(number):
+    try:
+        return context().item_id, context().attempt
+    except RuntimeError as error:
+        return str(error), number
+
+
+async def in_threads(number):
+    known = await asyncio.to_thread(asked, number)
+    unknown = await asyncio.get_running_loop().run_in_executor(None, asked, number)
+    return "in_threads", (number, known == (context().item_id, 1), unknown[0])
+
+
 async def async_many(number):
     for turn in range(number % 3):
         await asyncio.sleep(0)
@@ -131,6 +144,7 @@ MAPS = {
     "nothing": "",
     "many": "processes = 2",
     "coroutine": "concurrency = 8",
+    "in_threads": "",
     "async_many": "",
     "built": "processes = 2",
     "instance": "",
@@ -215,6 +229,16 @@ def test_coroutines_run_at_once_up_to_concurrency_and_no_more(ran: tuple[Project
 def test_each_coroutine_sees_its_own_item_id(ran: tuple[Project, Ended]) -> None:
     project, _ended = ran
     assert all(own for _number, own, _peak in of(project, "coroutine"))
+
+
+def test_a_thread_of_a_coroutine_is_told_its_own_item_or_none(
+    ran: tuple[Project, Ended],
+) -> None:
+    project, _ended = ran
+    kept = of(project, "in_threads")
+    assert sorted(number for number, _known, _unknown in kept) == list(range(N))
+    assert all(known for _number, known, _unknown in kept)
+    assert all("asyncio.to_thread()" in unknown for _number, _known, unknown in kept)
 
 
 def test_a_class_is_built_once_a_process_and_closed_at_the_true_end(

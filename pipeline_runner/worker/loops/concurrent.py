@@ -84,8 +84,18 @@ class ConcurrentLoop:
         self._fault: BaseException | None = None  # what kept a settle from leaving
 
     def item(self) -> tuple[str, int]:
-        """Return the id and the attempt of the item of the task that asks."""
-        return async_item.get() or ("", 1)
+        """Return the id and the attempt of the item of the task that asks.
+
+        Raises RuntimeError in a thread that was started without the task's context: an empty id
+        would be one key for all.
+        """
+        mine = async_item.get()
+        if mine is None and self._tasks:
+            raise RuntimeError(
+                "context() cannot tell which item this thread works on: ask it in the coroutine "
+                "and pass on what it says, or start the thread with asyncio.to_thread()"
+            )
+        return mine or ("", 1)
 
     def run(self) -> None:
         """Work until there is nothing more to do here."""
