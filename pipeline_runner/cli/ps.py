@@ -79,7 +79,7 @@ def _draw(last: LastRun, manner: Options) -> None:
     from pipeline_runner.cli import terminal
     from pipeline_runner.observe.quantity import duration
     from pipeline_runner.observe.sentences import stays_queued
-    from pipeline_runner.observe.summary import Finish, summary
+    from pipeline_runner.observe.summary import summary
 
     final = last.snapshot
     left = sum(edge.queued + edge.leased for edge in final.edges)
@@ -87,7 +87,7 @@ def _draw(last: LastRun, manner: Options) -> None:
     ago = duration(max(0.0, time.time() - last.ended))
     lines = [
         Text(f"the last run ended {ago} ago, with exit code {last.exit_code:d}", "bold"),
-        *summary(final, Finish(), left if is_lost else 0, terminal.width(), again=manner.again),
+        *summary(final, left if is_lost else 0, terminal.width(), again=manner.again),
     ]
     if last.error:
         lines.append(Text(last.error, "red"))

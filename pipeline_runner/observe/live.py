@@ -13,7 +13,7 @@ from pipeline_runner.observe.event_lines import Told, tell
 from pipeline_runner.observe.frame import Scene, frame
 from pipeline_runner.observe.painter import Painter, Row
 from pipeline_runner.observe.stream import Stream
-from pipeline_runner.observe.summary import Finish, summary
+from pipeline_runner.observe.summary import summary
 from pipeline_runner.observe.trend import Trend
 from pipeline_runner.observe.tty import Tty
 
@@ -72,7 +72,6 @@ class Live:
             self._hidden |= {"info"}
         self._painter = Painter()
         self._trend = Trend()
-        self._finish = Finish()
         self._above: list[Text] = []
         self._unshown = 0
         self._faults: deque[Told] = deque(maxlen=_FAULTS_SHOWN)
@@ -93,7 +92,6 @@ class Live:
     def snapshot(self, snapshot: Snapshot) -> None:
         """Draw the next frame; behind a shell that has the terminal, only what comes above it."""
         self._trend.add(snapshot)
-        self._finish.add(snapshot)
         if self._tty is None:
             self._draw(snapshot)
             return
@@ -128,9 +126,8 @@ class Live:
 
     def close(self, final: Snapshot, lost: int) -> None:
         """Put the summary where the block stood; the cursor is back."""
-        self._finish.add(final)
         width = self._console.size.width
-        lines = summary(final, self._finish, lost, width, again=self._again)
+        lines = summary(final, lost, width, again=self._again)
         above = [*self._take_above(), *map(self._ansi, lines)]
         self._give_back(above, width)
 

@@ -14,7 +14,7 @@ from pipeline_runner.observe import quantity
 from pipeline_runner.observe.event_lines import Told, tell
 from pipeline_runner.observe.sentences import draining, headline
 from pipeline_runner.observe.stream import Stream
-from pipeline_runner.observe.summary import Finish, summary
+from pipeline_runner.observe.summary import summary
 from pipeline_runner.observe.trend import queued_for
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class Plain:
         self._hidden = {"detail"} if not verbose else set()
         if quiet:
             self._hidden |= {"info"}
-        self._finish = Finish()
         self._next_s = self._every_s = EVERY_S
         self._told: list[str] = []  # of the stages, when last
         self._state = ""
@@ -80,7 +79,6 @@ class Plain:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Write a line for each stage that goes on, when it is time to."""
-        self._finish.add(snapshot)
         if snapshot.state != self._state:
             self._state = snapshot.state
             self._tell_state(snapshot)
@@ -99,11 +97,10 @@ class Plain:
 
     def close(self, final: Snapshot, lost: int) -> None:
         """Write how the run ended."""
-        self._finish.add(final)
         self._tell_dead()
         left = lost or final.dead_letters or final.parked
         if not self._quiet or left or final.state == "failed":
-            lines = summary(final, self._finish, lost, _WIDTH, again=self._again)
+            lines = summary(final, lost, _WIDTH, again=self._again)
             self._stream.write("".join(f"{line.plain}\n" for line in lines))
 
     def restore(self) -> None:

@@ -37,6 +37,13 @@ class StageView:
     p99_s: float | None
     reason: str = ""  # why it is paused, failing or waiting
     loading: int = 0
+    earlier: int = 0  # items of before this head, of ``out`` for a source, of ``in_`` for others
+    done_s: float | None = None  # when it finished, in seconds since the head began
+
+    @property
+    def items(self) -> int:
+        """What it is paced by: what a source gave, what another stage consumed."""
+        return self.out if self.kind == "source" else self.in_
 
 
 @dataclass(frozen=True, slots=True)

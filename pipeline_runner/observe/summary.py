@@ -28,38 +28,9 @@ _COLUMNS = (
 _STYLES = {"finished": "bold green", "stopped": "bold", "failed": "bold red"}
 
 
-class Finish:
-    """Remembers when each stage was done, in seconds since the run began, and what was before it.
-
-    A run that goes on where another stopped counts on from there.
-    """
-
-    def __init__(self) -> None:
-        self._at_s: dict[str, float] = {}
-        self._before: dict[str, int] = {}
-
-    def add(self, snapshot: Snapshot) -> None:
-        """Note the stages that are done by now, and what is counted before any worker works."""
-        if snapshot.state == "starting":
-            self._before = {stage.name: _items(stage) for stage in snapshot.stages}
-        for stage in snapshot.stages:
-            if stage.state == "finished":
-                self._at_s.setdefault(stage.name, snapshot.up_s)
-
-    def here(self, stage: StageView) -> int:
-        """Return how many items ``stage`` had in this run alone."""
-        return _items(stage) - self._before.get(stage.name, 0)
-
-    def at_s(self, stage: str, otherwise_s: float) -> float:
-        """Return when ``stage`` was done, or ``otherwise_s`` if it was not seen to be."""
-        return self._at_s.get(stage, otherwise_s)
-
-
-def summary(
-    final: Snapshot, finish: Finish, lost: int, width: int, *, again: str = ""
-) -> list[Text]:
+def summary(final: Snapshot, lost: int, width: int, *, again: str = "") -> list[Text]:
     """Return the lines that end a run; ``again`` names the same pipeline to a command."""
-    rows = [_row(b.indent, b.stage, finish, final.up_s) for b in branches(final)]
+    rows = [_row(b.indent, b.stage, final.up_s) for b in branches(final)]
     lines = [_verdict(final), *lay_out(_COLUMNS, rows, width, gap=2)]
     lines += [
         Text(f"{stage.name}: {stage.reason}", "red")
@@ -109,13 +80,10 @@ def _verdict(final: Snapshot) -> Text:
     return Text(words, _STYLES[state])
 
 
-def _items(stage: StageView) -> int:
-    return stage.out if stage.kind == "source" else stage.in_
-
-
-def _row(indent: str, stage: StageView, finish: Finish, up_s: float) -> list[Cell]:
-    done_s, items = finish.at_s(stage.name, up_s), finish.here(stage)
-    was_over = items == 0 and _items(stage) > 0  # all of it was done before this run began
+def _row(indent: str, stage: StageView, up_s: float) -> list[Cell]:
+    done_s = up_s if stage.done_s is None else stage.done_s
+    items = stage.items - stage.earlier
+    was_over = items == 0 and stage.items > 0  # all of it was done before this run began
     pace = f"{quantity.rate(items / done_s)}/s" if done_s > 0 and not was_over else "-"
     return [
         Text.assemble((indent, "dim"), (stage.name, "cyan")),

@@ -48,6 +48,23 @@ def test_ps_tells_how_the_last_run_ended_and_still_that_none_is_there(project: P
     assert json.loads(project.runner("ps", "--json").stdout)["exit_code"] == 0
 
 
+def test_ps_paces_a_run_that_went_on_by_what_it_did_itself(project: Project) -> None:
+    write(project, 4, late=False)
+    assert project.up("--no-import").code == 1
+    (project.root / "mended").touch()
+    assert project.runner("errors", "retry", "--all").returncode == 0
+    ended = project.up("--no-import")
+    assert ended.code == 0
+    told = project.runner("ps").stdout
+    rows = {row[0].strip("└▶"): row[1:] for line in told.splitlines() if (row := line.split())}
+    assert rows["numbers"][:6] == ["-", "4", "0", "0", "-", "-"], "all of it was over before"
+    facts = {
+        one["name"]: one for one in json.loads(project.runner("ps", "--json").stdout)["stages"]
+    }
+    assert [facts[name]["earlier"] for name in ("numbers", "square", "keep")] == [4, 2, 2]
+    assert all(one["done_s"] is not None for one in facts.values())
+
+
 @pytest.mark.parametrize(
     ("number", "says"),
     [

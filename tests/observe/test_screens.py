@@ -13,7 +13,7 @@ from pipeline_runner.observe.plain import Plain
 from pipeline_runner.observe.ps import ps
 from pipeline_runner.observe.screen import Blank, Screen
 from pipeline_runner.observe.stream import Stream
-from pipeline_runner.observe.summary import Finish, summary
+from pipeline_runner.observe.summary import summary
 from tests.observe.feed import edge, run, stage
 
 if TYPE_CHECKING:
@@ -228,33 +228,27 @@ class TestLive:
 
 class TestSummary:
     def test_it_has_a_line_for_each_stage(self) -> None:
-        lines = [line.plain for line in summary(run(state="finished"), Finish(), 0, 100)]
+        lines = [line.plain for line in summary(run(state="finished"), 0, 100)]
         assert lines[0] == "thumbs finished after 14m02s"
         assert lines[1].split()[:7] == ["STAGE", "IN", "OUT", "FAILED", "DEAD", "TIME", "RATE"]
         assert lines[2].split()[:7] == ["list", "-", "9,000", "0", "0", "14m02s", "11/s"]
 
     def test_a_stage_is_timed_until_it_was_done(self) -> None:
-        finish = Finish()
-        done = (stage("list", "source", state="finished", out=9000),)
-        finish.add(run(up_s=90.0, stages=done))
-        finish.add(run(up_s=180.0, stages=done))
-        line = summary(run(state="finished", up_s=200.0, stages=done), finish, 0, 100)[2].plain
+        done = (stage("list", "source", state="finished", out=9000, done_s=90.0),)
+        line = summary(run(state="finished", up_s=200.0, stages=done), 0, 100)[2].plain
         assert line.split()[5:7] == ["1m30s", "100/s"]
 
     def test_a_run_that_goes_on_is_as_fast_as_it_was_itself(self) -> None:
-        finish = Finish()
-        over = stage("list", "source", state="finished", out=9000)
-        finish.add(run(state="starting", up_s=1.0, stages=(over, stage("keep", "sink", in_=8000))))
-        end = (over, stage("keep", "sink", state="finished", in_=9000))
-        final = run(state="finished", up_s=10.0, stages=end)
-        finish.add(final)
-        rows = [line.plain.split() for line in summary(final, finish, 0, 100)[2:4]]
+        over = stage("list", "source", state="finished", out=9000, earlier=9000, done_s=1.0)
+        keep = stage("keep", "sink", state="finished", in_=9000, earlier=8000, done_s=10.0)
+        final = run(state="finished", up_s=10.0, stages=(over, keep))
+        rows = [line.plain.split() for line in summary(final, 0, 100)[2:4]]
         assert rows[0][:7] == ["list", "-", "9,000", "0", "0", "-", "-"]
         assert rows[1][:7] == ["keep", "9,000", "-", "0", "0", "10s", "100/s"]
 
     def test_it_says_what_to_run_when_dead_letters_are_left(self) -> None:
         final = run(state="finished", dead_letters=2)
-        kept, retry = summary(final, Finish(), 0, 100, again=" -f a.toml")[-2:]
+        kept, retry = summary(final, 0, 100, again=" -f a.toml")[-2:]
         assert kept.plain == (
             "2 dead letters are kept, with payload and traceback: runner errors list -f a.toml"
         )
@@ -270,14 +264,14 @@ class TestSummary:
             stage("upload", "sink", state="finished", in_=1),
         )
         final = run(state="finished", stages=stages, dead_letters=0)
-        lines = [line.plain for line in summary(final, Finish(), 0, 100, again=" -f a.toml")]
+        lines = [line.plain for line in summary(final, 0, 100, again=" -f a.toml")]
         assert [line for line in lines if "no items" in line] == [
             "list gave no items; of the project it sees what `runner files -f a.toml` lists"
         ]
 
     def test_it_counts_what_was_lost(self) -> None:
         final = run(state="stopped", dead_letters=0)
-        last = summary(final, Finish(), 12, 100)[-1].plain
+        last = summary(final, 12, 100)[-1].plain
         assert last == "12 items lost: what was queued in memory is gone"
 
 

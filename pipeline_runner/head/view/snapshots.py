@@ -66,6 +66,8 @@ class View:
         self._started = started
         self._local = local
         self._marks: deque[_Mark] = deque()
+        self._earlier = {name: self._items(name) for name in self._stages}
+        self._done_s: dict[str, float] = {}  # by stage, since the start
         self.failing: dict[str, str] = {}  # why a stage's workers cannot start
 
     def snapshot(
@@ -149,6 +151,10 @@ class View:
         state = _state(stage, reason, desired, running, loading)
         if pending and state == "waiting":
             reason = "no host has a place for it"
+        if state == "finished":
+            self._done_s.setdefault(name, now - self._started)
+        else:
+            self._done_s.pop(name, None)  # a retried dead letter had it go on
         return StageView(
             name=name,
             kind=self._pipeline.kind(name),
@@ -168,7 +174,13 @@ class View:
             p99_s=stage.service.quantile(0.99),
             reason=reason,
             loading=loading,
+            earlier=self._earlier[name],
+            done_s=self._done_s.get(name),
         )
+
+    def _items(self, name: str) -> int:
+        stage = self._stages[name]
+        return stage.emitted if stage.spec.is_source else stage.consumed
 
     def _edge(self, name: str) -> EdgeView:
         edge = self._edges[name]
