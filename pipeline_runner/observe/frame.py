@@ -133,10 +133,7 @@ def _bottleneck(fact: str, cure: str, width: int) -> list[Text]:
 def _stage_row(snapshot: Snapshot, trend: Trend, branch: Branch) -> list[Cell]:
     stage = branch.stage
     eta = eta_s(snapshot, trend, stage)
-    if eta is None or stage.state == "finished":
-        left = "-"
-    else:
-        left = "∞" if eta == float("inf") else quantity.duration(eta)
+    left = "-" if eta is None or stage.state == "finished" else quantity.about(eta)
     is_source, is_sink = stage.kind == "source", stage.kind == "sink"
     return [
         Text.assemble((branch.indent, "dim"), (stage.name, _name_style(stage))),

@@ -12,6 +12,22 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _LONGEST = 99_999 * _DAY
 
 
+def about(seconds: float) -> str:
+    """Return a length of time that is a guess, in four characters: ``<1s``, ``5.4s``, ``34m``."""
+    if seconds <= 0:
+        return "0s"
+    if seconds < 1:
+        return "<1s"
+    for unit, size_s, most in (("s", 1, 59.5), ("m", _MINUTE, 59.5), ("h", _HOUR, 23.5)):
+        if seconds < most * size_s:
+            return _two_digits(seconds / size_s, unit)
+    return "∞" if seconds >= 999.5 * _DAY else _two_digits(seconds / _DAY, "d")
+
+
+def _two_digits(number: float, unit: str) -> str:
+    return f"{number:.1f}{unit}" if number < 9.95 else f"{number:.0f}{unit}"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time: ``40ns``, ``250µs``, ``46ms``, ``1.2s``, ``14m02s``, ``3h07m``.
 

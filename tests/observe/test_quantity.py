@@ -101,6 +101,30 @@ def test_no_duration_is_wider_than_its_column(seconds: float) -> None:
     assert len(quantity.duration(seconds)) <= 6
 
 
+@given(st.floats(0))
+def test_no_guess_of_a_length_of_time_is_wider_than_its_column(seconds: float) -> None:
+    assert len(quantity.about(seconds)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "0s"),
+        (0.913, "<1s"),
+        (5.43, "5.4s"),
+        (42, "42s"),
+        (59.6, "1.0m"),
+        (2207, "37m"),
+        (3599, "1.0h"),
+        (11_220, "3.1h"),
+        (5 * 86_400, "5.0d"),
+        (float("inf"), "∞"),
+    ],
+)
+def test_a_guess_of_a_length_of_time_has_two_digits(seconds: float, said: str) -> None:
+    assert quantity.about(seconds) == said
+
+
 @given(st.floats(0, 1e14))
 def test_no_count_or_rate_is_wider_than_its_column(value: float) -> None:
     assert len(quantity.count(value)) <= 5

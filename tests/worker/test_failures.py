@@ -255,6 +255,15 @@ def kept_of(project: Project, name: str) -> list[tuple[Any, ...]]:
     return sorted(value[1:] for value in project.kept() if value[0] == name)
 
 
+def test_the_traceback_of_a_timeout_is_where_the_users_code_hung(
+    ran: tuple[Project, Ended],
+) -> None:
+    lines = letter_of(ran[0], "sleeps").traceback.splitlines()
+    assert "functions.py" in lines[1]
+    assert lines[-1] == "TimeoutError: the item ran longer than 0.2 s"
+    assert not any("concurrent.py" in line for line in lines)
+
+
 def test_a_run_with_dead_letters_exits_1_and_finishes_all_the_same(
     ran: tuple[Project, Ended],
 ) -> None:

@@ -56,7 +56,10 @@ class Deadline:
         finally:
             timer.cancel()
         if self.passed:
-            raise TimeoutError(f"the item ran longer than {self._timeout_s:g} s") from cause
+            late = TimeoutError(f"the item ran longer than {self._timeout_s:g} s")
+            if type(cause) is asyncio.CancelledError:  # ours: where it hung is all it has to say
+                raise late.with_traceback(cause.__traceback__) from None
+            raise late from cause
         return result
 
     def _expire(self, task: asyncio.Task[None]) -> None:
