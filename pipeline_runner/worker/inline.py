@@ -20,7 +20,7 @@ from pipeline_runner.worker import context as contexts
 from pipeline_runner.worker.call import Target, check_count, load, one_by_one
 from pipeline_runner.worker.job import Out
 from pipeline_runner.worker.loops.routing import Router, UnsendableError
-from pipeline_runner.worker.loops.source_values import marked
+from pipeline_runner.worker.loops.source_values import check_returned, marked
 from pipeline_runner.worker.values import END, At
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ class InlineRunner:
                 return
             if value is END:
                 return
+            check_returned(value)
             yield value
 
     def give(self, name: str, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -73,3 +74,40 @@ def test_a_plain_function_is_called_until_it_returns_end() -> None:
     feed = SourceValues(target(Countdown), again=False)
     assert list(feed.values(Cursor(count=2))) == [2, 1, 0]
     assert not feed.replays
+
+
+def returns_generator() -> Iterator[int]:
+    return (value for value in (1, 2, 3))
+
+
+def returns_iterator() -> Iterator[int]:
+    return iter([1, 2, 3])
+
+
+def returns_asyncgen() -> AsyncIterator[int]:
+    return three_later()
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (returns_generator, "generator"),
+        (returns_iterator, "list_iterator"),
+        (returns_asyncgen, "async_generator"),
+    ],
+)
+def test_a_plain_function_that_returns_an_iterator_is_not_called_for_ever(
+    function: Any, kind: str
+) -> None:
+    with pytest.raises(TypeError, match=f"a source returned a {kind}, .*yield from"):
+        next(SourceValues(target(function), again=False).values(Cursor()))
+
+
+def test_a_generator_function_with_some_arguments_given_is_a_generator() -> None:
+    feed = SourceValues(target(functools.partial(range_to, 4, start=1)), again=False)
+    assert list(feed.values(Cursor(count=1))) == [2, 3]
+    assert feed.replays
+
+
+def range_to(end: int, start: int) -> Iterator[int]:
+    yield from range(start, end)

@@ -53,6 +53,7 @@ class SourceValues:
     def _called(self) -> Iterator[Any]:
         """Call a plain function again and again until it says that this was all."""
         with _caller(self._target) as call:
+            is_first = True
             while True:
                 try:
                     value = call()
@@ -60,7 +61,23 @@ class SourceValues:
                     return
                 if value is END:
                     return
+                if is_first:
+                    check_returned(value)
+                    is_first = False
                 yield value
+
+
+def check_returned(value: Any) -> None:
+    """Raise TypeError if a plain function returned what is to be iterated.
+
+    It would be called for ever, and each time such an object would be its item.
+    """
+    kind = type(value)
+    if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
+        raise TypeError(
+            f"a source returned a {kind.__name__}, which is not iterated: yield its values "
+            "instead (`yield from` it), so that the source itself is a generator"
+        )
 
 
 def marked(values: Iterable[Any]) -> Iterator[At]:
