@@ -126,10 +126,13 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except click.UsageError as fault:
         where = fault.ctx.command_path if fault.ctx else "runner"
-        say.error(_plainly(fault), hint=f"{where} --help", colour=colour)
+        text, hint = fault.format_message(), f"{where} --help"
+        if isinstance(fault, click.NoSuchOption) and fault.possibilities:
+            text, hint = fault.message, f"did you mean {' or '.join(_closest(fault))}?  {hint}"
+        say.error(_plainly(text), hint=hint, colour=colour)
         return ExitCode.USAGE
     except click.ClickException as fault:
-        say.error(_plainly(fault), colour=colour)
+        say.error(_plainly(fault.format_message()), colour=colour)
         return ExitCode.USAGE
     except InvalidPipeline as fault:
         from pipeline_runner.cli.problems import frames
@@ -148,7 +151,13 @@ def run(arguments: Sequence[str]) -> int:
     return int(result or 0)
 
 
-def _plainly(fault: click.ClickException) -> str:
+def _closest(fault: click.NoSuchOption) -> list[str]:
+    """Return what may have been meant, the likeliest first."""
+    among = list(fault.possibilities or ())
+    return difflib.get_close_matches(fault.option_name, among, n=2) or among[:2]
+
+
+def _plainly(text: str) -> str:
     """Return click's words as ours are written: one sentence, no capital, no full stop."""
-    text = fault.format_message().removesuffix(".")
+    text = text.removesuffix(".")
     return text[:1].lower() + text[1:]

@@ -111,6 +111,7 @@ class Head:
             behind,
             works=options.work,
             remembers=keeps,
+            local=options.local,
         )
         self._releases = Releases(
             pipeline, self._server.send, self._released, self._refuse, self.warn

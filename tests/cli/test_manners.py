@@ -37,6 +37,16 @@ def test_what_a_verb_does_is_said_in_one_line_of_a_terminal(runner: Callable[...
         assert [line for line in lines if line.endswith("...")] == []
 
 
+def test_an_option_that_is_misspelt_is_guessed_closest_first(runner: Callable[..., Any]) -> None:
+    assert runner("up", "--locl").err.splitlines() == [
+        "error: no such option '--locl'",
+        "hint: did you mean --local or --color?  runner up --help",
+    ]
+    assert runner("plan", "--exitcode").err.splitlines()[1] == (
+        "hint: did you mean --exit-code?  runner plan --help"
+    )
+
+
 CTRL_C = """\
 import sys
 class Impatient:
@@ -78,7 +88,7 @@ def test_an_unknown_option_says_which_verb_has_help(runner: Callable[..., Any]) 
     ended = runner("check", "--no-imports")
     assert ended.code == 2
     assert "--no-import" in ended.err
-    assert ended.err.endswith("hint: runner check --help\n")
+    assert ended.err.endswith("  runner check --help\n")
 
 
 def test_a_file_that_is_not_there_gets_a_cure(runner: Callable[..., Any], project: Path) -> None:

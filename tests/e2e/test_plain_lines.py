@@ -22,7 +22,7 @@ def test_a_stage_that_fits_nowhere_is_told_once(project: Project) -> None:
     assert run.popen.stderr is not None
     until_end = itertools.takewhile(lambda line: "numbers finished" not in line, run.popen.stderr)
     told = [line.partition(" warning: ")[2] for line in until_end if "keep:" in line]
-    assert told == ["keep: no host may run it  runner why keep\n"]
+    assert told == ["keep: no host may run it, and none can join a local run  runner why keep\n"]
     run.end()
 
 

@@ -54,10 +54,12 @@ class HostEvents:
         *,
         works: bool,
         remembers: bool,
+        local: bool,
     ) -> None:
         self._state = pipeline.state_dir
         self._sources = pipeline.sources
         self._remembers = remembers
+        self._local = local  # no other host can join
         self._server = server
         self._hosts = hosts
         self._course = course
@@ -262,6 +264,8 @@ class HostEvents:
             text = f"{stage}: no host may run it"
             if found.pop(text, None) is None:  # which says it better than a number
                 text = f"{stage}: {count} worker{'s' * (count > 1)} cannot be placed"
+            elif self._local:
+                text += ", and none can join a local run"
             if stage in self._sources:
                 text += f", and the run waits for {'their' if count > 1 else 'its'} share"
             found[text] = f"runner why {stage}"
