@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline_runner.wire.messages import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline_runner.wire.messages import Granted
     from pipeline_runner.worker.loops.routing import Router
     from pipeline_runner.worker.session.session import WorkerSession
@@ -16,15 +18,27 @@ _STAGE_VALUES = 4096
 
 
 class Outputs:
-    """The outputs of the item at ``index`` of a lease: ``kept`` here, or staged under ``keys``."""
+    """The outputs of the item at ``index`` of a lease: ``kept`` here, or staged under ``keys``.
 
-    def __init__(self, link: WorkerSession, router: Router, lease: Granted, index: int) -> None:
+    ``settle_before`` is called before the first is staged: what a settle names as staged comes
+    before the settle's own outputs, so those of earlier items have to be in an earlier one.
+    """
+
+    def __init__(
+        self,
+        link: WorkerSession,
+        router: Router,
+        lease: Granted,
+        index: int,
+        settle_before: Callable[[], None] = lambda: None,
+    ) -> None:
         self.kept: list[Any] = []
         self.keys: list[int] = []
         self._link = link
         self._router = router
         self._lease = lease
         self._index = index
+        self._settle_before = settle_before
         self._staged_at = router.taken_bytes
 
     def add(self, value: Any) -> None:
@@ -40,6 +54,8 @@ class Outputs:
             self._stage()
 
     def _stage(self) -> None:
+        if not self.keys:
+            self._settle_before()
         bodies = self._router.encode(self.kept)
         spans = ((self._index, self._index + 1),)
         for output, data in zip(bodies.outputs, bodies.data, strict=True):

@@ -133,14 +133,14 @@ class ItemLoop:
             self._out.append(self._collect(index, result) if self._many else take(result))
 
     def _ship_ahead(self) -> None:
-        """Settle what is done: with the output that comes it is too much to keep."""
+        """Settle what is done before the item at hand: its outputs may be too much to keep."""
         with self._link.lock:
             self._ship()
 
     def _collect(self, index: int, values: Any) -> list[Any]:
         """Take a generator's outputs, each as it is when it is yielded."""
         assert self._lease is not None
-        outputs = Outputs(self._link, self._router, self._lease, index)
+        outputs = Outputs(self._link, self._router, self._lease, index, self._ship_ahead)
         for value in values:
             outputs.add(value)
         if outputs.keys:
