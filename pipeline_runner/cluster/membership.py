@@ -21,11 +21,13 @@ class Arrival:
     """How an agent came, and the ``name`` its host has from now on.
 
     One that "returns" finds everything as it was. One that "replaces" stands where another agent
-    stood that is dead, and that one's workers with it. Any other "joins".
+    stood that is dead, and that one's workers with it. Any other "joins"; ``beside`` is then the
+    host that another living agent of the same machine has already, if there is one.
     """
 
     name: str
     coming: Coming
+    beside: str = ""
 
 
 @dataclass(slots=True)
@@ -78,9 +80,11 @@ class Membership:
                 return Arrival(name, "returns")
         name = wanted if local else self._free(wanted, machine)
         coming: Coming = "replaces" if name in self._hosts else "joins"
+        first = self._hosts.get(wanted)
+        is_second = name != wanted and first is not None and first.machine == machine != ""
         leaving = agent in self._leaving
         self._hosts[name] = Known(agent, machine, now, local=local, draining=leaving)
-        return Arrival(name, coming)
+        return Arrival(name, coming, wanted if is_second else "")
 
     def hear(self, name: str, at: float) -> None:
         """Record that a frame came from a host at ``at``, which may be some time ago."""

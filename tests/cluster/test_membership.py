@@ -61,6 +61,16 @@ def test_a_second_agent_of_the_same_name_gets_a_number() -> None:
     assert membership.arrive("pi-2", "b", "m2", 1.0) == Arrival("pi-2", "returns")
 
 
+def test_a_second_agent_of_one_machine_is_told_from_one_of_the_same_name() -> None:
+    membership = Membership(0.0)
+    assert membership.arrive("desk", "a", "m1", 0.0, local=True).beside == ""
+    assert membership.arrive("desk", "b", "m1", 0.0) == Arrival("desk-2", "joins", "desk")
+    assert membership.arrive("desk", "c", "m2", 0.0) == Arrival("desk-3", "joins")
+    assert membership.arrive("desk", "b", "m1", 1.0) == Arrival("desk-2", "returns")
+    assert membership.arrive("pi", "d", "", 0.0).beside == ""
+    assert membership.arrive("pi", "e", "", 0.0) == Arrival("pi-2", "joins")
+
+
 def test_an_agent_started_again_on_the_same_machine_takes_the_place_of_the_dead_one() -> None:
     membership = Membership(0.0)
     membership.arrive("pi", "a", "m", 0.0)

@@ -15,7 +15,7 @@ from tests.hosts.site import RUNNER, Site, site
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.e2e.kit import Run
+    from tests.e2e.kit import Ended, Run
     from tests.hosts.lan import Lan
 
 ITEMS = 40
@@ -52,13 +52,14 @@ def kill(run: Run) -> None:
     run.popen.communicate()
 
 
-def assert_all_came_out_and_nothing_ran_twice(ours: Site) -> None:
+def assert_all_came_out_and_nothing_ran_twice(ours: Site) -> Ended:
     ours.open_gate("fast")
     ours.open_gate("end")
     ended = ours.run.wait()
     assert ended.code == 0, ended.err
     assert sorted(ours.kept().values()) == list(range(ITEMS))
     assert {n: len(begun) for n, begun in ours.begun().items()} == dict.fromkeys(range(ITEMS), 1)
+    return ended
 
 
 def test_a_host_that_is_drained_finishes_what_it_holds_and_leaves(ours: Site) -> None:
@@ -206,10 +207,12 @@ def test_workers_end_with_a_head_that_kept_all_in_memory(ours: Site) -> None:
 
 
 def test_a_second_agent_of_one_name_gets_a_number(ours: Site) -> None:
-    ours.up()
+    ours.up("--ui", "plain")
     ours.join(ours.lan["pi"], "--name", "box")
     works_on(ours, "box")
     ours.join(ours.lan["rig"], "--name", "box")
     works_on(ours, "box", "box-2")
     ours.open_gate("all-here")
-    assert_all_came_out_and_nothing_ran_twice(ours)
+    ended = assert_all_came_out_and_nothing_ran_twice(ours)
+    # The kernel under both is one, and so is the machine.
+    assert "that box has already: both are on one machine" in ended.err

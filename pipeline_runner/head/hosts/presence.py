@@ -213,7 +213,12 @@ class HostEvents:
         if not host.head:
             cores = "1 core" if host.cores == 1 else f"{host.cores} cores"
             again = " again" if arrival.coming == "replaces" else ""
-            self._teller.say(f"{host.name} joins{again}, with {cores}")
+            joins = f"{host.name} joins{again}, with {cores}"
+            if arrival.beside:
+                text = f"{joins} that {arrival.beside} has already: both are on one machine"
+                self._teller.warn(text, "one `runner join` is enough: end the other")
+            else:
+                self._teller.say(joins)
         self._hosts.join(connection, host, now, unfit=() if host.head else self._not_yet())
         if self._membership[host.name].draining:
             self._hosts.drain(host.name)
