@@ -99,7 +99,7 @@ def make(seed: int) -> Program:
     """Return the program of a seed."""
     rng = random.Random(seed)
     made = Program(seed)
-    trouble = ("", "worker", "worker", "agent", "head", "all", "interrupt")
+    trouble = ("", "worker", "worker", "agent", "head", "all", "interrupt", "retry")
     made.trouble = [each for each in rng.choices(trouble, k=rng.randint(0, 3)) if each]
     durabilities = ("fsync", "relaxed") if made.restarts else ("fsync", "relaxed", "memory")
     made.durability = rng.choice(durabilities)

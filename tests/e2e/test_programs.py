@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline_runner.queues.dead_letters import DeadLetter
     from tests.e2e.kit import Ended, Project, Run
 
-_FIRST, _, _LAST = os.environ.get("PROGRAMS", "1-4").partition("-")
+_FIRST, _, _LAST = os.environ.get("PROGRAMS", "6-10").partition("-")
 SEEDS = range(int(_FIRST), int(_LAST or _FIRST) + 1)
 WITHIN_S = 120.0
 
@@ -73,6 +73,8 @@ def run(project: Project, made: programs.Program) -> Ended:
         match trouble:
             case "worker":
                 kill_one(run, rng)
+            case "retry":  # in vain: they come back
+                project.runner("errors", "retry", "--all")
             case "agent":
                 if pid := run.agent():
                     kill(pid)
