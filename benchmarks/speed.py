@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed: list[str] = []
     for comparison in _comparisons(asked):
         try:
-            rows += comparison.rows(asked.pairs, _teller(comparison.peer.name))
+            rows += comparison.rows(asked.pairs, _announcer(comparison.peer.name))
         except TrialError as fault:
             failed.append(f"{comparison.peer.name}: {fault}")
             print(f"no number against {failed[-1]}", file=sys.stderr)
@@ -91,7 +91,7 @@ def _names_of(known: Collection[str]) -> Callable[[str], list[str]]:
     return names
 
 
-def _teller(peer: str) -> Callable[[int, Pair], None]:
+def _announcer(peer: str) -> Callable[[int, Pair], None]:
     def tell(number: int, pair: Pair) -> None:
         ours, theirs = (f"{run.rate:,.0f}" for run in pair)
         print(f"pair {number + 1}: ours {ours}, {peer} {theirs} items/s", file=sys.stderr)

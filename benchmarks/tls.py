@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
         every = comparisons(two, asked.blobs, asked.ints)
         for comparison in every if asked.only is None else every[asked.only == "ints" :][:1]:
             try:
-                rows += comparison.rows(asked.pairs, _teller(comparison))
+                rows += comparison.rows(asked.pairs, _announcer(comparison))
             except TrialError as fault:
                 failed = True
                 print(f"no number for {comparison.readings[0].what}: {fault}", file=sys.stderr)
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed or missed else 0
 
 
-def _teller(comparison: Comparison) -> Callable[[int, Pair], None]:
+def _announcer(comparison: Comparison) -> Callable[[int, Pair], None]:
     read = comparison.readings[0]
 
     def tell(number: int, pair: Pair) -> None:

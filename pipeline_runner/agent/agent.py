@@ -51,7 +51,7 @@ class Agent:
     def __init__(
         self, seeker: Seeker, terms: HostConfig, say: Callable[[str, str], None] = say_nothing
     ) -> None:
-        self._terms = terms
+        self._config = terms
         self._say = say
         self._id = secrets.token_hex(8)  # for life: a head knows a host again by it
         self._loop = asyncio.get_running_loop()
@@ -72,7 +72,7 @@ class Agent:
         self._desired: Desired | None = None  # what its files are awaited for
         self._run = ""
         self._hold_s = 0.0
-        self._parting: DisconnectPolicy | None = None  # between two heads
+        self._disconnect_policy: DisconnectPolicy | None = None  # between two heads
         self._dismissed = ""
         self._leaving_at: float | None = None
         self._code = ExitCode.OK
@@ -86,7 +86,7 @@ class Agent:
         loop = self._loop
         loop.set_exception_handler(self._crashed)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
-        if self._terms.local:
+        if self._config.local:
             loop.add_signal_handler(signal.SIGTERM, self._over.set)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the head's to interpret
         else:
@@ -122,14 +122,16 @@ class Agent:
     def head_found(self, way: Route) -> None:
         """Say HELLO to a head, and what is here from an earlier one."""
         self._dismissed = ""
-        if self._parting is not None:
-            self._parting = replace(self._parting, dismissed="", known_dead=False)
+        if self._disconnect_policy is not None:
+            self._disconnect_policy = replace(
+                self._disconnect_policy, dismissed="", known_dead=False
+            )
             self._say("found", f"the head again, at {way.door}")
         self._supervisor.use_door(way.door)
         processes = self._supervisor.processes.values()
         workers = tuple(process.id for process in processes if process.was_ready)
         host, ended = self._reporter.host, self._supervisor.ended
-        about = self._terms.about(self._id)
+        about = self._config.about(self._id)
         self._send(Hello("agent", host, "", "", 0, os.getpid(), PROTOCOL, about, workers, ended))
         self._reporter.catch_up()
         self._tell()
@@ -153,8 +155,8 @@ class Agent:
 
     def head_gone(self) -> None:
         """Hold on, wait for another, or end."""
-        terms, now = self._terms, self._loop.time()
-        self._parting = DisconnectPolicy(
+        terms, now = self._config, self._loop.time()
+        self._disconnect_policy = DisconnectPolicy(
             terms.local, terms.once, now, self._hold_s, self._dismissed
         )
         self._files.head_gone()
@@ -171,9 +173,9 @@ class Agent:
 
     def head_missed(self, error: RunnerError, tries: int) -> bool:
         """Go on looking, unless it has been enough."""
-        if self._parting is not None:
+        if self._disconnect_policy is not None:
             nobody = isinstance(error.__cause__, ConnectionRefusedError)
-            self._parting = replace(self._parting, known_dead=nobody)
+            self._disconnect_policy = replace(self._disconnect_policy, known_dead=nobody)
         if tries == 1 and not isinstance(error, NoHead):
             self._say("refused", error.message)
         self._part()
@@ -196,8 +198,8 @@ class Agent:
             self._run = desired.run
             self._reporter.host = supervisor.host = desired.host
         self._hold_s = desired.hold_s
-        if self._parting is not None:
-            self._parting = None
+        if self._disconnect_policy is not None:
+            self._disconnect_policy = None
             supervisor.starts = True
             supervisor.keep_ended(desired.finished)
         self._desired = desired
@@ -222,7 +224,7 @@ class Agent:
 
     def _work_in(self, desired: Desired) -> None:
         """Have workers do what is desired, once the release is there that they are to run in."""
-        root = self._files.root(desired.release) if desired.release else self._terms.output
+        root = self._files.root(desired.release) if desired.release else self._config.output
         if root is None and any(desired.slots.values()):
             return
         supervisor = self._supervisor
@@ -243,10 +245,10 @@ class Agent:
             self._say("work", work)
 
     def _part(self) -> None:
-        if self._parting is None:
+        if self._disconnect_policy is None:
             return
         workers, leaving = len(self._supervisor.processes), self._leaving_at is not None
-        parting = replace(self._parting, workers=workers, leaving=leaving)
+        parting = replace(self._disconnect_policy, workers=workers, leaving=leaving)
         step = next_step(parting, self._loop.time())
         if step == "clear":
             self._supervisor.kill_all()

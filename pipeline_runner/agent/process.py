@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.agent.line_reader import LineReader
 from pipeline_runner.agent.orphans import MARK
-from pipeline_runner.worker import nested_runs as within
+from pipeline_runner.worker import nested_runs
 from pipeline_runner.worker.loops.limits import resident_size
 from pipeline_runner.worker.page import READY, Page
 from pipeline_runner.worker.process_identity import life
@@ -195,7 +195,7 @@ def start(
         job["hold_s"], job["joined"] = hold_s, True
     page = Page.create(job)
     environment = {name: value for name, value in os.environ.items() if name != "RUNNER_KEY"}
-    environment |= within.environment(job["pipeline"]) | spec["env"]
+    environment |= nested_runs.environment(job["pipeline"]) | spec["env"]
     environment["PYTHONSAFEPATH"] = "1"
     environment[MARK] = life(os.getpid())
     environment["RUNNER_OUTPUT"] = job["output"]

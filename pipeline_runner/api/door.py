@@ -217,14 +217,14 @@ class Pipeline:
 
     def _serve(self, screen: Screen, fresh: bool) -> Result:
         from pipeline_runner.head.run import UpOptions, run
-        from pipeline_runner.queues import dead_letters as deadletters
+        from pipeline_runner.queues import dead_letters
 
         try:
             with _in_full():
                 ended = run(self._spec, screen, UpOptions(fresh=fresh, text=self._text))
         finally:
             screen.restore()
-        kept = deadletters.read(self._spec.state_dir)  # of earlier runs, too
+        kept = dead_letters.read(self._spec.state_dir)  # of earlier runs, too
         letters = tuple(letter for letter in kept if letter.run == ended.run)
         return Result(ended.exit_code, ended.snapshot, letters, ended.lost)
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import output as say
-from pipeline_runner.cli import streams
+from pipeline_runner.cli import output, streams
 from pipeline_runner.cli.options import file_option
 from pipeline_runner.errors import ExitCode, InvalidPipeline, RunnerError
 
@@ -116,7 +115,7 @@ def program() -> str:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; every error ends here, as words on stderr."""
     streams.prepare()
-    colour = say.wanted_colour(arguments, os.environ)
+    colour = output.wanted_colour(arguments, os.environ)
     try:
         result = runner.main(
             list(arguments), prog_name=program(), standalone_mode=False, color=colour
@@ -129,10 +128,10 @@ def run(arguments: Sequence[str]) -> int:
         text, hint = fault.format_message(), f"{where} --help"
         if isinstance(fault, click.NoSuchOption) and fault.possibilities:
             text, hint = fault.message, f"did you mean {' or '.join(_closest(fault))}?  {hint}"
-        say.error(_plainly(text), hint=hint, colour=colour)
+        output.error(_plainly(text), hint=hint, colour=colour)
         return ExitCode.USAGE
     except click.ClickException as fault:
-        say.error(_plainly(fault.format_message()), colour=colour)
+        output.error(_plainly(fault.format_message()), colour=colour)
         return ExitCode.USAGE
     except InvalidPipeline as fault:
         from pipeline_runner.cli.problems import frames
@@ -140,7 +139,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(frames(fault.problems, fault.text, colour), err=True, color=colour)
         return fault.exit_code
     except RunnerError as fault:
-        say.error(fault.message, hint=fault.hint, colour=colour)
+        output.error(fault.message, hint=fault.hint, colour=colour)
         return fault.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo(err=True)

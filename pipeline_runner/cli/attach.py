@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import output as say
+from pipeline_runner.cli import output
 from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from pipeline_runner.cli.options import Options
+    from pipeline_runner.cli.options import CommonOptions
     from pipeline_runner.cli.terminal import Ui
     from pipeline_runner.observe.screen import Screen
     from pipeline_runner.wire.client.connection import Wire
@@ -32,7 +32,12 @@ _LOOK_EVERY_S = 0.05
 
 
 def attach(
-    head: Path | Endpoint, manner: Options, ui: Ui, *, starting: bool = False, verb: str = "up"
+    head: Path | Endpoint,
+    common: CommonOptions,
+    ui: Ui,
+    *,
+    starting: bool = False,
+    verb: str = "up",
 ) -> int:
     """Watch the run of ``head`` to its end and return its exit code; 0 if Ctrl-C ends it first.
 
@@ -47,13 +52,13 @@ def attach(
         try:
             run = _watch(wire)
             name = run["name"]
-            _say_what(run, manner, verb)
-            screen = terminal.screen(ui, manner, _pipeline(run, manner), owns=False)
-            return _follow(wire, screen, manner)
+            _say_what(run, common, verb)
+            screen = terminal.screen(ui, common, _pipeline(run, common), owns=False)
+            return _follow(wire, screen, common)
         except KeyboardInterrupt:
             if screen is not None:
                 screen.restore()
-            _say_bye(name, manner)
+            _say_bye(name, common)
             return ExitCode.OK
         finally:
             if screen is not None:
@@ -108,7 +113,7 @@ def _next(wire: Wire) -> dict[str, Any]:
     return result
 
 
-def _follow(wire: Wire, screen: Screen, manner: Options) -> int:
+def _follow(wire: Wire, screen: Screen, common: CommonOptions) -> int:
     from pipeline_runner import events
     from pipeline_runner.observe.sentences import stays_queued
     from pipeline_runner.observe.snapshot import Snapshot
@@ -123,42 +128,42 @@ def _follow(wire: Wire, screen: Screen, manner: Options) -> int:
             if told["kept"]:
                 screen.event(events.Notice(time.time(), "info", stays_queued(told["kept"])))
             screen.close(Snapshot.from_json(told["final"]), told["lost"])
-            if manner.json:
+            if common.json:
                 with may_go_unread():
                     click.echo(json.dumps(told["final"], indent=2))
             return int(told["exit_code"])
 
 
-def _say_what(run: dict[str, Any], manner: Options, verb: str) -> None:
-    if manner.quiet:
+def _say_what(run: dict[str, Any], common: CommonOptions, verb: str) -> None:
+    if common.quiet:
         return
     head = f"pid {run['pid']}"
     if verb == "up":
-        say.note(f"{run['name']} runs already, by {head}: this only watches, Ctrl-C detaches")
+        output.note(f"{run['name']} runs already, by {head}: this only watches, Ctrl-C detaches")
     else:
-        say.note(f"watches {run['name']}, run by {head}: Ctrl-C detaches")
+        output.note(f"watches {run['name']}, run by {head}: Ctrl-C detaches")
     try:
-        text = manner.file.read_text(encoding="utf-8")
+        text = common.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return
     if text != run["text"]:
-        say.note(f"{manner.file} is not what runs: what changed in it counts at the next start")
+        output.note(f"{common.file} is not what runs: what changed in it counts at the next start")
 
 
-def _say_bye(name: str, manner: Options) -> None:
-    if not manner.quiet:
+def _say_bye(name: str, common: CommonOptions) -> None:
+    if not common.quiet:
         click.echo(
-            f"detached: {name} runs on.  look again: runner top{manner.again}"
-            f"  stop it: runner down{manner.again}",
+            f"detached: {name} runs on.  look again: runner top{common.again}"
+            f"  stop it: runner down{common.again}",
             err=True,
         )
 
 
-def _pipeline(run: dict[str, Any], manner: Options) -> Any:
+def _pipeline(run: dict[str, Any], common: CommonOptions) -> Any:
     """Return the pipeline that runs, from the text its head read; None if it cannot be had here."""
     from pipeline_runner.config.parse import parse
 
-    pipeline, _problems = parse(run["text"], file=str(manner.file), environ=os.environ)
+    pipeline, _problems = parse(run["text"], file=str(common.file), environ=os.environ)
     return pipeline
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import DEFAULT_FILE, Options, verb
+from pipeline_runner.cli import project
+from pipeline_runner.cli.options import DEFAULT_FILE, CommonOptions, verb
 from pipeline_runner.errors import AlreadyRunning
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Left:
 
 @verb("clean", facts=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def clean(manner: Options, yes: bool) -> None:
+def clean(common: CommonOptions, yes: bool) -> None:
     """Delete what earlier runs left behind.
 
     Old dead letters, logs, finished journals, and copies of the project's files. Says first what
@@ -39,27 +39,27 @@ def clean(manner: Options, yes: bool) -> None:
     """
     from pipeline_runner.queues.journal.recovery import NAME
 
-    root = manner.file.resolve().parent
-    if manner.file == DEFAULT_FILE and not manner.file.exists():
+    root = common.file.resolve().parent
+    if common.file == DEFAULT_FILE and not common.file.exists():
         state = Path(".runner")  # a machine that only joined: it has caches alone
     else:
-        state = place.state_dir(manner.file)
+        state = project.state_dir(common.file)
     with _free(state) as is_free:
         left = _left(state, root, is_free=is_free)
-    if manner.json:
+    if common.json:
         click.echo(json.dumps([_facts(each, state) for each in left], indent=2))
         if not yes:
             return
-    elif not manner.quiet:
+    elif not common.quiet:
         _show(left, stays=state.is_dir() and (not is_free or (state / NAME).exists()))
     if left:
-        _delete(state, root, left, yes=yes, quiet=manner.quiet or manner.json)
+        _delete(state, root, left, yes=yes, quiet=common.quiet or common.json)
 
 
 def _left(state: Path, root: Path, *, is_free: bool) -> list[_Left]:
     """Return what can go; with ``is_free`` no head has the folder."""
     from pipeline_runner.observe.quantity import plural
-    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues import dead_letters
     from pipeline_runner.queues.journal.archive import FINISHED
     from pipeline_runner.queues.journal.inspection import run_of
     from pipeline_runner.queues.journal.recovery import NAME
@@ -73,7 +73,7 @@ def _left(state: Path, root: Path, *, is_free: bool) -> list[_Left]:
     if is_free and not (state / NAME).exists():
         found.append((state / "logs", "what workers printed"))
         run = run_of(state)
-        own = sum(letter.run == run for letter in deadletters.read(state))
+        own = sum(letter.run == run for letter in dead_letters.read(state))
         letters = plural(own, "dead letter")
         text = f"the journal of a finished run: without it its {letters} cannot be retried"
         found.append((state / FINISHED, text))
@@ -86,16 +86,16 @@ def _earlier_letters(state: Path) -> Iterator[_Left]:
     """Yield the dead letters that are not of the last run."""
     from pipeline_runner.head.last_run import recall
     from pipeline_runner.observe.quantity import plural
-    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues import dead_letters
     from pipeline_runner.queues.journal.inspection import run_of
     from pipeline_runner.sync.survey import size_of
 
-    kept = deadletters.read(state)
+    kept = dead_letters.read(state)
     last = recall(state)
     run = run_of(state) or (last.run if last is not None else "")
     earlier = {letter.letter: letter.run for letter in kept if letter.run != run}
     if run and earlier:
-        folder = state / deadletters.FOLDER
+        folder = state / dead_letters.FOLDER
         share = size_of(folder) * len(earlier) // len(kept)
         what = f"{plural(len(earlier), 'dead letter')} of earlier runs"
         yield _Left(folder, what, share, letters=earlier)
@@ -121,7 +121,7 @@ def _caches(state: Path, root: Path, *, is_free: bool) -> Iterator[_Left]:
 def _delete(state: Path, root: Path, left: list[_Left], *, yes: bool, quiet: bool) -> None:
     from pipeline_runner.cli.confirm import sure
     from pipeline_runner.observe.quantity import size
-    from pipeline_runner.queues import dead_letters as deadletters
+    from pipeline_runner.queues import dead_letters
 
     total = size(sum(each.size_bytes for each in left))
     sure(f"Delete {total}?", f"{total} would be gone for good", yes=yes)
@@ -132,8 +132,8 @@ def _delete(state: Path, root: Path, left: list[_Left], *, yes: bool, quiet: boo
             if each.path not in still:
                 continue
             if each.letters is not None:
-                deadletters.strike_each(state, each.letters)
-                deadletters.sweep(state)
+                dead_letters.forget_each(state, each.letters)
+                dead_letters.sweep(state)
             elif each.output is not None:
                 _clear(each.path, each.output)
             elif each.path.is_dir():

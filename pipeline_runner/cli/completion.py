@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 
 
 @verb("completion", file="none")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(manner: Options, shell: str) -> None:  # noqa: ARG001
+def completion(common: CommonOptions, shell: str) -> None:  # noqa: ARG001
     """Print the completion script for SHELL.
 
     \b

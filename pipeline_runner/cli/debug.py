@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli import project
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import ExitCode, UsageError
 from pipeline_runner.escaping import escaped
 
@@ -24,21 +24,23 @@ if TYPE_CHECKING:
     "--limit", type=click.IntRange(min=1), metavar="N", help="Take N items from each source."
 )
 @click.option(
-    "--stage", metavar="S", help="Run stage S alone, on --item.", shell_complete=place.stage_names
+    "--stage", metavar="S", help="Run stage S alone, on --item.", shell_complete=project.stage_names
 )
 @click.option("--item", metavar="JSON", help="The one item that --stage gets.")
-def debug(manner: Options, limit: int | None, stage: str | None, item: str | None) -> ExitCode:
+def debug(
+    common: CommonOptions, limit: int | None, stage: str | None, item: str | None
+) -> ExitCode:
     """Run the pipeline in one process, for a debugger.
 
     There are no workers and no network. An error of a stage ends it, with its traceback.
     """
     from pipeline_runner.worker.exceptions import format_traceback
 
-    pipeline = place.load(manner.file)
+    pipeline = project.load(common.file)
     only = _only(pipeline, stage, item)
     enter_project(pipeline)
     try:
-        _run(pipeline, manner, limit, only)
+        _run(pipeline, common, limit, only)
     except Exception as fault:  # noqa: BLE001  (whatever user code raises is the answer)
         click.echo(format_traceback(fault), err=True, nl=False)
         return ExitCode.ERRORS
@@ -46,7 +48,7 @@ def debug(manner: Options, limit: int | None, stage: str | None, item: str | Non
 
 
 def _run(
-    pipeline: Pipeline, manner: Options, limit: int | None, only: tuple[str, object] | None
+    pipeline: Pipeline, common: CommonOptions, limit: int | None, only: tuple[str, object] | None
 ) -> None:
     from pipeline_runner.observe.quantity import plural
     from pipeline_runner.worker.inline import run
@@ -57,7 +59,7 @@ def _run(
             click.echo(escaped(pprint.pformat(output, width=100)))
         return
     outputs = run(pipeline, limit=limit)
-    if not manner.quiet:
+    if not common.quiet:
         for stage, values in outputs.items():
             click.echo(f"{stage}: {plural(len(values), 'item')}", err=True)
 

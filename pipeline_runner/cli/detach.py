@@ -17,7 +17,7 @@ from pipeline_runner.errors import ExitCode, TimedOut
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline_runner.cli.options import Options
+    from pipeline_runner.cli.options import CommonOptions
     from pipeline_runner.config.pipeline import Pipeline
 
 _PATIENCE_S = 30.0
@@ -32,7 +32,9 @@ _ENTRY = (
 )
 
 
-def detach(pipeline: Pipeline, manner: Options, *, local: bool, no_work: bool, fresh: bool) -> int:
+def detach(
+    pipeline: Pipeline, common: CommonOptions, *, local: bool, no_work: bool, fresh: bool
+) -> int:
     """Start the head in the background, wait until it answers, and say how to look at it.
 
     Returns the child's exit code if it ended first. Raises TimedOut after half a minute.
@@ -40,11 +42,11 @@ def detach(pipeline: Pipeline, manner: Options, *, local: bool, no_work: bool, f
     log = pipeline.state_dir / "logs" / "up.log"
     pipeline.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log.parent.mkdir(mode=0o700, exist_ok=True)
-    command = [sys.executable, "-c", _ENTRY, "up", str(manner.file)]
+    command = [sys.executable, "-c", _ENTRY, "up", str(common.file)]
     # The imports were tried a moment ago, by the process that starts this one.
     command += ["--ui", "plain", "--color", "never", "--no-import"]
     command += ["--local"] * local + ["--no-work"] * no_work + ["--fresh", "--yes"] * fresh
-    command += ["-q"] * manner.quiet + ["-v"] * manner.verbose
+    command += ["-q"] * common.quiet + ["-v"] * common.verbose
     with log.open("wb") as out:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -53,12 +55,12 @@ def detach(pipeline: Pipeline, manner: Options, *, local: bool, no_work: bool, f
         for line in log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]:
             click.echo(line, err=True)
         return child.returncode
-    if manner.json:
+    if common.json:
         click.echo(json.dumps({"pid": child.pid, "log": str(log)}))
-    elif not manner.quiet:
+    elif not common.quiet:
         click.echo(f"{pipeline.name} runs in the background, pid {child.pid}", err=True)
-        click.echo(f"look at it:  runner ps{manner.again}", err=True)
-        click.echo(f"stop it:     runner down{manner.again}", err=True)
+        click.echo(f"look at it:  runner ps{common.again}", err=True)
+        click.echo(f"stop it:     runner down{common.again}", err=True)
         click.echo(f"its words:   {_short(log)}", err=True)
     return ExitCode.OK
 

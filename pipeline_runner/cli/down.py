@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
+from pipeline_runner.cli import output, project
 from pipeline_runner.cli.find_head import head_of
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import NoHead, TimedOut, UsageError
 
 if TYPE_CHECKING:
@@ -25,20 +24,20 @@ _LOOK_EVERY_S = 0.25
 @click.option("--now", is_flag=True, help="Do not wait for what is in work. Asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--no-wait", is_flag=True, help="Return at once, while it still drains.")
-def down(manner: Options, now: bool, yes: bool, no_wait: bool) -> None:
+def down(common: CommonOptions, now: bool, yes: bool, no_wait: bool) -> None:
     """Finish what is in work and stop the run.
 
     Ctrl-C stops the waiting, not the stopping.
     """
     from pipeline_runner.head.control.client import ask
 
-    head = head_of(manner)
+    head = head_of(common)
     if now and not yes:
         _sure(sys.stdin.isatty())
     ask(head, "down", now=now)
     if not no_wait:
-        _wait(head, manner)
-    if not manner.quiet:
+        _wait(head, common)
+    if not common.quiet:
         click.echo("asked to stop" if no_wait else "stopped", err=True)
 
 
@@ -51,7 +50,7 @@ def _sure(can_ask: bool) -> None:
     click.confirm("Stop workers in the middle of their items?", abort=True, err=True)
 
 
-def _wait(head: Path | Endpoint, manner: Options) -> None:
+def _wait(head: Path | Endpoint, common: CommonOptions) -> None:
     """Wait until no head answers; what it waits for is said once."""
     from pipeline_runner.head.control.client import ask
     from pipeline_runner.observe.sentences import waiting_for
@@ -65,10 +64,10 @@ def _wait(head: Path | Endpoint, manner: Options) -> None:
             continue  # it is busy stopping
         except NoHead:
             break
-        if left and not said and not manner.quiet:
-            say.note(f"waits for {left}")
+        if left and not said and not common.quiet:
+            output.note(f"waits for {left}")
             said = left
         time.sleep(_LOOK_EVERY_S)
     # It stops answering a little before its process, and what that still writes, has ended.
-    while isinstance(head, Path) and place.head_pid(head) is not None:
+    while isinstance(head, Path) and project.head_pid(head) is not None:
         time.sleep(_LOOK_EVERY_S)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import project as place
+from pipeline_runner.cli import project
 from pipeline_runner.cli.letters import drop, retry, which
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def errors() -> None:
 
 
 @verb("list", facts=True)
-@click.option("--stage", metavar="S", help="Those of stage S.", shell_complete=place.stage_names)
+@click.option("--stage", metavar="S", help="Those of stage S.", shell_complete=project.stage_names)
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="N letters a page.")
 @click.option("--page", metavar="P", type=click.IntRange(min=1), help="Page P; 1 is the oldest.")
 @click.option(
@@ -36,16 +36,20 @@ def errors() -> None:
     help="A line for each exception, or for each letter.  [default: grouped from 51 letters on]",
 )
 def list_(
-    manner: Options, stage: str | None, limit: int | None, page: int | None, grouped: bool | None
+    common: CommonOptions,
+    stage: str | None,
+    limit: int | None,
+    page: int | None,
+    grouped: bool | None,
 ) -> None:
     """List the dead letters, oldest first, or count them by exception."""
-    letters = [one for one in _letters(manner) if stage in (None, one.stage)]
+    letters = [one for one in _letters(common) if stage in (None, one.stage)]
     pages = limit is not None or page is not None
-    if manner.json:
+    if common.json:
         _print_json(letters, limit, page, grouped=bool(grouped))
         return
     if not letters:
-        if not manner.quiet:
+        if not common.quiet:
             click.echo("no dead letters", err=True)
         return
     from pipeline_runner.cli import terminal
@@ -53,17 +57,17 @@ def list_(
 
     if grouped or (grouped is None and not pages and len(letters) > _PAGE):
         groups = _groups(letters)
-        terminal.show(screen.groups(groups, terminal.width()), manner.colour)
-        if not manner.quiet:
-            _tell_groups(letters, groups, manner)
+        terminal.show(screen.groups(groups, terminal.width()), common.colour)
+        if not common.quiet:
+            _tell_groups(letters, groups, common)
         return
     some = _page_of(letters, limit or _PAGE, page or 1)
-    terminal.show(screen.table([_facts(x) for x in some], terminal.width()), manner.colour)
-    if not manner.quiet:
+    terminal.show(screen.table([_facts(x) for x in some], terminal.width()), common.colour)
+    if not common.quiet:
         if len(some) < len(letters):
-            _tell_page(letters, limit or _PAGE, page or 1, manner)
-        click.echo(f"look at one:  runner errors show {some[-1].letter}{manner.again}", err=True)
-        _tell_retry(letters, manner)
+            _tell_page(letters, limit or _PAGE, page or 1, common)
+        click.echo(f"look at one:  runner errors show {some[-1].letter}{common.again}", err=True)
+        _tell_retry(letters, common)
 
 
 def _print_json(
@@ -93,31 +97,33 @@ def _page_of(
     return some
 
 
-def _tell_page(letters: list[DeadLetter], limit: int, page: int, manner: Options) -> None:
+def _tell_page(letters: list[DeadLetter], limit: int, page: int, common: CommonOptions) -> None:
     last = -(-len(letters) // limit)
     of = f"page {page} of {last:,}, {len(letters):,} dead letters in all"
     if page < last:
         by = f" --limit {limit}" if limit != _PAGE else ""
-        of += f": runner errors list --page {page + 1}{by}{manner.again}"
+        of += f": runner errors list --page {page + 1}{by}{common.again}"
     click.echo(of, err=True)
 
 
-def _tell_groups(letters: list[DeadLetter], groups: list[dict[str, Any]], manner: Options) -> None:
+def _tell_groups(
+    letters: list[DeadLetter], groups: list[dict[str, Any]], common: CommonOptions
+) -> None:
     from pipeline_runner.observe.quantity import plural
 
     total = f"{len(letters):,} dead letters of {plural(len(groups), 'kind')}"
-    click.echo(f"{total}; one by one: runner errors list --page 1{manner.again}", err=True)
+    click.echo(f"{total}; one by one: runner errors list --page 1{common.again}", err=True)
     newest = groups[0]["newest"]
-    click.echo(f"look at one:  runner errors show {newest}{manner.again}", err=True)
-    _tell_retry(letters, manner)
+    click.echo(f"look at one:  runner errors show {newest}{common.again}", err=True)
+    _tell_retry(letters, common)
 
 
-def _tell_retry(letters: list[DeadLetter], manner: Options) -> None:
+def _tell_retry(letters: list[DeadLetter], common: CommonOptions) -> None:
     newest = letters[-1].run
     if earlier := sum(one.run != newest for one in letters):
         are = "is" if earlier == 1 else "are"
         click.echo(f"{earlier:,} of them {are} of earlier runs", err=True)
-    click.echo(f"once mended:  runner errors retry --all{manner.again}", err=True)
+    click.echo(f"once mended:  runner errors retry --all{common.again}", err=True)
 
 
 def _groups(letters: list[DeadLetter]) -> list[dict[str, Any]]:
@@ -146,25 +152,25 @@ def _groups(letters: list[DeadLetter]) -> list[dict[str, Any]]:
 @verb("show", facts=True)
 @click.argument("letter", metavar="ID", type=int)
 @click.option("--pdb", "debugs", is_flag=True, help="Run its item here, and debug what fails.")
-def show(manner: Options, letter: int, debugs: bool) -> int:
+def show(common: CommonOptions, letter: int, debugs: bool) -> int:
     """Show one dead letter, with payload and traceback."""
-    letters = _letters(manner)
+    letters = _letters(common)
     found = next((each for each in letters if each.letter == letter), None)
     if found is None:
-        raise UsageError(f"there is no dead letter {letter}", hint=which(letters, manner))
+        raise UsageError(f"there is no dead letter {letter}", hint=which(letters, common))
     if debugs:
         from pipeline_runner.cli.postmortem import examine
 
-        return examine(found, manner)
-    payload = _payload(found, manner)
-    if manner.json:
+        return examine(found, common)
+    payload = _payload(found, common)
+    if common.json:
         facts = _facts(found) | {"traceback": found.traceback, "payload": payload}
         click.echo(json.dumps(facts, indent=2))
         return ExitCode.OK
     from pipeline_runner.cli import terminal
     from pipeline_runner.observe import letters as screen
 
-    terminal.show(screen.page(_facts(found), payload, found.traceback), manner.colour)
+    terminal.show(screen.page(_facts(found), payload, found.traceback), common.colour)
     return ExitCode.OK
 
 
@@ -174,10 +180,10 @@ errors.add_command(retry)
 errors.add_command(drop)
 
 
-def _letters(manner: Options) -> list[DeadLetter]:
+def _letters(common: CommonOptions) -> list[DeadLetter]:
     from pipeline_runner.queues.dead_letters import read
 
-    return sorted(read(place.state_dir(manner.file)), key=lambda letter: letter.letter)
+    return sorted(read(project.state_dir(common.file)), key=lambda letter: letter.letter)
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:
@@ -199,7 +205,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _payload(letter: DeadLetter, manner: Options) -> str:
+def _payload(letter: DeadLetter, common: CommonOptions) -> str:
     """Return the payload as Python would show it, or why it cannot be shown."""
     from pipeline_runner.cli.decoding import shown
 
@@ -209,4 +215,4 @@ def _payload(letter: DeadLetter, manner: Options) -> str:
         body, at = letter.held_in()
     except (OSError, ValueError) as fault:
         return f"<cannot be read here: {fault}>"
-    return shown(body, [at], manner.file.resolve().parent, pretty=True)[0]
+    return shown(body, [at], common.file.resolve().parent, pretty=True)[0]

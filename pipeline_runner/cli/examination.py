@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_runner import __version__
-from pipeline_runner.cli import findings
-from pipeline_runner.cli import project as place
+from pipeline_runner.cli import findings, project
 from pipeline_runner.cli.findings import Finding
 from pipeline_runner.cluster.discovery import find
 from pipeline_runner.cluster.identity import known
@@ -40,7 +39,7 @@ def examine(file: Path) -> Iterator[Finding]:
     yield from findings.networks(scan())
     yield from findings.subsystem("microsoft" in platform.release().lower())
     yield findings.udp(PORT, _cannot_listen(socket.SOCK_DGRAM, PORT))
-    head = place.head_pid(state)
+    head = project.head_pid(state)
     yield findings.tcp(port, _cannot_listen(socket.SOCK_STREAM, port), head)
     yield findings.firewall(_firewall(), port)
     yield _key_and_heads()
@@ -54,7 +53,7 @@ def examine(file: Path) -> Iterator[Finding]:
 def _pipeline(file: Path) -> tuple[Path, int]:
     """Return where its state is, and its port; a file that is wrong or not there is no fault."""
     try:
-        pipeline = place.load(file)
+        pipeline = project.load(file)
     except RunnerError:
         return file.resolve().parent / ".runner", PORT
     return pipeline.state_dir, pipeline.server.port or PORT

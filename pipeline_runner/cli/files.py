@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli import output, project
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _SHOWN = 20  # of what is left out; a project can have thousands
 
 @verb("files", file="argument", facts=True)
 @click.option("--top", is_flag=True, help="The largest files and folders first.")
-def files(manner: Options, top: bool) -> None:
+def files(common: CommonOptions, top: bool) -> None:
     """List the files that travel to other hosts, and their sizes.
 
     And what hides the rest. Everything beside the pipeline file travels but for what .gitignore,
@@ -32,12 +31,12 @@ def files(manner: Options, top: bool) -> None:
     """
     from pipeline_runner.sync.survey import survey
 
-    pipeline = place.load(manner.file)
+    pipeline = project.load(common.file)
     try:
         found = survey(pipeline)
     except OSError as error:
         raise UsageError(f"{pipeline.root} cannot be read: {error.strerror}") from error
-    if manner.json:
+    if common.json:
         click.echo(json.dumps(_facts(found), indent=2))
         return
     if top:
@@ -45,8 +44,8 @@ def files(manner: Options, top: bool) -> None:
     else:
         for path, size_bytes in sorted(found.files.items()):
             click.echo(_line(size_bytes, path))
-    if not manner.quiet:
-        _explain(found, everything=manner.verbose)
+    if not common.quiet:
+        _explain(found, everything=common.verbose)
 
 
 def _largest(found: Survey) -> None:
@@ -63,7 +62,7 @@ def _explain(found: Survey, *, everything: bool) -> None:
 
     links = f" and {plural(found.links, 'link')}" if found.links else ""
     travels = f"{plural(len(found.files), 'file')}{links}, {about(found.size_bytes)}"
-    say.fine(f"{travels} would travel to each host")
+    output.fine(f"{travels} would travel to each host")
     wrong = [left for left in found.left if not left.ruled]
     ruled = [left for left in found.left if left.ruled]
     shown = len(found.left) if everything else _SHOWN

@@ -5,40 +5,40 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pipeline_runner.cli import project as place
+from pipeline_runner.cli import project
 from pipeline_runner.cli.options import DEFAULT_FILE
 from pipeline_runner.errors import NoHead, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline_runner.cli.options import Options
+    from pipeline_runner.cli.options import CommonOptions
     from pipeline_runner.cluster.discovery import Found
     from pipeline_runner.wire.endpoint import Endpoint
 
 _SEARCH_S = 2.0
 
 
-def head_of(manner: Options) -> Path | Endpoint:
+def head_of(common: CommonOptions) -> Path | Endpoint:
     """Return the state folder of the pipeline that is asked about, or the door of its head.
 
     A head here goes before one elsewhere, which is looked for with the keys of this machine; with
     RUNNER_LOCAL nothing is. Raises UsageError or NoHead.
     """
     here: Path | None = None
-    named = manner.file.is_file() or manner.file != DEFAULT_FILE
-    if not manner.pipeline and (named or not _asks()):
-        here = place.state_dir(manner.file)
-        if place.head_pid(here) is not None:
+    named = common.file.is_file() or common.file != DEFAULT_FILE
+    if not common.pipeline and (named or not _asks()):
+        here = project.state_dir(common.file)
+        if project.head_pid(here) is not None:
             return here
-    door = _door(manner, here) if _asks() else None
+    door = _door(common, here) if _asks() else None
     if door is not None:
         return door
     if here is not None:
         return here
-    if manner.pipeline:
+    if common.pipeline:
         raise NoHead(
-            f"no head of {manner.pipeline} answers on the network",
+            f"no head of {common.pipeline} answers on the network",
             hint="is `runner up` running? -f FILE asks about one on this machine",
         )
     raise NoHead(
@@ -54,12 +54,12 @@ def _asks() -> bool:
     return not os.environ.get("RUNNER_LOCAL") and bool(known())
 
 
-def _door(manner: Options, here: Path | None) -> Endpoint | None:
+def _door(common: CommonOptions, here: Path | None) -> Endpoint | None:
     from pipeline_runner.cluster.discovery import door_of, find
     from pipeline_runner.cluster.identity import known
     from pipeline_runner.wire.endpoint import Endpoint
 
-    name = manner.pipeline or ("" if here is None else here.name)
+    name = common.pipeline or ("" if here is None else here.name)
     keys = [one for one in known() if not name or one.name in ("", name)]
     if not keys:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import UsageError
 
 _LONGEST_NAME = 40
@@ -19,7 +19,7 @@ _LONGEST_NAME = 40
 @click.argument(
     "folder", metavar="[DIR]", default=Path(), type=click.Path(file_okay=False, path_type=Path)
 )
-def init(manner: Options, folder: Path) -> None:
+def init(common: CommonOptions, folder: Path) -> None:
     """Make a project that runs, in DIR or here. Never overwrites a file."""
     files = project(pipeline_name(folder.resolve().name))
     # An ignore file is the one thing a folder may well have before: it is left as it is.
@@ -36,7 +36,7 @@ def init(manner: Options, folder: Path) -> None:
             # "x" also holds against whoever writes the file between the look and the write.
             with (folder / name).open("x", encoding="utf-8") as out:
                 out.write(text)
-    if manner.quiet:
+    if common.quiet:
         return
     width = max(map(len, files))
     for name in files:

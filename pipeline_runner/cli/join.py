@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _LONGEST_NAME = 64
 @click.option("--pipeline", default="", help="Which one, if several answer.")
 @click.option("--head", default="", metavar="HOST", help="Whose, if several heads answer.")
 def join(
-    manner: Options,
+    common: CommonOptions,
     address: str | None,
     name: str | None,
     labels: tuple[str, ...],
@@ -55,7 +55,7 @@ def join(
     from pipeline_runner.agent.host_config import HostConfig
     from pipeline_runner.observe.quantity import duration
 
-    say = _silent if manner.quiet else _say
+    say = _silent if common.quiet else _say
     terms = partial(
         HostConfig,
         host=_host(name),

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli import output, project
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import NoHead, UsageError
 
 if TYPE_CHECKING:
@@ -25,48 +24,48 @@ def key() -> None:
 
 
 @verb("show")
-def show(manner: Options) -> None:
+def show(common: CommonOptions) -> None:
     """Print the key, for RUNNER_KEY or a file of another machine.
 
     `runner token` is safer for a machine that you can reach: nothing to keep secret stays behind.
     """
     from pipeline_runner.cluster import identity
 
-    name = _name(manner.file)
+    name = _name(common.file)
     if not _exists(name):
         raise UsageError(
             f"{name} has no key yet", hint="`runner up` makes one when it is first needed"
         )
     click.echo(identity.load_or_make(name, loopback=True).key.decode())
-    if not manner.quiet:
-        say.note(f"the key of {name}: keep it secret, it lets machines run code on every host")
+    if not common.quiet:
+        output.note(f"the key of {name}: keep it secret, it lets machines run code on every host")
 
 
 @verb("rotate", facts=True)
-def rotate(manner: Options) -> None:
+def rotate(common: CommonOptions) -> None:
     """Make a new key. Joined hosts get it; the old one is not taken any more after a minute.
 
     A machine that is switched off meanwhile needs a token to join again.
     """
-    facts = _rotate(manner.file)
-    if manner.json:
+    facts = _rotate(common.file)
+    if common.json:
         click.echo(json.dumps(facts, indent=2))
-    elif not manner.quiet:
+    elif not common.quiet:
         from pipeline_runner.observe.quantity import plural
 
         hosts = facts["hosts"]
         had = f"; {plural(hosts, 'joined host')} got it" if hosts else ""
-        say.fine(f"{facts['name']} has a new key{had}")
+        output.fine(f"{facts['name']} has a new key{had}")
         if facts["former_s"]:
-            say.note(f"the old one is taken for {facts['former_s']:.0f} s more")
-        say.note("any other machine needs a token to join again: runner token")
+            output.note(f"the old one is taken for {facts['former_s']:.0f} s more")
+        output.note("any other machine needs a token to join again: runner token")
 
 
 def _rotate(file: Path) -> dict[str, Any]:
     from pipeline_runner.cluster import identity
     from pipeline_runner.head.control.client import ask
 
-    state = place.state_dir(file)
+    state = project.state_dir(file)
     try:
         return ask(state, "rotate")
     except NoHead:
@@ -75,7 +74,7 @@ def _rotate(file: Path) -> dict[str, Any]:
 
 
 def _name(file: Path) -> str:
-    return place.state_dir(file).name
+    return project.state_dir(file).name
 
 
 def _exists(name: str) -> bool:

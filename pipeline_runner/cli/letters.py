@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli import output, project
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import ExitCode, NoHead, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ _AT_ONCE = 10_000  # letters of one step: between two the head does other work
 _NUMBERS = click.argument("letters", metavar="[ID]...", type=int, nargs=-1)
 _EVERY = click.option("--all", "every", is_flag=True, help="Every dead letter.")
 _STAGE = click.option(
-    "--stage", metavar="S", help="Those of stage S.", shell_complete=place.stage_names
+    "--stage", metavar="S", help="Those of stage S.", shell_complete=project.stage_names
 )
 
 
@@ -46,19 +45,21 @@ class _Outcome:
 @_NUMBERS
 @_EVERY
 @_STAGE
-def retry(manner: Options, letters: tuple[int, ...], every: bool, stage: str | None) -> ExitCode:
+def retry(
+    common: CommonOptions, letters: tuple[int, ...], every: bool, stage: str | None
+) -> ExitCode:
     """Put dead letters back into their queues.
 
     They are as if they had never failed. Without a running head the next `runner up` takes them,
     if the run had a journal. A source that failed goes on there where it was.
     """
-    state = place.state_dir(manner.file)
-    chosen = _chosen(state, manner, letters, every, stage)
+    state = project.state_dir(common.file)
+    chosen = _chosen(state, common, letters, every, stage)
     outcome = _Outcome()
     if chosen:
-        outcome = _through_head(state, "retry", chosen) or _retry_here(state, manner, chosen)
-    where = "" if outcome.running else f": the next `runner up{manner.again}` works on them"
-    return _tell(manner, outcome, "retried", f"back in the queue{where}")
+        outcome = _through_head(state, "retry", chosen) or _retry_here(state, common, chosen)
+    where = "" if outcome.running else f": the next `runner up{common.again}` works on them"
+    return _tell(common, outcome, "retried", f"back in the queue{where}")
 
 
 @verb("drop", facts=True)
@@ -67,24 +68,24 @@ def retry(manner: Options, letters: tuple[int, ...], every: bool, stage: str | N
 @_STAGE
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(
-    manner: Options, letters: tuple[int, ...], every: bool, stage: str | None, yes: bool
+    common: CommonOptions, letters: tuple[int, ...], every: bool, stage: str | None, yes: bool
 ) -> ExitCode:
     """Forget dead letters and their items for good. Asks first."""
     from pipeline_runner.cli.confirm import sure
     from pipeline_runner.observe.quantity import plural
 
-    state = place.state_dir(manner.file)
-    chosen = _chosen(state, manner, letters, every, stage)
+    state = project.state_dir(common.file)
+    chosen = _chosen(state, common, letters, every, stage)
     outcome = _Outcome()
     if chosen:
         count = plural(len(chosen), "dead letter")
         sure(f"Drop {count}, with what they hold?", f"{count} would be gone for good", yes=yes)
         outcome = _through_head(state, "drop", chosen) or _drop_here(state, chosen)
-    return _tell(manner, outcome, "dropped", "gone for good")
+    return _tell(common, outcome, "dropped", "gone for good")
 
 
 def _chosen(
-    state: Path, manner: Options, numbers: Sequence[int], every: bool, stage: str | None
+    state: Path, common: CommonOptions, numbers: Sequence[int], every: bool, stage: str | None
 ) -> list[DeadLetter]:
     """Return the letters that the arguments name. Raises UsageError for one that is not there."""
     from pipeline_runner.queues.dead_letters import read
@@ -100,7 +101,7 @@ def _chosen(
     there = {letter.letter: letter for letter in found}
     for number in numbers:
         if number not in there:
-            raise UsageError(f"there is no dead letter {number}", hint=which(found, manner))
+            raise UsageError(f"there is no dead letter {number}", hint=which(found, common))
     return [there[number] for number in dict.fromkeys(numbers)]
 
 
@@ -124,25 +125,25 @@ def _through_head(state: Path, what: str, letters: Sequence[DeadLetter]) -> _Out
     return outcome
 
 
-def _retry_here(state: Path, manner: Options, letters: Sequence[DeadLetter]) -> _Outcome:
+def _retry_here(state: Path, common: CommonOptions, letters: Sequence[DeadLetter]) -> _Outcome:
     """Put letters back in the journal of a run that no head has. Raises RunnerError without one."""
     from pipeline_runner.head.address import held
     from pipeline_runner.queues import dead_letters as deadletters
-    from pipeline_runner.queues.broker.transaction import Transaction, renamed, revived
-    from pipeline_runner.queues.journal import archive as finished
+    from pipeline_runner.queues.broker.transaction import Transaction, redriven, renamed
+    from pipeline_runner.queues.journal import archive
 
     outcome = _Outcome(running=False)
     with held(state, state.name):
-        if finished.found(state) is None:
+        if archive.found(state) is None:
             one = letters[0].letter
             raise RunnerError(
                 "nothing goes on with them: their run has ended, and its queues with it",
-                hint=f"try one here: runner errors show {one} --pdb{manner.again}; a run whose "
+                hint=f"try one here: runner errors show {one} --pdb{common.again}; a run whose "
                 'durability is not "memory" can be gone on with',
             )
-        dead = deadletters.revive(state, {letter.letter for letter in letters})
+        dead = deadletters.redrive(state, {letter.letter for letter in letters})
         outcome.refused |= dead.refused
-        edges = place.edge_names(manner.file)
+        edges = project.edge_names(common.file)
         earlier: dict[int, str] = {}
 
         def steps(opened: OpenJournal) -> list[Transaction]:
@@ -161,8 +162,8 @@ def _retry_here(state: Path, manner: Options, letters: Sequence[DeadLetter]) -> 
             back = [dead.revivals[number] for number in own]
             back += renamed([dead.revivals[number] for number in earlier], first)
             outcome.closed += sorted([*own, *earlier])
-            sources = _sources_again(opened, dead, place.stages_of(manner.file), outcome)
-            items = Transaction(revived=revived(back, first + len(earlier)), closed=own)
+            sources = _sources_again(opened, dead, project.stages_of(common.file), outcome)
+            items = Transaction(redriven=redriven(back, first + len(earlier)), closed=own)
             return [items, *sources]
 
         _amend(state, steps, outcome)
@@ -203,16 +204,16 @@ def _drop_here(state: Path, letters: Sequence[DeadLetter]) -> _Outcome:
     from pipeline_runner.head.address import held
     from pipeline_runner.queues import dead_letters as deadletters
     from pipeline_runner.queues.broker.transaction import Transaction
-    from pipeline_runner.queues.journal import archive as finished
+    from pipeline_runner.queues.journal import archive
 
     numbers = [letter.letter for letter in letters]
     outcome = _Outcome(closed=numbers, running=False)
     with held(state, state.name):
-        if finished.found(state) is not None:
+        if archive.found(state) is not None:
             _amend(state, lambda _opened: [Transaction(closed=numbers)], outcome)
         _forget(state, {letter.letter: letter.run for letter in letters})
         if not deadletters.read(state):
-            finished.discard(state)
+            archive.discard(state)
     return outcome
 
 
@@ -220,45 +221,45 @@ def _forget(state: Path, runs: dict[int, str]) -> None:
     """Take letters out of their file; ``runs`` says of which run each is."""
     from pipeline_runner.queues import dead_letters as deadletters
 
-    deadletters.strike_each(state, runs)
+    deadletters.forget_each(state, runs)
     deadletters.sweep(state)
 
 
 def _amend(state: Path, steps: _Steps, outcome: _Outcome) -> None:
     from pipeline_runner.queues import dead_letters as deadletters
-    from pipeline_runner.queues.journal import archive as finished
+    from pipeline_runner.queues.journal import archive
 
-    opened = finished.amend(state, steps)
+    opened = archive.amend(state, steps)
     outcome.notes += opened.damage
     left = opened.durable.dead.keys() - set(outcome.closed)
     deadletters.keep_only(state, opened.run, left)
     deadletters.sweep(state)
 
 
-def _tell(manner: Options, outcome: _Outcome, done: str, words: str) -> ExitCode:
+def _tell(common: CommonOptions, outcome: _Outcome, done: str, words: str) -> ExitCode:
     from pipeline_runner.observe.quantity import plural
 
     for note in outcome.notes:
-        say.error(note, colour=manner.colour)
-    if manner.json:
+        output.error(note, colour=common.colour)
+    if common.json:
         facts = {done: outcome.closed, "refused": outcome.refused, "running": outcome.running}
         click.echo(json.dumps(facts, indent=2))
     for number, why in outcome.refused.items():
-        say.error(f"dead letter {number} cannot be {done}: {why}", colour=manner.colour)
-    if not manner.quiet and not manner.json:
+        output.error(f"dead letter {number} cannot be {done}: {why}", colour=common.colour)
+    if not common.quiet and not common.json:
         if items := len(outcome.closed) - len(outcome.sources):
-            say.fine(f"{plural(items, 'dead letter')} {words}")
+            output.fine(f"{plural(items, 'dead letter')} {words}")
         for stage in dict.fromkeys(outcome.sources):
-            say.fine(f"{stage} goes on where it failed, with the next `runner up{manner.again}`")
+            output.fine(f"{stage} goes on where it failed, with the next `runner up{common.again}`")
         if not outcome.closed and not outcome.refused:
             click.echo("no dead letters", err=True)
     return ExitCode.ERRORS if outcome.refused else ExitCode.OK
 
 
-def which(letters: list[DeadLetter], manner: Options) -> str:
+def which(letters: list[DeadLetter], common: CommonOptions) -> str:
     """Return which letters there are, for somebody who named another."""
     if not letters:
         return "there is none at all"
     first, last = letters[0].letter, letters[-1].letter
     span = str(first) if first == last else f"{first} to {last}"
-    return f"there is {span}: runner errors list{manner.again}"
+    return f"there is {span}: runner errors list{common.again}"

@@ -18,7 +18,7 @@ DEFAULT_FILE = Path("pipeline.toml")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CommonOptions:
     """How a verb was asked: on which file, and how to answer."""
 
     file: Path
@@ -71,7 +71,7 @@ def verb(
             if any(one != named[0] for one in named):
                 raise click.UsageError(f"two files are named: {named[0]} and {named[-1]}")
             searched = None if named or file == "none" else _above()
-            manner = Options(
+            common = CommonOptions(
                 file=searched or (_in_folder(named[0]) if named else DEFAULT_FILE),
                 json=as_json,
                 quiet=quiet,
@@ -80,7 +80,7 @@ def verb(
                 pipeline=pipeline_name,
                 found=searched is not None,
             )
-            return function(manner, **rest)
+            return function(common, **rest)
 
         command = click.command(name)(called)
         command.params = [*_before(file), *command.params, *_after(file, facts, elsewhere)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli import project
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import ExitCode, NoHead
 
 if TYPE_CHECKING:
@@ -26,22 +26,22 @@ Slots = dict[str, dict[str, tuple[int, ...]]]
 
 @verb("plan", file="argument", facts=True)
 @click.option("--exit-code", is_flag=True, help="Exit 10 if there are changes.")
-def plan(manner: Options, exit_code: bool) -> ExitCode:
+def plan(common: CommonOptions, exit_code: bool) -> ExitCode:
     """Show what the file would start, stop, move or restart. Applies nothing."""
     from pipeline_runner.plan.diff import acts, diff, render
 
-    pipeline = place.load(manner.file)
+    pipeline = project.load(common.file)
     running = _running(pipeline)
     before, hosts, queued, parked = running or (None, _here(), {}, _kept(pipeline))
     after = _state(pipeline, hosts, before.slots if before else {})
     changes = diff(before, after, queued=queued, parked=parked)
-    if manner.json:
+    if common.json:
         click.echo(json.dumps([as_json(change) for change in changes], indent=2))
     else:
         for line in render(changes):
             click.echo(click.style(line, fg=_COLOURS.get(line[:1])))
-        if not manner.quiet:
-            click.echo(_moral(acts(changes), running is not None, manner), err=True)
+        if not common.quiet:
+            click.echo(_moral(acts(changes), running is not None, common), err=True)
     return ExitCode.CHANGES if exit_code and acts(changes) else ExitCode.OK
 
 
@@ -53,12 +53,12 @@ def as_json(change: Change) -> dict[str, Any]:
     return {"change": type(change).__name__.lower(), **asdict(change)}
 
 
-def _moral(changed: bool, runs: bool, manner: Options) -> str:
+def _moral(changed: bool, runs: bool, common: CommonOptions) -> str:
     if not changed:
         return "Nothing would change."
     if runs:
         return "Nothing applied: a run takes a changed file when it is started again."
-    bare = f" {manner.file}" if manner.again else ""
+    bare = f" {common.file}" if common.again else ""
     return f"Nothing runs yet.  Start it: runner up{bare}"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
+from pipeline_runner.cli import project
 from pipeline_runner.cli.debug import enter_project
 from pipeline_runner.errors import ExitCode, RunnerError
 from pipeline_runner.escaping import escaped
@@ -18,12 +18,12 @@ from pipeline_runner.escaping import escaped
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-    from pipeline_runner.cli.options import Options
+    from pipeline_runner.cli.options import CommonOptions
     from pipeline_runner.config.pipeline import Pipeline
     from pipeline_runner.queues.dead_letters import DeadLetter
 
 
-def examine(letter: DeadLetter, manner: Options) -> ExitCode:
+def examine(letter: DeadLetter, common: CommonOptions) -> ExitCode:
     """Run the letter's item in its stage, in this process; if it fails, open pdb there.
 
     Raises RunnerError if there is no item, or no such stage any more.
@@ -31,16 +31,16 @@ def examine(letter: DeadLetter, manner: Options) -> ExitCode:
     from pipeline_runner.worker.exceptions import format_traceback
     from pipeline_runner.worker.inline import run
 
-    pipeline = place.load(manner.file)
+    pipeline = project.load(common.file)
     if not letter.has_item:
         raise RunnerError(
             f"dead letter {letter.letter} has no item to run",
-            hint=f"look at it: runner errors show {letter.letter}{manner.again}",
+            hint=f"look at it: runner errors show {letter.letter}{common.again}",
         )
     if letter.stage not in pipeline.stages:
         known = ", ".join(pipeline.stages)
         raise RunnerError(f"the file has no stage {letter.stage}", hint=f"its stages: {known}")
-    again = manner.again and f" -f {pipeline.file}"  # the working directory changes
+    again = common.again and f" -f {pipeline.file}"  # the working directory changes
     enter_project(pipeline)
     os.environ.update(pipeline.stages[letter.stage].env)
     try:

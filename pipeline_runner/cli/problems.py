@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline_runner.cli import output as say
+from pipeline_runner.cli import output
 from pipeline_runner.cli.project import existing
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _said_when_slow(pipeline: Pipeline) -> Iterator[None]:
     modules = ", ".join(
         dict.fromkeys(stage.run.partition(":")[0] for stage in pipeline.stages.values())
     )
-    timer = threading.Timer(_SAID_AFTER_S, say.note, [f"importing {modules} ..."])
+    timer = threading.Timer(_SAID_AFTER_S, output.note, [f"importing {modules} ..."])
     timer.daemon = True
     timer.start()
     try:

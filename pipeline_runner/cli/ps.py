@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import project as place
+from pipeline_runner.cli import project
 from pipeline_runner.cli.find_head import head_of
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import NoHead, RunnerError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @verb("ps", facts=True, elsewhere=True)
 @click.option("--hosts", "only_hosts", is_flag=True, help="Show the hosts alone, and all of each.")
-def ps(manner: Options, only_hosts: bool) -> None:
+def ps(common: CommonOptions, only_hosts: bool) -> None:
     """Show stages, queues and hosts of the run, once. -v adds every worker.
 
     Without a run it shows how the last one ended, and exits 3 all the same.
@@ -29,12 +29,12 @@ def ps(manner: Options, only_hosts: bool) -> None:
     from pipeline_runner.head.control.client import ask
 
     try:
-        facts = ask(head_of(manner), "ps")
+        facts = ask(head_of(common), "ps")
     except NoHead:
-        if not manner.pipeline and not only_hosts:
-            _show_last(manner)
+        if not common.pipeline and not only_hosts:
+            _show_last(common)
         raise
-    if manner.json:
+    if common.json:
         click.echo(json.dumps(facts["hosts"] if only_hosts else facts, indent=2))
         return
     from pipeline_runner.cli import terminal
@@ -46,26 +46,26 @@ def ps(manner: Options, only_hosts: bool) -> None:
     if only_hosts:
         shown = hosts(snapshot, terminal.width())
     else:
-        shown = lines(snapshot, terminal.width(), workers=manner.verbose, again=manner.again)
-    terminal.show(shown, manner.colour)
+        shown = lines(snapshot, terminal.width(), workers=common.verbose, again=common.again)
+    terminal.show(shown, common.colour)
 
 
-def _show_last(manner: Options) -> None:
+def _show_last(common: CommonOptions) -> None:
     """Print how the last run of the file's pipeline ended, if there was one."""
     from pipeline_runner.head.last_run import recall
 
     try:
-        state = place.state_dir(manner.file)
+        state = project.state_dir(common.file)
     except RunnerError:
         return
     last = recall(state)
-    if manner.json:
+    if common.json:
         if last is not None:
             click.echo(json.dumps(_facts(last), indent=2))
     elif last is not None:
-        _draw(last, manner)
+        _draw(last, common)
     elif (state / "journal").exists():
-        click.echo(_killed(state, manner))
+        click.echo(_killed(state, common))
 
 
 def _facts(last: LastRun) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _facts(last: LastRun) -> dict[str, Any]:
     return last.snapshot.as_json() | ended
 
 
-def _draw(last: LastRun, manner: Options) -> None:
+def _draw(last: LastRun, common: CommonOptions) -> None:
     from rich.text import Text
 
     from pipeline_runner.cli import terminal
@@ -87,20 +87,20 @@ def _draw(last: LastRun, manner: Options) -> None:
     ago = duration(max(0.0, time.time() - last.ended))
     lines = [
         Text(f"the last run ended {ago} ago, with exit code {last.exit_code:d}", "bold"),
-        *summary(final, left if is_lost else 0, terminal.width(), again=manner.again),
+        *summary(final, left if is_lost else 0, terminal.width(), again=common.again),
     ]
     if last.error:
         lines.append(Text(last.error, "red"))
     elif left and not is_lost:
         lines.append(Text(stays_queued(left)))
-    terminal.show(lines, manner.colour)
+    terminal.show(lines, common.colour)
 
 
-def _killed(state: Path, manner: Options) -> str:
+def _killed(state: Path, common: CommonOptions) -> str:
     """Return what there is to say of a run whose head did not get to say how it ended."""
     from pipeline_runner.observe.quantity import plural
     from pipeline_runner.queues.journal.inspection import backlogs
 
     left = plural(sum(each.queued for each in backlogs(state) or ()), "item")
-    goes_on = f"`runner up{manner.again}` goes on with it"
+    goes_on = f"`runner up{common.again}` goes on with it"
     return f"the last run was killed, or its machine was; {left} queued: {goes_on}"

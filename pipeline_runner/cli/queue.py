@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import project as place
+from pipeline_runner.cli import project
 from pipeline_runner.cli.edges import Ends, edge_meant
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.errors import NoHead, RunnerError
 
 if TYPE_CHECKING:
@@ -28,25 +28,25 @@ def queue() -> None:
 
 
 @verb("ls", facts=True)
-def ls(manner: Options) -> None:
+def ls(common: CommonOptions) -> None:
     """List the queues and what they hold."""
-    backlogs, running = _backlogs(manner)
-    if manner.json:
+    backlogs, running = _backlogs(common)
+    if common.json:
         click.echo(json.dumps(backlogs, indent=2))
         return
     from pipeline_runner.cli import terminal
     from pipeline_runner.observe import backlog
 
-    if not running and not manner.quiet:
+    if not running and not common.quiet:
         click.echo("no head runs: this is what the journal holds", err=True)
     if backlogs:
-        terminal.show(backlog.edges(backlogs, terminal.width()), manner.colour)
-    elif not manner.quiet:
+        terminal.show(backlog.edges(backlogs, terminal.width()), common.colour)
+    elif not common.quiet:
         click.echo("nothing is queued", err=True)
 
 
 _edge = click.argument(
-    "words", nargs=-1, required=True, metavar="EDGE", shell_complete=place.stage_names
+    "words", nargs=-1, required=True, metavar="EDGE", shell_complete=project.stage_names
 )
 
 
@@ -55,27 +55,27 @@ _edge = click.argument(
 @click.option(
     "-n", "most", type=click.IntRange(1, 1000), default=10, help="So many items.  [default: 10]"
 )
-def peek(manner: Options, words: tuple[str, ...], most: int) -> None:
+def peek(common: CommonOptions, words: tuple[str, ...], most: int) -> None:
     """Show the items that are next in EDGE. They stay where they are.
 
     EDGE is its name, or the two stages that it joins: `runner queue peek parse enrich`.
     """
-    state = place.state_dir(manner.file)
-    backlogs, running = _backlogs(manner)
-    edge = edge_meant(words, _ends(manner.file, state, backlogs, running=running)).name
+    state = project.state_dir(common.file)
+    backlogs, running = _backlogs(common)
+    edge = edge_meant(words, _ends(common.file, state, backlogs, running=running)).name
     seen, bodies = _first(state, edge, most, running=running)
     queued = next((each["queued"] for each in backlogs if each["name"] == edge), 0)
-    values = _values(seen, bodies, manner.file.resolve().parent)
+    values = _values(seen, bodies, common.file.resolve().parent)
     facts = [asdict(item) | {"value": values[item.body, item.place]} for item in seen]
-    if manner.json:
+    if common.json:
         click.echo(json.dumps(facts, indent=2))
         return
     from pipeline_runner.cli import terminal
     from pipeline_runner.observe import backlog
 
     if facts:
-        terminal.show(backlog.items(facts, terminal.width()), manner.colour)
-    if not manner.quiet:
+        terminal.show(backlog.items(facts, terminal.width()), common.colour)
+    if not common.quiet:
         more = queued - len(facts)
         click.echo(f"and {more:,} more" if more > 0 and facts else "", err=True, nl=more > 0)
         if not queued:
@@ -85,7 +85,7 @@ def peek(manner: Options, words: tuple[str, ...], most: int) -> None:
 @verb("purge", facts=True)
 @_edge
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(manner: Options, words: tuple[str, ...], yes: bool) -> None:
+def purge(common: CommonOptions, words: tuple[str, ...], yes: bool) -> None:
     """Throw away every item that is queued in EDGE. Asks first.
 
     EDGE is its name, or the two stages that it joins. What workers hold at this moment is not
@@ -94,18 +94,18 @@ def purge(manner: Options, words: tuple[str, ...], yes: bool) -> None:
     from pipeline_runner.cli.confirm import sure
     from pipeline_runner.observe.quantity import plural
 
-    state = place.state_dir(manner.file)
-    backlogs, running = _backlogs(manner)
-    edge = edge_meant(words, _ends(manner.file, state, backlogs, running=running)).name
+    state = project.state_dir(common.file)
+    backlogs, running = _backlogs(common)
+    edge = edge_meant(words, _ends(common.file, state, backlogs, running=running)).name
     count = next((each["queued"] for each in backlogs if each["name"] == edge), 0)
     facts = {"purged": 0, "leased": 0}
     if count:
         items = plural(count, "item")
         sure(f"Throw away {items} of {edge}?", f"{items} of {edge} would be gone for good", yes=yes)
         facts = _purge(state, edge, running=running)
-    if manner.json:
+    if common.json:
         click.echo(json.dumps(facts, indent=2))
-    elif not manner.quiet:
+    elif not common.quiet:
         click.echo(f"{plural(facts['purged'], 'item')} of {edge} gone for good", err=True)
         if facts["leased"]:
             click.echo(f"{plural(facts['leased'], 'item')} in work left alone", err=True)
@@ -115,11 +115,11 @@ for each in (ls, peek, purge):
     queue.add_command(each)
 
 
-def _backlogs(manner: Options) -> tuple[list[dict[str, Any]], bool]:
+def _backlogs(common: CommonOptions) -> tuple[list[dict[str, Any]], bool]:
     """Return every edge's backlog, and whether a head runs. Raises NoHead if there is nothing."""
     from pipeline_runner.head.control.client import ask
 
-    state = place.state_dir(manner.file)
+    state = project.state_dir(common.file)
     try:
         backlogs: list[dict[str, Any]] = ask(state, "queues")["edges"]
     except NoHead:
@@ -128,7 +128,7 @@ def _backlogs(manner: Options) -> tuple[list[dict[str, Any]], bool]:
         left = kept(state)
         if left is None:
             raise
-        edges = place.edge_names(manner.file)
+        edges = project.edge_names(common.file)
         return [
             each.as_json() | {"parked": edges is not None and each.name not in edges}
             for each in left
@@ -145,7 +145,7 @@ def _ends(file: Path, state: Path, backlogs: list[dict[str, Any]], *, running: b
         parked = [Ends(each["name"], *_split(each["name"])) for each in facts.get("parked", ())]
         return [*(Ends(each["name"], each["from"], each["to"]) for each in facts["edges"]), *parked]
     try:
-        edges = place.load(file).edges
+        edges = project.load(file).edges
     except RunnerError:  # what is queued can be looked at while the file is being edited
         edges = ()
     ends = {edge.name: Ends(edge.name, edge.from_, edge.to) for edge in edges}
@@ -187,7 +187,7 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
     from pipeline_runner.head.last_run import recall
     from pipeline_runner.queues.broker.transaction import Transaction
     from pipeline_runner.queues.dead_letters import read
-    from pipeline_runner.queues.journal import archive as finished
+    from pipeline_runner.queues.journal import archive
 
     purged = 0
 
@@ -199,9 +199,9 @@ def _purge(state: Path, edge: str, *, running: bool) -> dict[str, int]:
 
     with held(state, state.name):
         last = recall(state)
-        finished.amend(state, step, over=last.run if last is not None and last.is_over else "")
+        archive.amend(state, step, over=last.run if last is not None and last.is_over else "")
         if not read(state):  # there is nothing to retry
-            finished.discard(state)
+            archive.discard(state)
     return {"purged": purged, "leased": 0}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 
 
 @verb("schema", file="none")
-def schema(manner: Options) -> None:  # noqa: ARG001
+def schema(common: CommonOptions) -> None:  # noqa: ARG001
     """Print the JSON schema of the pipeline file."""
     from pipeline_runner.config.schema import schema_text
 
@@ -17,7 +17,7 @@ def schema(manner: Options) -> None:  # noqa: ARG001
 
 @verb("explain", file="none")
 @click.argument("key", metavar="[KEY]", default="")
-def explain(manner: Options, key: str) -> None:  # noqa: ARG001
+def explain(common: CommonOptions, key: str) -> None:  # noqa: ARG001
     """Explain a KEY of the pipeline file, or list them all.
 
     For example: runner explain stages.processes

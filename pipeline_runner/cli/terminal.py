@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from pipeline_runner.cli.options import Options
+    from pipeline_runner.cli.options import CommonOptions
     from pipeline_runner.config.pipeline import Pipeline
 
 Ui = Literal["auto", "live", "plain", "none"]
@@ -45,7 +45,7 @@ def console(file: TextIO, colour: bool | None) -> Console:
 
 def screen(
     ui: Ui,
-    manner: Options,
+    common: CommonOptions,
     pipeline: Pipeline | None,
     file: TextIO | None = None,
     *,
@@ -68,24 +68,24 @@ def screen(
         stages = {} if pipeline is None else pipeline.stages
         reads = file.isatty() and sys.stdin is not None and sys.stdin.isatty()
         return Live(
-            console(file, manner.colour),
+            console(file, common.colour),
             owns=owns,
-            again=manner.again,
-            quiet=manner.quiet,
-            verbose=manner.verbose,
+            again=common.again,
+            quiet=common.quiet,
+            verbose=common.verbose,
             count_keys={name: count_key(stage) for name, stage in stages.items()},
             keys=sys.stdin.fileno() if reads else None,
             leave=None if owns else _interrupt,
         )
     from pipeline_runner.observe.plain import Plain
 
-    out = None if manner.json else sys.stdout
+    out = None if common.json else sys.stdout
     return Plain(
         file,
         out=out,
-        again=manner.again,
-        quiet=manner.quiet,
-        verbose=manner.verbose,
+        again=common.again,
+        quiet=common.quiet,
+        verbose=common.verbose,
         owns=owns,
     )
 

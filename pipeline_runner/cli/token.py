@@ -7,9 +7,8 @@ import time
 
 import click
 
-from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli import output, project
+from pipeline_runner.cli.options import CommonOptions, verb
 
 _LONGEST_S = 24 * 3600.0
 
@@ -34,7 +33,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     metavar="TIME",
     help="How long it can be used.  [default: 10m]",
 )
-def token(manner: Options, valid: float) -> None:
+def token(common: CommonOptions, valid: float) -> None:
     """Print a token that lets one machine join the run, once.
 
     It carries where the head is and how to know it, and is a secret until it is used:
@@ -42,13 +41,13 @@ def token(manner: Options, valid: float) -> None:
     """
     from pipeline_runner.head.control.client import ask
 
-    facts = ask(place.state_dir(manner.file), "token", valid_s=valid)
-    if manner.json:
+    facts = ask(project.state_dir(common.file), "token", valid_s=valid)
+    if common.json:
         click.echo(json.dumps(facts, indent=2))
         return
     click.echo(facts["token"])
-    if not manner.quiet:
+    if not common.quiet:
         until = time.strftime("%H:%M", time.localtime(facts["expires"]))
-        say.note(
+        output.note(
             f"lets one machine join {facts['name']} until {until}: `runner join -` reads it there"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline_runner.cli.find_head import head_of
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli.options import CommonOptions, verb
 
 if TYPE_CHECKING:
     from pipeline_runner.cli.terminal import Ui
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     default="auto",
     help="How to show the run.  [default: auto: live on a terminal, else plain lines]",
 )
-def top(manner: Options, ui: Ui) -> int:
+def top(common: CommonOptions, ui: Ui) -> int:
     """Watch the run until it ends, and exit as it does.
 
     Ctrl-C ends the watching, not the run.
     """
     from pipeline_runner.cli.attach import attach
 
-    return attach(head_of(manner), manner, ui, verb="top")
+    return attach(head_of(common), common, ui, verb="top")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline_runner.cli import output as say
-from pipeline_runner.cli import project as place
-from pipeline_runner.cli.options import Options, verb
+from pipeline_runner.cli import output, project
+from pipeline_runner.cli.options import CommonOptions, verb
 from pipeline_runner.cli.streams import may_go_unread
 from pipeline_runner.errors import AlreadyRunning, ExitCode, NoHead, UsageError
 
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     help="How to show the run.  [default: auto: live on a terminal, else plain lines]",
 )
 def up(
-    manner: Options,
+    common: CommonOptions,
     detach: bool,
     local: bool,
     no_work: bool,
@@ -60,31 +59,31 @@ def up(
     """
     from pipeline_runner.cli import attach as watching
 
-    state = place.state_dir(manner.file)
+    state = project.state_dir(common.file)
     head = watching.runs(state)
     if head is not None:
-        return _watch(manner, state, ui, head, detach=detach, fresh=fresh)
+        return _watch(common, state, ui, head, detach=detach, fresh=fresh)
     ahead = _Ahead(wanted=not detach, works=not no_work)
     try:
-        pipeline = _sound(manner, tries_imports=not no_import, meanwhile=ahead.load)
+        pipeline = _sound(common, tries_imports=not no_import, meanwhile=ahead.load)
         if fresh:
             fresh = _sure_to_forget(pipeline, yes)
         if detach:
             from pipeline_runner.cli.detach import detach as start_detached
 
-            return start_detached(pipeline, manner, local=local, no_work=no_work, fresh=fresh)
+            return start_detached(pipeline, common, local=local, no_work=no_work, fresh=fresh)
         from pipeline_runner.head.run import UpOptions
 
         options = UpOptions(
             fresh=fresh, work=not no_work, local=local, exits=True, spare=ahead.spare
         )
-        return _run(pipeline, manner, ui, options)
+        return _run(pipeline, common, ui, options)
     except AlreadyRunning:
         if fresh:
             raise
         ahead.drop()
         try:  # another head was quicker
-            return watching.attach(state, manner, ui, starting=True)
+            return watching.attach(state, common, ui, starting=True)
         except NoHead:
             pass
         raise
@@ -119,7 +118,7 @@ class _Ahead:
 
 
 def _watch(
-    manner: Options, state: Path, ui: Ui, head: dict[str, Any], *, detach: bool, fresh: bool
+    common: CommonOptions, state: Path, ui: Ui, head: dict[str, Any], *, detach: bool, fresh: bool
 ) -> int:
     """Do what a second `up` can: look on.
 
@@ -132,38 +131,40 @@ def _watch(
     if fresh:
         raise AlreadyRunning(
             f"{head['name']} runs already, by pid {head['pid']}: --fresh would forget its items",
-            hint=f"stop it first: runner down{manner.again}",
+            hint=f"stop it first: runner down{common.again}",
         )
     if not detach:
-        return attach(state, manner, ui)
-    if manner.json:
+        return attach(state, common, ui)
+    if common.json:
         click.echo(json.dumps({"pid": head["pid"], "log": str(state / "logs" / "up.log")}))
-    elif not manner.quiet:
+    elif not common.quiet:
         click.echo(f"{head['name']} runs already, by pid {head['pid']}", err=True)
-        click.echo(f"watch it:  runner top{manner.again}", err=True)
-        click.echo(f"stop it:   runner down{manner.again}", err=True)
+        click.echo(f"watch it:  runner top{common.again}", err=True)
+        click.echo(f"stop it:   runner down{common.again}", err=True)
     return ExitCode.OK
 
 
-def _run(pipeline: Pipeline, manner: Options, ui: Ui, options: UpOptions) -> int:
+def _run(pipeline: Pipeline, common: CommonOptions, ui: Ui, options: UpOptions) -> int:
     from pipeline_runner.cli.terminal import screen as choose
     from pipeline_runner.config.checks import durability_note
     from pipeline_runner.head.run import run
 
-    if pipeline.durability == "memory" and not manner.quiet and ui != "none":
-        say.note(durability_note(pipeline))
-    screen = choose(ui, manner, pipeline)
+    if pipeline.durability == "memory" and not common.quiet and ui != "none":
+        output.note(durability_note(pipeline))
+    screen = choose(ui, common, pipeline)
     try:
         result = run(pipeline, screen, options)
     finally:
         screen.restore()
-    if manner.json:
+    if common.json:
         with may_go_unread():
             click.echo(json.dumps(result.snapshot.as_json(), indent=2))
     return int(result.exit_code)
 
 
-def _sound(manner: Options, *, tries_imports: bool, meanwhile: Callable[[], object]) -> Pipeline:
+def _sound(
+    common: CommonOptions, *, tries_imports: bool, meanwhile: Callable[[], object]
+) -> Pipeline:
     """Return the pipeline, its warnings said. Raises InvalidPipeline.
 
     What cannot be imported is an error here already: better now than in every worker.
@@ -172,14 +173,14 @@ def _sound(manner: Options, *, tries_imports: bool, meanwhile: Callable[[], obje
     from pipeline_runner.errors import InvalidPipeline
 
     judged = judge(
-        manner.file, tries_imports=tries_imports, quiet=manner.quiet, meanwhile=meanwhile
+        common.file, tries_imports=tries_imports, quiet=common.quiet, meanwhile=meanwhile
     )
     if judged.pipeline is None or judged.errors:
         raise InvalidPipeline(judged.problems, judged.text)
     warnings = [problem for problem in judged.problems if problem.severity == "warning"]
-    if warnings and not manner.quiet:
-        text = frames(warnings, judged.text, manner.colour)
-        click.echo(text, err=True, color=manner.colour)
+    if warnings and not common.quiet:
+        text = frames(warnings, judged.text, common.colour)
+        click.echo(text, err=True, color=common.colour)
     return judged.pipeline
 
 

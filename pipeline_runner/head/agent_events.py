@@ -48,18 +48,18 @@ class Reports:
     ) -> None:
         self._server = server
         self._hosts = hosts
-        self._course = course
-        self._presence = presence
+        self._lifecycle = course
+        self._host_events = presence
         self._releases = releases
         self._view = view
-        self._watchers = watchers
-        self._teller = teller
+        self._subscribers = watchers
+        self._announcer = teller
         self._lacking = MissingModules(hosts, presence, releases, teller)
         self._loop = asyncio.get_running_loop()
 
     def said(self, connection: Connection, message: Any) -> None:
         """Take in one message; one that no agent sends ends its connection."""
-        if not self._presence.heard(connection):
+        if not self._host_events.heard(connection):
             return
         match message:
             case Beat():
@@ -71,9 +71,9 @@ class Reports:
                         self._view.failing.pop(worker.stage, None)
             case Died():
                 self._server.died(message)
-                self._presence.worker_done(message.worker)
+                self._host_events.worker_done(message.worker)
             case Lines():
-                self._teller.printed(connection.peer, message)
+                self._announcer.printed(connection.peer, message)
             case Report():
                 try:
                     self._event(connection.peer, message)
@@ -84,9 +84,9 @@ class Reports:
             case Ready():
                 problems = self._releases.check(message)
                 notes = self._releases.notes(message)
-                self._presence.ready(connection.peer, message.release, problems, notes)
+                self._host_events.ready(connection.peer, message.release, problems, notes)
             case Leaving():
-                self._presence.drain(connection.peer)
+                self._host_events.drain(connection.peer)
             case _:
                 connection.refuse(f"an agent does not send {type(message).__name__}")
 
@@ -95,19 +95,19 @@ class Reports:
         match report.kind:
             case "WorkerStarted":
                 self._hosts.started(host, fields["pid"], fields["stage"], fields["index"], now)
-                self._watchers.event(events.WorkerStarted(**fields))
+                self._subscribers.event(events.WorkerStarted(**fields))
             case "WorkerExited":
                 self._hosts.exited(host, fields["pid"])
                 if fields["expected"]:
                     self._view.failing.pop(fields["stage"], None)
                 if fields.pop("ended"):
-                    self._course.heard_end(fields["stage"])
-                self._watchers.event(events.WorkerExited(**fields))
-                self._course.step()
+                    self._lifecycle.heard_end(fields["stage"])
+                self._subscribers.event(events.WorkerExited(**fields))
+                self._lifecycle.step()
             case "StageLacks":
                 self._lacking.heard(host, fields["stage"], fields["module"])
             case "WorkerFailing":
                 self._view.failing[fields["stage"]] = fields["reason"]
-                self._watchers.event(events.WorkerFailing(**fields))
-                if self._course.failing(fields["stage"], fields["deaths"]):
-                    self._teller.stopped(Stopped(fields["stage"], fields["reason"]))
+                self._subscribers.event(events.WorkerFailing(**fields))
+                if self._lifecycle.failing(fields["stage"], fields["deaths"]):
+                    self._announcer.stopped(Stopped(fields["stage"], fields["reason"]))

@@ -83,31 +83,31 @@ class Head:
         )
         self._screen: Subscribers = Subscribers(screen, self._server)
         self._logs = LogFiles(state)
-        self._teller = Announcer(self._screen, self._logs)
+        self._announcer = Announcer(self._screen, self._logs)
         self._hosts = Hosts(pipeline)
         self._view = View(pipeline, broker, started, local=options.local)
         self._stop = Stop()
         keeps = start.journal is not None
-        self._course = Lifecycle(
+        self._lifecycle = Lifecycle(
             pipeline,
             self._server,
             self._hosts,
             self._stop,
             self._view,
             keeps_backlog=keeps,
-            warn=self._teller.warn,
+            warn=self._announcer.warn,
         )
-        self._amendments = Admin(self._server, state, lambda: self._course.is_ending)
+        self._admin = Admin(self._server, state, lambda: self._lifecycle.is_ending)
         log, files = state / "logs" / "agent.log", state / FOLDER
         host = socket.gethostname()
         self._agent = LocalAgent(address.socket, host, log, files, pipeline.root, options.spare)
-        self._presence = HostEvents(
+        self._host_events = HostEvents(
             pipeline,
             self._server,
             self._hosts,
-            self._course,
+            self._lifecycle,
             self._agent,
-            self._teller,
+            self._announcer,
             behind,
             works=options.work,
             remembers=keeps,
@@ -119,12 +119,12 @@ class Head:
         self._reports = Reports(
             self._server,
             self._hosts,
-            self._course,
-            self._presence,
+            self._lifecycle,
+            self._host_events,
             self._releases,
             self._view,
             self._screen,
-            self._teller,
+            self._announcer,
         )
         self._ages = Ages()
         self._network: Network | None = None
@@ -132,21 +132,21 @@ class Head:
             self._network = Network(
                 pipeline,
                 self._server,
-                self._course,
-                self._presence,
+                self._lifecycle,
+                self._host_events,
                 self._releases,
-                self._teller,
+                self._announcer,
                 self._refuse,
             )
         text = pipeline.file.read_text(encoding="utf-8") if options.text is None else options.text
-        self._questions = Commands(
+        self._commands = Commands(
             pipeline,
             text,
             self._server,
             self._hosts,
-            self._course,
-            self._presence,
-            self._amendments,
+            self._lifecycle,
+            self._host_events,
+            self._admin,
             self._screen,
             self._network,
             self._ages,
@@ -155,7 +155,7 @@ class Head:
 
     async def run(self) -> RunResult:
         """Serve until the run is over; see :func:`run`."""
-        for notice in self._start.notices(self._course.remaining):
+        for notice in self._start.notices(self._lifecycle.remaining):
             self._screen.event(notice)
         self._loop.set_exception_handler(self._crashed)
         self._signals.listen(self._loop, self._on_signal)
@@ -167,8 +167,8 @@ class Head:
         open_door(self._server, self._pipeline, folder, self.warn, network_port=port)
         self._address.announce()
         self._releases.begin(self._network.secrets if self._network is not None else ())
-        self._presence.open()
-        left = self._course.left
+        self._host_events.open()
+        left = self._lifecycle.left
         try:
             while not left.is_set():
                 self._look()
@@ -178,16 +178,16 @@ class Head:
                     continue
         finally:
             self._signals.stop()
-            remaining, final = self._course.remaining, self._course.snapshot()
+            remaining, final = self._lifecycle.remaining, self._lifecycle.snapshot()
             lost = 0 if self._start.journal is not None else remaining
-            code = self._course.exit_code()
+            code = self._lifecycle.exit_code()
             if not self._address.is_lost():
                 self._remember(code, final)
             if self._stop.broken is not None:
                 self._agent.kill()
                 self._screen.failed(self._stop.broken)
             else:
-                self._presence.dismiss("finished" if self._course.is_finished else "stopped")
+                self._host_events.dismiss("finished" if self._lifecycle.is_finished else "stopped")
                 self._screen.ended(final, lost, remaining - lost, code)
             if self._network is not None:
                 self._network.close()
@@ -197,40 +197,40 @@ class Head:
             self._logs.close()
         if self._stop.broken is not None:
             raise self._stop.broken
-        if self._course.is_finished and not self._course.parked:
+        if self._lifecycle.is_finished and not self._lifecycle.parked:
             self._start.forget()
         elif remaining and self._start.journal is not None:
-            self._teller.say(stays_queued(remaining))
+            self._announcer.say(stays_queued(remaining))
         self._screen.close(final, lost)
-        return RunResult(code, final, lost, self._server.broker.books.run)
+        return RunResult(code, final, lost, self._server.broker.state.run)
 
     def _remember(self, code: ExitCode, final: Snapshot) -> None:
         broken = self._stop.broken
         if broken is not None:
             code = broken.exit_code
         error = "" if broken is None else broken.message
-        run = self._server.broker.books.run
+        run = self._server.broker.state.run
         with suppress(OSError):  # a full disk: `ps` will not know how this ended
             last_run.remember(self._pipeline.state_dir, last_run.now(run, code, final, error))
 
     def _refuse(self, error: RunnerError) -> None:
         """End at once: there is nothing to begin with, or to go on with."""
         self._stop.broken = error
-        self._course.left.set()
+        self._lifecycle.left.set()
 
     # What the server asks of a head.
 
     def peer_joined(self, connection: Connection, hello: Hello) -> None:
         """An agent is here, or a command line that has not asked yet."""
         if hello.role == "agent":
-            self._presence.joined(connection, hello)
+            self._host_events.joined(connection, hello)
             if self._network is not None:
                 self._network.greet(connection)
 
     def peer_said(self, connection: Connection, message: Any) -> None:
         """An agent reports, or a command line asks."""
         if isinstance(message, Ask):
-            self._questions.asked(connection, message)
+            self._commands.asked(connection, message)
         elif connection.role == "agent":
             self._reports.said(connection, message)
         else:
@@ -240,52 +240,52 @@ class Head:
         """A command line has gone, or an agent, and its workers with it."""
         self._screen.remove(connection)
         if connection.role == "agent":
-            self._presence.left(connection)
+            self._host_events.left(connection)
 
     def decided(self, effect: Effect) -> None:
         """The broker decided something worth telling."""
         match effect:
             case Failed():
-                self._teller.failed(effect)
+                self._announcer.failed(effect)
             case Finished():
-                self._teller.finished(effect)
+                self._announcer.finished(effect)
             case Amended():
-                self._amendments.amended(effect)
+                self._admin.amended(effect)
                 if effect.reopened:
-                    self._course.reopen(effect.reopened)
+                    self._lifecycle.reopen(effect.reopened)
             case Stopped():
                 self._stop.failed = True
-                self._teller.stopped(effect)
-                self._course.drain(0.0)
+                self._announcer.stopped(effect)
+                self._lifecycle.drain(0.0)
 
-    def lettered(self, letters: Sequence[Letter]) -> None:
+    def dead_lettered(self, letters: Sequence[Letter]) -> None:
         """Dead letters are on disk: say so."""
-        self._teller.lettered(letters)
+        self._announcer.dead_lettered(letters)
 
     def adopted(self, worker: str) -> None:
         """A worker of an earlier head has named what it holds."""
-        self._presence.worker_done(worker)
+        self._host_events.worker_done(worker)
 
     def disk_full(self, reason: str) -> None:
         """Say why nothing new is begun, or that it is again."""
         if reason:
             self.warn(f"{reason}: nothing new is begun until there is room", "free some space")
         else:
-            self._teller.say("there is room on the disk again: work goes on")
+            self._announcer.say("there is room on the disk again: work goes on")
 
     def disk_failed(self, error: Exception) -> None:
         """End at once: what is on disk may not be what was read back from it."""
         self._stop.broken = self._start.broken(error)
-        self._course.left.set()
+        self._lifecycle.left.set()
 
     def _released(self) -> None:
         """The project's files are there: have them run."""
-        self._course.release = self._releases.current
-        self._course.publish()
+        self._lifecycle.release = self._releases.current
+        self._lifecycle.publish()
 
     def warn(self, text: str, hint: str = "") -> None:
         """Tell the person who watches."""
-        self._teller.warn(text, hint)
+        self._announcer.warn(text, hint)
 
     def _crashed(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
         """End on a fault of our own: a head that goes on without one of its hands hangs the run."""
@@ -293,24 +293,24 @@ class Head:
             lost = self._start.lost() if self._address.is_lost() else None
             error, message = told.get("exception"), told["message"]
             self._stop.broken = lost or self._start.crashed(error, message)
-        self._course.left.set()
+        self._lifecycle.left.set()
 
     def _look(self) -> None:
         """Show the run as it is, and see whether it is over."""
         now = self._loop.time()
         if now - self._looked_at >= LOOK_S * 0.9:
             self._looked_at = now
-            self._screen.snapshot(self._course.snapshot())
-            self._ages.mark(self._server.broker.books.next_body, now)
+            self._screen.snapshot(self._lifecycle.snapshot())
+            self._ages.mark(self._server.broker.state.next_body, now)
             self._logs.flush()
             if self._address.is_lost():
                 self._refuse(self._start.lost())
-        self._presence.look(now)
-        self._course.step()
+        self._host_events.look(now)
+        self._lifecycle.step()
 
     def _on_signal(self, number: signal.Signals, at: float) -> None:
         match self._stop.signalled(number, at):
             case "drain":
-                self._course.drain(self._pipeline.reload.grace)
+                self._lifecycle.drain(self._pipeline.reload.grace)
             case "now":
-                self._course.stop_now(SIGNALS[number])
+                self._lifecycle.stop_now(SIGNALS[number])

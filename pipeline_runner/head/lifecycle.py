@@ -67,7 +67,7 @@ class Lifecycle:
     @property
     def is_finished(self) -> bool:
         """Whether every stage has ended, and a worker of each has heard it."""
-        stages = self._server.broker.books.stages
+        stages = self._server.broker.state.stages
         return all(
             stage.finished and (name in self._ended or not self._hosts.desired().get(name))
             for name, stage in stages.items()
@@ -76,12 +76,12 @@ class Lifecycle:
     @property
     def remaining(self) -> int:
         """How many items are not gone."""
-        return sum(edge.remaining for edge in self._server.broker.books.edges.values())
+        return sum(edge.remaining for edge in self._server.broker.state.edges.values())
 
     @property
     def parked(self) -> int:
         """How many items lie on edges that the file has no more."""
-        return sum(backlog.items for backlog in self._server.broker.books.parked.values())
+        return sum(backlog.items for backlog in self._server.broker.state.parked.values())
 
     def wait_for(self, what: str) -> None:
         """Give no host anything to run before :meth:`go_on` is called for the same."""
@@ -103,7 +103,7 @@ class Lifecycle:
         self._server.apply(lambda broker, _now: self._count_sources(broker, counts))
         self.name_releases()
         self._server.keep_shares({s: counts[s] for s in self._pipeline.sources if s in counts})
-        run, stages = self._server.broker.books.run, self._server.broker.books.stages
+        run, stages = self._server.broker.state.run, self._server.broker.state.stages
         over = {stage for stage in self._ended if stages[stage].finished}
         for name, member in self._hosts.members.items():
             if member.connection is None:
@@ -148,12 +148,12 @@ class Lifecycle:
         """Take over the ends that a host's workers have heard from an earlier head."""
         # What had ended for the last head has ended for this one, before it is asked.
         self._server.apply(lambda broker, now: broker.tick(now))
-        stages = self._server.broker.books.stages
+        stages = self._server.broker.state.stages
         self._ended.update(s for s in finished if s in stages and stages[s].finished)
 
     def heard_end(self, stage: str) -> None:
         """Record that a worker of ``stage`` has heard that it ended."""
-        if stage in self._pipeline.sources or self._server.broker.books.stages[stage].finished:
+        if stage in self._pipeline.sources or self._server.broker.state.stages[stage].finished:
             self._ended.add(stage)
         else:  # it has work again since
             self.reopen((stage,))
@@ -164,15 +164,15 @@ class Lifecycle:
         One that has ended waits for none of them. One with ``on_failure = "stop"`` ends the run
         after as many deaths as an item has attempts; return whether it does.
         """
-        books = self._server.broker.books.stages[stage]
+        state = self._server.broker.state.stages[stage]
         if self._hosts.running(stage):
             return False
-        if books.finished:
+        if state.finished:
             self._ended.add(stage)
             self.publish()
             self.step()
             return False
-        if books.spec.on_failure != "stop" or deaths < books.spec.attempts or self._stop.failed:
+        if state.spec.on_failure != "stop" or deaths < state.spec.attempts or self._stop.failed:
             return False
         self._stop.failed = True
         self.drain(0.0)
@@ -233,7 +233,7 @@ class Lifecycle:
 
         A worker may still load its code then, and for ever; nothing waits for it any more.
         """
-        for name, stage in self._server.broker.books.stages.items():
+        for name, stage in self._server.broker.state.stages.items():
             if not stage.finished or name in self._ended or not self._hosts.desired().get(name):
                 self._unheard.pop(name, None)
             elif now - self._unheard.setdefault(name, now) >= self._grace_s + UNHEARD_S:
@@ -262,7 +262,7 @@ class Lifecycle:
 
     def exit_code(self) -> ExitCode:
         """Return what the shell sees when the run ends now."""
-        dead = any(stage.dead for stage in self._server.broker.books.stages.values())
+        dead = any(stage.dead for stage in self._server.broker.state.stages.values())
         return self._stop.exit_code(left=self.remaining + self.parked, dead=dead)
 
     def _count_sources(self, broker: Broker, counts: Mapping[str, int]) -> None:

@@ -16,9 +16,9 @@ from pipeline_runner.head import last_run
 from pipeline_runner.head.hosts import survivors
 from pipeline_runner.head.hosts.survivors import LeftBehind
 from pipeline_runner.observe.sentences import parked, parked_cure
-from pipeline_runner.queues import dead_letters as deadletters
+from pipeline_runner.queues import dead_letters
 from pipeline_runner.queues.broker.broker import Broker
-from pipeline_runner.queues.journal import archive as finished
+from pipeline_runner.queues.journal import archive
 from pipeline_runner.queues.journal.inspection import backlogs
 from pipeline_runner.queues.journal.recovery import forget, open_journal
 
@@ -48,7 +48,7 @@ class Start:
         """Return a broker over what is durable; it grants nothing before ``closed_until``."""
         if self.journal is None:
             broker = Broker(topology, run=secrets.token_hex(8))
-            broker.books.next_letter = self.next_letter
+            broker.state.next_letter = self.next_letter
             return broker
         broker = Broker(
             topology,
@@ -57,9 +57,9 @@ class Start:
             durable=self.journal.durable,
             closed_until=closed_until,
         )
-        broker.books.memory_bytes = self.pipeline.server.memory
+        broker.state.memory_bytes = self.pipeline.server.memory
         # A letter is named by its number alone, whatever run it is of.
-        broker.books.next_letter = max(broker.books.next_letter, self.next_letter)
+        broker.state.next_letter = max(broker.state.next_letter, self.next_letter)
         for stage, count in self.journal.shares.items():
             if stage in topology.stages:
                 broker.processes(stage, count)
@@ -91,9 +91,9 @@ class Start:
         for damage in self.journal.damage:
             yield Notice(now, "error", damage)
         letters = self.journal.durable.dead.keys()
-        deadletters.keep_only(self.pipeline.state_dir, self.journal.run, letters)
-        deadletters.sweep(self.pipeline.state_dir)
-        if count := len(deadletters.read(self.pipeline.state_dir)):  # of earlier runs, too
+        dead_letters.keep_only(self.pipeline.state_dir, self.journal.run, letters)
+        dead_letters.sweep(self.pipeline.state_dir)
+        if count := len(dead_letters.read(self.pipeline.state_dir)):  # of earlier runs, too
             text = f"{_letters(count)} {'is' if count == 1 else 'are'} kept"
             yield Notice(now, "warning", text, f"once what failed is mended: {_RETRY}")
         items = "nothing is" if not queued else "1 item" if queued == 1 else f"{queued:,} items"
@@ -148,8 +148,8 @@ class Start:
         """Leave nothing of a run that is over to go on with, but dead letters to retry."""
         if self.journal is None:
             return
-        if deadletters.read(self.pipeline.state_dir):
-            finished.keep(self.pipeline.state_dir)
+        if dead_letters.read(self.pipeline.state_dir):
+            archive.keep(self.pipeline.state_dir)
         else:
             forget(self.pipeline.state_dir)
 
@@ -166,9 +166,9 @@ def begin(pipeline: Pipeline, *, fresh: bool) -> Start:
 
     Raises RunnerError where the journal cannot be used.
     """
-    finished.discard(pipeline.state_dir)
+    archive.discard(pipeline.state_dir)
     last_run.forget(pipeline.state_dir)
-    numbers = [letter.letter for letter in deadletters.read(pipeline.state_dir)]
+    numbers = [letter.letter for letter in dead_letters.read(pipeline.state_dir)]
     kept = len(numbers), 1 + max(numbers, default=0)
     if pipeline.durability == "memory":
         if fresh:

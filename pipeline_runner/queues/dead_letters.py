@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline_runner.queues import dead_letter_file as letter_file
-from pipeline_runner.queues import dead_letters_v01 as earlier_letters
+from pipeline_runner.queues import dead_letters_v01
 from pipeline_runner.queues.broker.transaction import Letter, Redrive, item_id
 from pipeline_runner.queues.dead_letter_file import Context, Gone, Items
 from pipeline_runner.wire.repack import gather
@@ -126,7 +126,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     def payload(self) -> object:
         """Decode and return the item. Raises what unpickling raises, or like :meth:`item`."""
         if self.has_item and self.at < 0:
-            return earlier_letters.payload(self.path, self.place)
+            return dead_letters_v01.payload(self.path, self.place)
         return pickle.loads(self.item())  # noqa: S301  (the key holders' own items)
 
 
@@ -175,7 +175,7 @@ def _read(state: Path) -> dict[tuple[str, int], DeadLetter]:
 
 
 def _earlier(state: Path) -> Iterator[DeadLetter]:
-    for one in earlier_letters.read(state / FOLDER):
+    for one in dead_letters_v01.read(state / FOLDER):
         names = ("run", "stage", "edge", "host", "pid", "release", "cause")
         context = Context(**{name: one[name] for name in names}, made_by="")
         has_item = one["body_file"] is not None
@@ -210,7 +210,7 @@ class Dead:
     sources: dict[int, tuple[str, int]]
 
 
-def revive(state: Path, numbers: Collection[int]) -> Dead:
+def redrive(state: Path, numbers: Collection[int]) -> Dead:
     """Read the letters ``numbers`` with their items. Raises OSError."""
     dead = Dead({}, {}, {}, {})
     wanted, items = set(numbers), Items()
@@ -238,7 +238,7 @@ def revive(state: Path, numbers: Collection[int]) -> Dead:
 _NO_ITEM = "its item could not be pickled, and only its text was kept"
 
 
-def strike(state: Path, run: str, numbers: Iterable[int]) -> None:
+def forget_letters(state: Path, run: str, numbers: Iterable[int]) -> None:
     """Note that letters were retried or dropped. Raises OSError.
 
     Not fsynced: with a journal that is the one to ask, and without it a letter too many is told.
@@ -246,10 +246,10 @@ def strike(state: Path, run: str, numbers: Iterable[int]) -> None:
     letter_file.append_gone(state / _FILE, run, list(numbers))
 
 
-def strike_each(state: Path, runs: Mapping[int, str]) -> None:
+def forget_each(state: Path, runs: Mapping[int, str]) -> None:
     """Note it of letters of several runs; ``runs`` says of which each is. Raises OSError."""
     for run in dict.fromkeys(runs.values()):
-        strike(state, run, [number for number, of in runs.items() if of == run])
+        forget_letters(state, run, [number for number, of in runs.items() if of == run])
 
 
 def keep_only(state: Path, run: str, numbers: Collection[int]) -> None:
@@ -260,7 +260,7 @@ def keep_only(state: Path, run: str, numbers: Collection[int]) -> None:
     kept = set(numbers)
     gone = [number for of, number in _read(state) if of == run and number not in kept]
     if gone:
-        strike(state, run, gone)
+        forget_letters(state, run, gone)
 
 
 def sweep(state: Path) -> None:
@@ -270,7 +270,7 @@ def sweep(state: Path) -> None:
     """
     letters = read(state)
     earlier = {one.path for one in letters if one.at < 0}
-    earlier_letters.sweep(state / FOLDER, earlier)
+    dead_letters_v01.sweep(state / FOLDER, earlier)
     path = state / _FILE
     if earlier or not path.exists():  # it says too which of the earlier ones are none any more
         return

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_runner.sync import local_writes as strays
+from pipeline_runner.sync import local_writes
 from pipeline_runner.sync.discard import discard
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def sweep(store: Store, name: str, manifest: Manifest, output: Path) -> tuple[li
     Returns where that is now, and whether the tree is still whole. Raises OSError.
     """
     tree = store.tree(name)
-    found, is_whole = strays.compare(tree, manifest)
-    return strays.move(tree, found, output), is_whole
+    found, is_whole = local_writes.compare(tree, manifest)
+    return local_writes.move(tree, found, output), is_whole
 
 
 def _drop_objects(store: Store, before: float) -> None:

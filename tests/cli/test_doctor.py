@@ -99,7 +99,7 @@ def test_a_port_that_is_taken_is_told_with_the_cure(
 def test_the_head_of_this_pipeline_may_have_its_port(
     runner: Callable[..., Any], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examination.place, "head_pid", lambda _state: 4711)
+    monkeypatch.setattr(examination.project, "head_pid", lambda _state: 4711)
     facts = json.loads(runner("doctor", "--json").out)
     assert {"name": "port", "state": "ok", "text": "the head runs, pid 4711", "cure": ""} in facts
 

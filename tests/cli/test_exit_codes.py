@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.head.control import client as control
+from pipeline_runner.head.control import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +99,7 @@ def silent(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A head that takes every question and answers none."""
     state = project / ".runner" / "squares"
     state.mkdir(parents=True)
-    monkeypatch.setattr(control, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(client, "_PATIENCE_S", 0.05)
     monkeypatch.chdir(state)  # the whole path may be too long for a socket
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("s")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline_runner.cli.project import state_dir
-from pipeline_runner.queues import dead_letters as deadletters
+from pipeline_runner.queues import dead_letters
 from pipeline_runner.queues.broker.transaction import Letter
 from tests.observe.feed import run
 
@@ -139,7 +139,7 @@ def letters(project: Path) -> Callable[..., None]:
             "traceback": 'Traceback ...\n  File "functions.py", line 6\nValueError: bad',
             "item": pickle.dumps({"name": "x.heic"}),
         }
-        deadletters.append(state, 1_700_000_000.0, [Letter(**{**known, **facts})])
+        dead_letters.append(state, 1_700_000_000.0, [Letter(**{**known, **facts})])
 
     return write
 

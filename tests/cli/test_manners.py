@@ -9,8 +9,7 @@ import click
 import pytest
 
 from pipeline_runner import __version__
-from pipeline_runner.cli import app, main
-from pipeline_runner.cli import output as say
+from pipeline_runner.cli import app, main, output
 from pipeline_runner.cli import project as place
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def test_two_files_are_one_too_many(runner: Callable[..., Any], project: Path) -
 def test_colour_is_what_was_asked_then_no_color_then_the_terminal(
     arguments: list[str], environ: dict[str, str], colour: bool | None
 ) -> None:
-    assert say.wanted_colour(arguments, environ) is colour
+    assert output.wanted_colour(arguments, environ) is colour
 
 
 def test_color_always_colours_a_pipe(runner: Callable[..., Any], project: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
-from pipeline_runner.cli.options import Options
+from pipeline_runner.cli.options import CommonOptions
 from pipeline_runner.cli.terminal import console, screen
 from pipeline_runner.observe.live import Live
 from pipeline_runner.observe.plain import Plain
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 NO_STAGES: Any = SimpleNamespace(stages={})
 
 
-def manner(colour: bool | None = None) -> Options:
-    return Options(Path("pipeline.toml"), json=False, quiet=False, verbose=False, colour=colour)
+def common(colour: bool | None = None) -> CommonOptions:
+    return CommonOptions(
+        Path("pipeline.toml"), json=False, quiet=False, verbose=False, colour=colour
+    )
 
 
 @pytest.fixture
@@ -38,21 +40,21 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIO]:
 def test_a_terminal_gets_the_live_view_and_a_pipe_plain_lines(
     terminal: TextIO, tmp_path: Path
 ) -> None:
-    assert isinstance(screen("auto", manner(), NO_STAGES, terminal), Live)
+    assert isinstance(screen("auto", common(), NO_STAGES, terminal), Live)
     with (tmp_path / "log").open("w") as pipe:
-        assert isinstance(screen("auto", manner(), NO_STAGES, pipe), Plain)
+        assert isinstance(screen("auto", common(), NO_STAGES, pipe), Plain)
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(
     terminal: TextIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(screen("auto", manner(), NO_STAGES, terminal), Plain)
+    assert isinstance(screen("auto", common(), NO_STAGES, terminal), Plain)
 
 
 def test_what_was_asked_for_comes_before_what_is_there(terminal: TextIO) -> None:
-    assert isinstance(screen("plain", manner(), NO_STAGES, terminal), Plain)
-    assert isinstance(screen("none", manner(), NO_STAGES, terminal), Blank)
+    assert isinstance(screen("plain", common(), NO_STAGES, terminal), Plain)
+    assert isinstance(screen("none", common(), NO_STAGES, terminal), Blank)
 
 
 def test_colours_follow_the_terminal_unless_they_are_asked_for(
@@ -69,7 +71,7 @@ def test_colours_follow_the_terminal_unless_they_are_asked_for(
 
 def test_the_live_view_survives_a_terminal_that_goes_away(tmp_path: Path) -> None:
     with (tmp_path / "terminal").open("w", encoding="utf-8") as terminal:
-        live = screen("live", manner(), NO_STAGES, terminal)
+        live = screen("live", common(), NO_STAGES, terminal)
         live.snapshot(run(up_s=842.0))
     live.snapshot(run(up_s=843.0))
     live.close(run(state="finished"), 0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Options:
+class CommonOptions:
     fresh: bool = False
     work: bool = True
     local: bool = False
@@ -41,11 +41,11 @@ class Head:
     """Stands for the real one: a run that ends as told, at once."""
 
     def __init__(self) -> None:
-        self.options: Options | None = None
+        self.options: CommonOptions | None = None
         self.fault: Exception | None = None
         self.exit_code = ExitCode.OK
 
-    def run(self, pipeline: Pipeline, screen: Screen, options: Options) -> Result:
+    def run(self, pipeline: Pipeline, screen: Screen, options: CommonOptions) -> Result:
         self.options = options
         screen.snapshot(run())
         if self.fault:
@@ -60,7 +60,7 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Head:
     found = Head()
     module = types.ModuleType("pipeline_runner.head.run")
     module.run = found.run  # type: ignore[attr-defined]
-    module.UpOptions = Options  # type: ignore[attr-defined]
+    module.UpOptions = CommonOptions  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pipeline_runner.head.run", module)
     return found
 
@@ -72,7 +72,7 @@ def test_up_says_what_survives_then_how_it_went(
     assert (ended.code, ended.out) == (0, "")
     assert "kept in memory only" in ended.err.splitlines()[0]
     assert "thumbs finished after 14m02s" in ended.err
-    assert head.options == Options(fresh=False, work=True, local=True, exits=True)
+    assert head.options == CommonOptions(fresh=False, work=True, local=True, exits=True)
 
 
 def test_up_json_prints_the_last_snapshot_on_stdout(
@@ -124,7 +124,7 @@ def test_fresh_needs_a_yes_only_when_there_is_something_to_forget(
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert runner("up", "--no-import", "--fresh").code == 0
-    assert head.options == Options(fresh=True, local=True, exits=True)
+    assert head.options == CommonOptions(fresh=True, local=True, exits=True)
     journal = project / ".runner" / "squares" / "journal"
     journal.parent.mkdir(parents=True)
     journal.touch()
@@ -132,7 +132,7 @@ def test_fresh_needs_a_yes_only_when_there_is_something_to_forget(
     assert runner("up", "--no-import", "--fresh").code == 2
     assert head.options is None
     assert runner("up", "--no-import", "--fresh", "--yes", "--no-work").code == 0
-    assert head.options == Options(fresh=True, work=False, local=True, exits=True)
+    assert head.options == CommonOptions(fresh=True, work=False, local=True, exits=True)
 
 
 READY = (

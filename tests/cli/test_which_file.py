@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.cli import options as manners
+from pipeline_runner.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ def test_folders_below_that_have_one_are_named(
 def test_a_file_of_another_user_is_not_found_from_below(
     runner: Callable[..., Any], deep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manners.os, "getuid", lambda: os.geteuid() + 1)
+    monkeypatch.setattr(options.os, "getuid", lambda: os.geteuid() + 1)
     ended = runner("check")
     assert (ended.code, ended.err.splitlines()[0]) == (2, "error: there is no pipeline.toml")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError
 from pipeline_runner.head.control.client import ask
-from pipeline_runner.queues import dead_letters as deadletters
+from pipeline_runner.queues import dead_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -268,9 +268,9 @@ class Project:
         by_id = {note[1]: note[2] for note in self.notes() if note[0] == stage}
         return list(by_id.values())
 
-    def letters(self) -> list[deadletters.DeadLetter]:
+    def letters(self) -> list[dead_letters.DeadLetter]:
         """Return the dead letters, oldest first."""
-        return deadletters.read(self.state)
+        return dead_letters.read(self.state)
 
     def logs(self, stage: str) -> list[dict[str, Any]]:
         """Return what a stage's workers printed."""

@@ -20,11 +20,10 @@ if __name__ == "__main__":  # a script's own folder comes first; the project's r
 from msgspec.structs import replace
 
 from pipeline_runner.cluster.certificate import certificate
-from pipeline_runner.head import recovery as start
+from pipeline_runner.head import recovery
 from pipeline_runner.head.hosts import local_agent
 from pipeline_runner.queues.broker.effects import Commit
-from pipeline_runner.queues.server import outbox, server
-from pipeline_runner.queues.server import worker_sessions as workforce
+from pipeline_runner.queues.server import outbox, server, worker_sessions
 from pipeline_runner.wire.messages import Settle, Settled
 from tests.faults.forgetful import Disk, under_sqlite
 from tests.queues import planted
@@ -114,7 +113,7 @@ def _in_two_halves(first: Callable[..., None], second: Callable[..., None]) -> N
         if not isinstance(message, Settle) or message.advance or not message.outputs:
             heard(self, connection, message, bodies)
             return
-        session, data = connection.session, workforce.split(message, bodies)
+        session, data = connection.session, worker_sessions.split(message, bodies)
         first(self, session, message, data)
         later = asyncio.get_running_loop().call_later
         later(LATER_S, lambda: second(self, session, message, data))
@@ -124,7 +123,7 @@ def _in_two_halves(first: Callable[..., None], second: Callable[..., None]) -> N
 
 def _emit(self: QueueServer, message: Settle, data: list[bytes]) -> None:
     self.apply(
-        lambda broker, _now: broker.books.effects.append(
+        lambda broker, _now: broker.state.effects.append(
             Commit(planted._outputs(broker, message, data))
         )
     )
@@ -163,7 +162,7 @@ def ack_then_emit() -> None:
 
 def destructive_get() -> None:
     """What was handed out is gone, whatever becomes of whoever took it."""
-    vars(start)["Broker"] = planted.GetsDestructively
+    vars(recovery)["Broker"] = planted.GetsDestructively
 
 
 ALTERATIONS: Mapping[str, Callable[[], None]] = {

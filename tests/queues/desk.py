@@ -158,7 +158,7 @@ class Desk:
         return Desk(
             self.topology,
             self.disk,
-            epoch=self.broker.books.epoch + 1,
+            epoch=self.broker.state.epoch + 1,
             closed_until=until,
             window=self._window,
         )
@@ -166,7 +166,7 @@ class Desk:
     def queued(self, edge: str) -> list[tuple[int, int, int]]:
         """(body, lo, hi) of what waits on an edge, as touching pieces are one."""
         found: list[tuple[int, int, int]] = []
-        for r in sorted(self.broker.books.edges[edge].queue, key=lambda r: (r.body, r.lo)):
+        for r in sorted(self.broker.state.edges[edge].queue, key=lambda r: (r.body, r.lo)):
             if found and found[-1][0] == r.body and found[-1][2] == r.lo:
                 found[-1] = (r.body, found[-1][1], r.hi)
             else:
@@ -177,7 +177,7 @@ class Desk:
         """Attempts by index of what waits on an edge, of one body."""
         return {
             index: r.attempts
-            for r in self.broker.books.edges[edge].queue
+            for r in self.broker.state.edges[edge].queue
             for index in range(r.lo, r.hi)
         }
 
@@ -254,7 +254,7 @@ class Seat:
 
     def reconnect(self) -> Seat:
         """The same process on a new connection."""
-        worker = self.desk.broker.books.workers[self.name]
+        worker = self.desk.broker.state.workers[self.name]
         return self.desk.worker(self.name, worker.stage, worker.index, worker.host)
 
     def adopt(self, *held: Held, run: str = RUN) -> list[tuple[int, Spans]]:
@@ -272,14 +272,14 @@ class Seat:
     @property
     def cursor_seq(self) -> int:
         """How many steps of this source were read, durable or not."""
-        record = self.desk.broker.books.sessions[self.session]
-        return self.desk.broker.books.stages[record.stage].source(record.index).seq
+        record = self.desk.broker.state.sessions[self.session]
+        return self.desk.broker.state.stages[record.stage].source(record.index).seq
 
     def emit(self, lease: Granted, expected: int, n: int, *, finished: bool = False) -> int:
         """Settle a source's lease with ``n`` items on every edge, one step further."""
-        stage = self.desk.broker.books.sessions[self.session].stage
+        stage = self.desk.broker.state.sessions[self.session].stage
         edges = " ".join(self.desk.topology.stages[stage].outputs)
-        count = self.desk.broker.books.stages[stage].source(0).cursor.count + n
+        count = self.desk.broker.state.stages[stage].source(0).cursor.count + n
         after = Cursor(expected + 1, count, None, finished)
         out = [(edges, n)] if n else []
         return self.settle(Done(lease.token), out=out, advance=Advance(expected, after))

@@ -112,7 +112,7 @@ class Durable:
         if step.source is not None:
             stage, index, cursor = step.source
             self.cursors[stage, index] = cursor
-        for edge, body in step.revived:
+        for edge, body in step.redriven:
             self.next_body = max(self.next_body, body.id + 1)
             self.bodies[body.id] = body
             self.ranges[edge, body.id] = [Range(body.id, 0, body.n)]

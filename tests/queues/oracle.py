@@ -274,17 +274,17 @@ class Oracle:
     def check(self) -> None:
         """Compare the broker's places with the disk, unless it has not heard of it all yet."""
         if self._strict and not self._world.disk.untold:
-            check_places(self._world.broker.books, self._world.disk)
+            check_places(self._world.broker.state, self._world.disk)
 
     def room(self, granted: list[Granted]) -> None:
         """No claim was granted past an edge that was full, judged after the step that did it."""
-        topology, books = self._world.shape.topology, self._world.broker.books
+        topology, state = self._world.shape.topology, self._world.broker.state
         for message in granted if self._strict else ():
-            lease = books.leases[message.token]
+            lease = state.leases[message.token]
             stage = lease.worker.stage
             inner = topology.inner[stage]
             for name in topology.stages[stage].outputs:
-                edge = books.edges[name]
+                edge = state.edges[name]
                 capacity = edge.spec.capacity_items
                 if capacity is None or name in inner:
                     continue

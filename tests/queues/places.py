@@ -21,9 +21,9 @@ def mask(lo: int, hi: int) -> int:
     return (1 << hi) - (1 << lo)
 
 
-def check_places(books: BrokerState, disk: Disk) -> None:
+def check_places(state: BrokerState, disk: Disk) -> None:
     """Raise Broken unless queues, leases and settles on their way hold what is durable, once."""
-    places = _places(books, disk)
+    places = _places(state, disk)
     durable: dict[Place, int] = {}
     totals: Counter[str] = Counter()
     for (name, body), ranges in disk.durable.ranges.items():
@@ -33,15 +33,15 @@ def check_places(books: BrokerState, disk: Disk) -> None:
             totals[name] += r.hi - r.lo
     if places != durable:
         raise Broken(f"the broker has {places} and the disk {durable}")
-    for name, edge in books.edges.items():
+    for name, edge in state.edges.items():
         if edge.remaining != totals[name]:
             raise Broken(f"{name} says {edge.remaining} remain, and {totals[name]} do")
-    known = books.bodies.keys() | {n for edge in books.edges.values() for n in edge.queue.tail}
+    known = state.bodies.keys() | {n for edge in state.edges.values() for n in edge.queue.tail}
     if known != disk.durable.bodies.keys():
         raise Broken("the bodies of the broker are not those of the disk")
 
 
-def _places(books: BrokerState, disk: Disk) -> dict[Place, int]:
+def _places(state: BrokerState, disk: Disk) -> dict[Place, int]:
     places: dict[Place, int] = {}
 
     def put(place: Place, lo: int, hi: int) -> None:
@@ -50,7 +50,7 @@ def _places(books: BrokerState, disk: Disk) -> dict[Place, int]:
             raise Broken(f"{place}:{lo}-{hi} is in two places")
         places[place] = bits | here
 
-    for name, edge in books.edges.items():
+    for name, edge in state.edges.items():
         queued = 0
         for r in edge.queue:
             put((name, r.body, r.attempts, r.suspect), r.lo, r.hi)
@@ -63,7 +63,7 @@ def _places(books: BrokerState, disk: Disk) -> dict[Place, int]:
             raise Broken(f"{name} has nothing ready before {list(edge.queue.tail)}")
         if queued != edge.queue.queued:
             raise Broken(f"{name} says {edge.queue.queued} are queued, and {queued} are")
-    held = [(lease, lease.live) for lease in books.leases.values()]
+    held = [(lease, lease.live) for lease in state.leases.values()]
     held += [one for pending in disk.waiting for one in pending.settling]
     for lease, spans in held:
         for lo, hi in spans if lease.edge else ():

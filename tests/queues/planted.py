@@ -31,8 +31,8 @@ def _outputs(broker: Broker, settle: Settle, data: Sequence[bytes]) -> Pending:
     """A transaction of nothing but a settle's outputs."""
     step = Transaction()
     for output, part in zip(settle.outputs, data, strict=True):
-        step.produced.append((output.edges, Body(broker.books.next_body, output.n, part)))
-        broker.books.next_body += 1
+        step.produced.append((output.edges, Body(broker.state.next_body, output.n, part)))
+        broker.state.next_body += 1
     return Pending(step)
 
 
@@ -41,7 +41,7 @@ class EmitsBeforeAck(Broker):
 
     def settle(self, session: int, settle: Settle, data: Sequence[bytes], now: float) -> None:
         if settle.advance is None and settle.outputs:
-            self.books.effects.append(Commit(_outputs(self, settle, data)))
+            self.state.effects.append(Commit(_outputs(self, settle, data)))
             settle, data = replace(settle, outputs=()), ()
         super().settle(session, settle, data, now)
 
@@ -53,18 +53,18 @@ class AcksBeforeEmit(Broker):
         if settle.advance is not None or not settle.outputs:
             super().settle(session, settle, data, now)
             return
-        before = sum(isinstance(effect, Commit) for effect in self.books.effects)
+        before = sum(isinstance(effect, Commit) for effect in self.state.effects)
         super().settle(session, replace(settle, outputs=()), (), now)
-        after = sum(isinstance(effect, Commit) for effect in self.books.effects)
+        after = sum(isinstance(effect, Commit) for effect in self.state.effects)
         if after > before:
-            self.books.effects.append(Commit(_outputs(self, settle, data)))
+            self.state.effects.append(Commit(_outputs(self, settle, data)))
 
 
 class AcksBeforeDurable(Broker):
     """Acknowledges a settle as soon as it was read."""
 
     def settle(self, session: int, settle: Settle, data: Sequence[bytes], now: float) -> None:
-        self.books.effects.append(Send(session, Settled(settle.seq, ok=True)))
+        self.state.effects.append(Send(session, Settled(settle.seq, ok=True)))
         super().settle(session, settle, data, now)
 
 
@@ -76,12 +76,12 @@ class GetsDestructively(Broker):
             if lease.live and lease.edge:
                 step = Transaction(consumed=[(lease.edge, lease.body, lease.live)])
                 pending = Pending(step, settling=[(lease, lease.live)])
-                self.books.settling(lease, lease.live)
-                self.books.effects.append(Commit(pending))
+                self.state.settling(lease, lease.live)
+                self.state.effects.append(Commit(pending))
         super()._free_all(worker)
 
     def died(self, died: Died, now: float) -> None:
-        worker = self.books.workers.get(died.worker)
+        worker = self.state.workers.get(died.worker)
         if worker is not None:
             self._free_all(worker)
         super().died(died, now)
@@ -92,11 +92,11 @@ class PublishesBeforeDurable(Broker):
 
     def settle(self, session: int, settle: Settle, data: Sequence[bytes], now: float) -> None:
         super().settle(session, settle, data, now)
-        for effect in self.books.effects:
+        for effect in self.state.effects:
             if isinstance(effect, Commit):
                 for edges, body in effect.pending.step.produced:
-                    if body.id not in self.books.bodies:
-                        self.books.publish(edges, body)
+                    if body.id not in self.state.bodies:
+                        self.state.publish(edges, body)
         self._serve(now)
 
 
@@ -105,18 +105,18 @@ class EndsBeforeDurable(Broker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._granting.__class__ = _HastyGranting
+        self._claims.__class__ = _HastyGranting
 
     def settle(self, session: int, settle: Settle, data: Sequence[bytes], now: float) -> None:
-        self.books.maybe_finished = True
+        self.state.maybe_finished = True
         super().settle(session, settle, data, now)
 
 
 class _HastyGranting(Claims):
     def _is_over(self, stage: StageState) -> bool:
         settling = [
-            (self._books.edges[lease.edge], lease.settling)
-            for lease in self._books.leases.values()
+            (self._state.edges[lease.edge], lease.settling)
+            for lease in self._state.leases.values()
             if lease.edge
         ]
         for edge, items in settling:
@@ -131,10 +131,10 @@ class SettlesInPart(Broker):
     """Rule 5: applies the indexes that are still the sender's, with all the outputs."""
 
     def settle(self, session: int, settle: Settle, data: Sequence[bytes], now: float) -> None:
-        worker = self.books.sessions[session]
+        worker = self.state.sessions[session]
         done = []
         for one in settle.done:
-            lease = self.books.leases.get(one.token)
+            lease = self.state.leases.get(one.token)
             if lease is not None and lease.worker is worker:
                 spans = one.spans and intersect(lease.live, one.spans)
                 done.append(replace(one, spans=spans))
@@ -149,7 +149,7 @@ class AdoptsLeniently(Broker):
             for suspect in (False, True):
                 kept = super()._adopt(worker, replace(held, attempts=attempts, suspect=suspect))
                 if kept[0]:
-                    lease = self.books.leases[kept[0]]
+                    lease = self.state.leases[kept[0]]
                     lease.attempts, lease.suspect = held.attempts, held.suspect
                     return kept
         return 0, ()
@@ -172,7 +172,7 @@ class AdoptsOnlyWhatIsNamed(Broker):
         named = {(held.edge, held.body) for held in self._adopting.held}
         for lease in tuple(worker.leases.values()):
             if lease.live and (lease.edge, lease.body) in named:
-                self.books.give_back(lease, lease.live)
+                self.state.give_back(lease, lease.live)
 
 
 class ReusesBodyNumbers(Broker):
@@ -180,7 +180,7 @@ class ReusesBodyNumbers(Broker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.books.next_body = max(self.books.bodies, default=0) + 1
+        self.state.next_body = max(self.state.bodies, default=0) + 1
 
 
 class FreesWhatIsSettling(Broker):
@@ -189,21 +189,21 @@ class FreesWhatIsSettling(Broker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._taken: dict[int, Spans] = {}
-        settling = self.books.settling
+        settling = self.state.settling
 
         def remember(lease: Lease, spans: Spans) -> None:
             self._taken[lease.token] = union(self._taken.get(lease.token, ()), spans)
             settling(lease, spans)
 
-        self.books.settling = remember  # type: ignore[method-assign]
+        self.state.settling = remember  # type: ignore[method-assign]
 
     def died(self, died: Died, now: float) -> None:
-        worker = self.books.workers.get(died.worker)
+        worker = self.state.workers.get(died.worker)
         for lease in tuple(worker.leases.values()) if worker is not None else ():
             if lease.settling and lease.edge:
                 for lo, hi in self._taken.get(lease.token, ()):
                     item = Range(lease.body, lo, hi, lease.attempts, lease.suspect)
-                    self.books.edges[lease.edge].queue.push(item)
+                    self.state.edges[lease.edge].queue.push(item)
         super().died(died, now)
 
 
@@ -212,7 +212,7 @@ class ChargesTheFirst(Broker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._blame.__class__ = _HastyBlame
+        self._failures.__class__ = _HastyBlame
 
 
 class _HastyBlame(Failures):
@@ -289,9 +289,9 @@ class GatesInsideCycles(Broker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._granting.__class__ = _TimidGranting
+        self._claims.__class__ = _TimidGranting
 
 
 class _TimidGranting(Claims):
     def _room(self, stage: StageState, edge: EdgeState) -> int:
-        return min((self._books.edges[name].room for name in stage.spec.outputs), default=1 << 30)
+        return min((self._state.edges[name].room for name in stage.spec.outputs), default=1 << 30)

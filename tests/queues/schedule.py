@@ -100,7 +100,7 @@ class Schedule:
     def _bury(self) -> None:
         died = self.rng.choice(self.world.deaths)
         self._say("agent", f"reports {died}")
-        self.world.bury(died)
+        self.world.mark_dead(died)
 
     def _fault(self, kind: str) -> None:
         world, rng = self.world, self.rng
@@ -148,7 +148,7 @@ class Schedule:
         world.count[kind] += 1
 
     def _was_of(self, worker: str, host: str) -> bool:
-        record = self.world.broker.books.workers.get(worker)
+        record = self.world.broker.state.workers.get(worker)
         return record is not None and record.host == host
 
     def _scale_up(self) -> None:
@@ -204,10 +204,10 @@ class Schedule:
                     world.spawn(stage, index)
 
     def _places(self) -> str:
-        books = self.world.broker.books
-        queues = {name: list(edge.queue) for name, edge in books.edges.items()}
+        state = self.world.broker.state
+        queues = {name: list(edge.queue) for name, edge in state.edges.items()}
         leases = [
             (lease.token, lease.worker.id, lease.edge, lease.live)
-            for lease in books.leases.values()
+            for lease in state.leases.values()
         ]
         return f"queued {queues}, leased {leases}, finished {dict(self.world.finished)}"

@@ -40,8 +40,8 @@ def test_a_retried_item_is_back_under_its_old_name_with_no_attempt_charged() -> 
     assert desk.effects[-1] == Amended(5, ok=True, closed=(1,))
     assert desk.queued(EDGE) == [(1, 1, 3), (2, 0, 1)]
     assert name_of(desk.disk.bodies[2].data, 2, 0) == (1, 0)
-    assert {r.attempts for r in desk.broker.books.edges[EDGE].queue} == {0}
-    assert desk.broker.books.stages["a"].dead == 0
+    assert {r.attempts for r in desk.broker.state.edges[EDGE].queue} == {0}
+    assert desk.broker.state.stages["a"].dead == 0
     assert desk.disk.letters == []
 
 
@@ -52,12 +52,12 @@ def test_a_letter_that_is_asked_for_again_is_taken_once() -> None:
     desk.commit()
     assert retry(desk, 3, revival) == ()
     assert not desk.waiting
-    assert desk.broker.books.edges[EDGE].remaining == 3
+    assert desk.broker.state.edges[EDGE].remaining == 3
 
 
 def test_letters_go_back_together_and_what_they_hold_goes_with_the_last() -> None:
     desk, revival = dead(1)
-    assert not desk.broker.books.bodies
+    assert not desk.broker.state.bodies
     retry(desk, 1, revival)
     desk.commit()
     worker = desk.worker("a-2", "a")
@@ -66,7 +66,7 @@ def test_letters_go_back_together_and_what_they_hold_goes_with_the_last() -> Non
     assert worker.data[-1] == gather([((1, 0), b"the item")])
     worker.settle(Done(lease.token))
     desk.commit()
-    assert not desk.broker.books.bodies
+    assert not desk.broker.state.bodies
     assert not desk.disk.bodies
 
 
@@ -75,7 +75,7 @@ def test_a_step_that_finds_no_room_leaves_the_letter_to_be_asked_for_again() -> 
     retry(desk, 1, revival)
     desk.commit(ok=False)
     assert desk.effects[-1] == Amended(1, ok=False)
-    assert desk.broker.books.stages["a"].dead == 1
+    assert desk.broker.state.stages["a"].dead == 1
     assert retry(desk, 2, revival) == (1,)
 
 
@@ -86,7 +86,7 @@ def test_a_retry_takes_back_the_end_of_its_stage_and_of_all_behind_it() -> None:
     desk.commit_all()
     worker = desk.worker("a-2", "a")
     assert isinstance(worker.claim(1), End)
-    assert all(stage.finished for stage in desk.broker.books.stages.values())
+    assert all(stage.finished for stage in desk.broker.state.stages.values())
     retry(desk, 1, revival)
     desk.commit()
     assert desk.effects[-1] == Amended(1, ok=True, closed=(1,), reopened=("a", "b"))
@@ -94,7 +94,7 @@ def test_a_retry_takes_back_the_end_of_its_stage_and_of_all_behind_it() -> None:
     assert isinstance(lease, Granted)
     worker.settle(Done(lease.token))
     desk.commit()
-    assert all(stage.finished for stage in desk.broker.books.stages.values())
+    assert all(stage.finished for stage in desk.broker.state.stages.values())
 
 
 def test_a_restart_knows_which_letters_are_left() -> None:
@@ -104,7 +104,7 @@ def test_a_restart_knows_which_letters_are_left() -> None:
     before.commit()
     after = before.restart()
     assert retry(after, 1, revival) == ()
-    assert after.broker.books.edges[EDGE].remaining == 3
+    assert after.broker.state.edges[EDGE].remaining == 3
 
 
 def test_a_dropped_letter_leaves_nothing_on_the_edge() -> None:
@@ -114,7 +114,7 @@ def test_a_dropped_letter_leaves_nothing_on_the_edge() -> None:
     desk.commit()
     assert desk.disk.letters == []
     assert desk.queued(EDGE) == [(1, 1, 3)]
-    assert desk.broker.books.stages["a"].dead == 0
+    assert desk.broker.state.stages["a"].dead == 0
 
 
 def test_purge_takes_all_that_nobody_holds_and_counts_it_as_work_of_nobody() -> None:
@@ -127,22 +127,22 @@ def test_purge_takes_all_that_nobody_holds_and_counts_it_as_work_of_nobody() -> 
     desk.commit()
     assert desk.effects[-1] == Amended(9, ok=True)
     assert desk.disk.ranges == {(EDGE, 1): [Range(1, 0, 2)]}
-    assert desk.broker.books.stages["a"].consumed == 0
+    assert desk.broker.state.stages["a"].consumed == 0
     worker.settle(Done(lease.token))
     desk.commit()
     assert not desk.disk.bodies
-    assert abs(desk.broker.books.edges[EDGE].bytes) < 1e-6
+    assert abs(desk.broker.state.edges[EDGE].bytes) < 1e-6
 
 
 def test_a_purge_that_cannot_be_made_durable_gives_everything_back() -> None:
     desk = Desk(graph((("s", "a"), ("a", "b"))), stocked(sa=[4]))
-    before = desk.broker.books.edges[EDGE].bytes
+    before = desk.broker.state.edges[EDGE].bytes
     desk.broker.purge(1, EDGE)
     desk.carry_out()
     desk.commit(ok=False)
     assert desk.queued(EDGE) == [(1, 0, 4)]
-    assert desk.broker.books.edges[EDGE].bytes == before
-    assert desk.broker.books.edges[EDGE].remaining == 4
+    assert desk.broker.state.edges[EDGE].bytes == before
+    assert desk.broker.state.edges[EDGE].remaining == 4
 
 
 def test_purge_of_an_empty_edge_asks_nothing_of_the_disk() -> None:

@@ -72,7 +72,7 @@ def test_a_settle_is_never_gated() -> None:
     seq = worker.settle(Done(worker.claim().token), out=[("a->b", 50)])
     desk.commit()
     assert worker.ok(seq)
-    assert desk.broker.books.edges["a->b"].queue.queued == 50
+    assert desk.broker.state.edges["a->b"].queue.queued == 50
 
 
 def test_a_claim_takes_no_more_than_the_room_behind_it() -> None:
@@ -92,7 +92,7 @@ def test_what_sources_may_emit_never_exceeds_the_room_they_were_promised() -> No
     desk.broker.processes("s", 5)
     seats = [desk.worker(f"s-{i}", "s", i) for i in range(5)]
     granted = [lease for seat in seats if (lease := seat.claim(64)) is not None]
-    edge = desk.broker.books.edges["s->a"]
+    edge = desk.broker.state.edges["s->a"]
     assert sum(lease.hi for lease in granted) == edge.promised == 3
     assert edge.room == 0
 
@@ -115,7 +115,7 @@ def test_an_edge_bound_in_bytes_gates_and_never_closes_for_good(capacity: int) -
     )
     desk = Desk(topology)
     source, worker = desk.worker("s-1", "s"), desk.worker("a-1", "a")
-    edge = desk.broker.books.edges["s->a"]
+    edge = desk.broker.state.edges["s->a"]
     most, used = 0.0, 0
     source.claim(64)
     for step in range(60):
@@ -137,7 +137,7 @@ def test_an_edge_bound_in_bytes_gates_and_never_closes_for_good(capacity: int) -
 
 def test_bytes_on_an_edge_follow_claims_and_returns() -> None:
     desk = Desk(durable=stocked(sa=[4]))
-    edge = desk.broker.books.edges["s->a"]
+    edge = desk.broker.state.edges["s->a"]
     worker = desk.worker("a-1", "a")
     lease = worker.claim(3)
     assert edge.bytes == pytest.approx(10)

@@ -53,5 +53,5 @@ def test_a_claim_that_came_with_a_settle_ends_with_its_connection() -> None:
     maker.reconnect()
     desk.commit()
     assert consumer.all(Granted)
-    assert desk.broker.books.workers["a-1"].parked is None
-    assert not desk.broker.books.stages["a"].parked
+    assert desk.broker.state.workers["a-1"].parked is None
+    assert not desk.broker.state.stages["a"].parked

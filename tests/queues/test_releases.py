@@ -52,7 +52,7 @@ def test_it_goes_back_uncharged_to_a_worker_of_another_release_and_never_to_the_
     assert (lease.attempts, lease.suspect) == (0, False)
     older.settle(Done(lease.token))
     desk.commit()
-    assert desk.broker.books.stages["a"].failed == 0
+    assert desk.broker.state.stages["a"].failed == 0
     assert not desk.disk.ranges
 
 
@@ -87,7 +87,7 @@ def test_it_waits_for_a_host_that_is_cut_off_and_no_longer_than_that() -> None:
     worker = desk.worker("a-1", "a", release=NEW)
     cannot_read(worker, worker.claim())
     assert (desk.disk.letters, worker.claim()) == ([], None)
-    assert desk.broker.books.edges["s->a"].queue.queued == 1
+    assert desk.broker.state.edges["s->a"].queue.queued == 1
     desk.releases(NEW, cut=False)
     cannot_read(worker, worker.heard[-1])
     assert len(desk.disk.letters) == 1

@@ -30,7 +30,7 @@ def test_a_death_frees_only_what_is_not_settling() -> None:
     assert desk.queued("s->a") == [(1, 1, 5)]
     desk.commit()  # the settle was read before the death: it stands
     assert desk.queued("s->a") == [(1, 1, 5)]
-    assert desk.broker.books.edges["s->a"].settled == 1
+    assert desk.broker.state.edges["s->a"].settled == 1
 
 
 def test_the_one_item_in_the_lease_that_ran_is_charged_and_no_other() -> None:
@@ -228,7 +228,7 @@ def test_a_suspect_that_succeeds_is_gone_like_any_other() -> None:
     for _ in range(5):
         worker.settle(Done(worker.claim(1).token))
         desk.commit()
-    assert desk.broker.books.edges["s->a"].settled == 5
+    assert desk.broker.state.edges["s->a"].settled == 5
 
 
 def test_only_the_guilty_suspect_is_charged() -> None:
@@ -298,7 +298,7 @@ def test_an_item_is_a_dead_letter_after_exactly_its_attempts(attempts: int) -> N
     assert (letter.host, letter.error, letter.traceback) == ("south", "ValueError: no", "Traceback")
     assert worker.claim() is None
     assert not desk.disk.ranges
-    assert desk.broker.books.stages["a"].dead == 1
+    assert desk.broker.state.stages["a"].dead == 1
 
 
 def test_a_final_failure_is_a_dead_letter_at_once() -> None:
@@ -332,8 +332,8 @@ def test_on_failure_drop_consumes_the_item_and_keeps_no_letter() -> None:
     fail_once(desk, desk.worker("a-1", "a"))
     assert not desk.disk.letters
     assert desk.queued("s->a") == [(1, 1, 5)]
-    assert desk.broker.books.stages["a"].dropped == 1
-    assert desk.broker.books.edges["s->a"].remaining == 4
+    assert desk.broker.state.stages["a"].dropped == 1
+    assert desk.broker.state.edges["s->a"].remaining == 4
 
 
 def test_on_failure_stop_pauses_the_sources_and_keeps_the_letter() -> None:
@@ -375,7 +375,7 @@ def test_what_fails_in_one_settle_is_retried_in_one_lease() -> None:
     assert names == [(1, 1), (1, 3)]
     worker.settle(Done(lease.token))
     desk.commit()
-    assert desk.broker.books.edges["s->a"].settled == 5
+    assert desk.broker.state.edges["s->a"].settled == 5
     assert not desk.disk.bodies
 
 
@@ -415,7 +415,7 @@ def test_a_death_amid_retries_charges_none_of_several_and_then_the_guilty_alone(
     assert (first.hi - first.lo, first.suspect, first.attempts) == (1, True, 1)
     desk.died("a-2", first.token)
     desk.commit()
-    assert sorted(r.attempts for r in desk.broker.books.edges["s->a"].queue) == [1, 2]
+    assert sorted(r.attempts for r in desk.broker.state.edges["s->a"].queue) == [1, 2]
 
 
 def test_a_retry_waits_and_a_restart_does_not_forget_it() -> None:

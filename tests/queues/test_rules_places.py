@@ -20,7 +20,7 @@ COUNT = 4
 
 def table() -> tuple[Desk, Slots]:
     desk = Desk(graph(CHAIN), stocked(sa=[1] * 12))
-    slots = desk.broker.books.slots = Slots(COUNT, Paper(COUNT))
+    slots = desk.broker.state.slots = Slots(COUNT, Paper(COUNT))
     return desk, slots
 
 

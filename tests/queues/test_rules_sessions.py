@@ -35,7 +35,7 @@ def test_new_session_closes_the_old_one_and_its_parked_claim() -> None:
     assert not old.all(Granted)
     assert not new.all(Granted)
     assert new.claim().lo == 0
-    assert old.session not in desk.broker.books.sessions
+    assert old.session not in desk.broker.state.sessions
 
 
 def test_sessions_and_tokens_differ_over_reconnects_and_epochs() -> None:
@@ -269,7 +269,7 @@ def test_ledger_adopts_a_lease_that_partly_failed_as_one_lease() -> None:
     desk.commit()
     assert back.last(Settled).ok
     assert len(desk.disk.letters) == 1
-    assert not desk.broker.books.leases
+    assert not desk.broker.state.leases
 
 
 def test_a_settle_durable_before_the_reset_is_neither_lost_nor_applied_again() -> None:
@@ -284,7 +284,7 @@ def test_a_settle_durable_before_the_reset_is_neither_lost_nor_applied_again() -
     back = seat.reconnect()
     back.adopt(*ledger.adopt().held)
     assert ledger.adopted(back.last(Adopted)) == []
-    assert desk.broker.books.edges["s->a"].settled == 1
+    assert desk.broker.state.edges["s->a"].settled == 1
 
 
 def test_no_acknowledgement_of_an_old_session_reaches_the_new_one() -> None:
@@ -308,7 +308,7 @@ def test_a_zombies_settle_is_refused_once_it_is_back() -> None:
     woken = desk.worker("a-1", "a", host="south")
     assert woken.adopt(held(lease)) == [(0, ())]
     assert woken.ok(woken.settle(Done(lease.token), out=[("a->b", 1)])) is False
-    assert desk.broker.books.edges["a->b"].published == 1
+    assert desk.broker.state.edges["a->b"].published == 1
 
 
 def test_a_clock_that_jumps_a_day_expires_no_lease() -> None:

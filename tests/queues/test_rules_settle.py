@@ -22,10 +22,10 @@ def test_settling_items_are_neither_claimed_adopted_nor_freed() -> None:
     assert again.adopt(held(lease)) == [(0, ())]
     desk.died("a-1", lease.token)
     assert desk.queued("s->a") == []
-    assert desk.broker.books.edges["s->a"].remaining == 1
+    assert desk.broker.state.edges["s->a"].remaining == 1
 
     desk.commit()
-    assert desk.broker.books.edges["s->a"].remaining == 0
+    assert desk.broker.state.edges["s->a"].remaining == 0
     assert desk.queued("a->b") == [(2, 0, 1)]
 
 
@@ -98,7 +98,7 @@ def test_settle_with_one_foreign_index_is_refused_whole_and_its_own_return_uncha
     assert desk.attempts("s->a") == {0: 0, 1: 0}
     other.settle(Done(theirs.token))  # untouched by the other's mistake
     desk.commit()
-    assert desk.broker.books.edges["s->a"].remaining == 2
+    assert desk.broker.state.edges["s->a"].remaining == 2
 
 
 def test_resent_settle_is_refused_when_one_of_its_items_was_leased_again() -> None:
@@ -132,7 +132,7 @@ def test_settle_with_malformed_spans_is_refused_and_loses_or_doubles_nothing(
     assert worker.ok(worker.settle(Done(lease.token, spans))) is False
     worker.give_back(lease.token)
     assert desk.queued("s->a") == [(1, 0, 3)]
-    assert desk.broker.books.edges["s->a"].queue.queued == 3
+    assert desk.broker.state.edges["s->a"].queue.queued == 3
 
 
 def test_return_of_an_index_named_twice_queues_it_once() -> None:
@@ -140,7 +140,7 @@ def test_return_of_an_index_named_twice_queues_it_once() -> None:
     worker = desk.worker("a-1", "a")
     lease = worker.claim(3)
     worker.give_back(lease.token, ((0, 2), (1, 3), (1, 2)))
-    assert desk.broker.books.edges["s->a"].queue.queued == 3
+    assert desk.broker.state.edges["s->a"].queue.queued == 3
     assert desk.queued("s->a") == [(1, 0, 3)]
 
 
@@ -152,7 +152,7 @@ def test_a_lease_settles_in_parts_and_out_of_order() -> None:
         seq = worker.settle(done, out=[("a->b", 1)])
         desk.commit()
         assert worker.ok(seq)
-    assert desk.broker.books.edges["s->a"].remaining == 1
+    assert desk.broker.state.edges["s->a"].remaining == 1
     assert desk.disk.ranges["s->a", 1][0].lo == 1
     assert worker.ok(worker.settle(Done(first.token, ((0, 1),)))) is False  # settled before
 
@@ -202,7 +202,7 @@ def test_staged_outputs_are_invisible_until_their_settle_and_repeats_are_ignored
     assert worker.ok(seq)
     granted = next_one.last(Granted)
     assert (granted.lo, granted.hi, granted.n) == (0, 2, 2)
-    assert desk.broker.books.edges["a->b"].published == 2
+    assert desk.broker.state.edges["a->b"].published == 2
 
 
 def test_settle_is_refused_if_one_of_its_staged_outputs_is_missing() -> None:
@@ -245,10 +245,10 @@ def test_a_body_goes_with_its_last_range_and_a_copied_one_with_the_last_on_eithe
     assert ours.body == theirs.body
     left.settle(Done(ours.token))
     desk.commit()
-    assert list(desk.broker.books.bodies) == [1] == list(desk.disk.bodies)
+    assert list(desk.broker.state.bodies) == [1] == list(desk.disk.bodies)
     right.settle(Done(theirs.token))
     desk.commit()
-    assert not desk.broker.books.bodies
+    assert not desk.broker.state.bodies
     assert not desk.disk.bodies
 
 

@@ -30,7 +30,7 @@ def test_a_repeated_source_settle_has_no_effect() -> None:
     desk.commit()
     seq = source.emit(source.claim(), 0, 1)
     assert source.ok(seq) is False
-    assert desk.broker.books.edges["s->a"].published == 1
+    assert desk.broker.state.edges["s->a"].published == 1
 
 
 def test_a_refusal_carries_the_durable_cursor_not_the_promised_one() -> None:
@@ -186,7 +186,7 @@ def test_a_source_that_fails_rests_and_then_goes_on_from_its_cursor() -> None:
     assert len(source.all(Granted)) == 2
     source.emit(source.last(Granted), 0, 1)
     desk.commit()
-    assert desk.broker.books.stages["s"].source(0).failures == 0
+    assert desk.broker.state.stages["s"].source(0).failures == 0
 
 
 def test_a_source_that_fails_too_often_ends_where_its_durable_cursor_is() -> None:

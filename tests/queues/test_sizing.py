@@ -68,9 +68,9 @@ def test_a_rate_that_is_due_is_available() -> None:
 def test_a_source_gets_back_the_rate_it_did_not_use_and_not_what_it_staged() -> None:
     desk = Desk(graph((("s", "a"),), rate=100.0))
     source = desk.worker("s-1", "s")
-    limit = desk.broker.books.stages["s"].limit
+    limit = desk.broker.state.stages["s"].limit
     assert limit is not None
-    desk.broker.books.edges["s->a"].hint = 8
+    desk.broker.state.edges["s->a"].hint = 8
     limit.tokens = 9.0
     lease = source.claim(64)
     assert lease.hi == 8
@@ -127,7 +127,7 @@ def test_a_lease_is_longer_behind_a_long_queue_and_shrinks_with_it() -> None:
     desk = Desk(durable=stocked(sa=[400]))
     worker = desk.worker("a-1", "a")
     taken = []
-    while desk.broker.books.edges["s->a"].queue.queued:
+    while desk.broker.state.edges["s->a"].queue.queued:
         claim = Claim(worker.next_seq(), 2, most=10)
         desk.broker.claim(worker.session, claim, desk.now)
         desk.carry_out()

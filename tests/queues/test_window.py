@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_runner.queues.broker import admin as amending
+from pipeline_runner.queues.broker import admin
 from pipeline_runner.queues.broker.ages import Ages
 from pipeline_runner.queues.broker.effects import Amended
 from pipeline_runner.queues.broker.inspection import backlogs, first
@@ -36,12 +36,12 @@ def long_queue(bodies: int = 20, *, window: int = 2) -> Desk:
 
 
 def edge_of(desk: Desk) -> EdgeState:
-    return desk.broker.books.edges[EDGE]
+    return desk.broker.state.edges[EDGE]
 
 
 def check(desk: Desk) -> None:
     """Every item is in one place."""
-    check_places(desk.broker.books, Disk(desk.disk, desk.waiting))
+    check_places(desk.broker.state, Disk(desk.disk, desk.waiting))
 
 
 def test_items_are_granted_in_order_across_the_window() -> None:
@@ -55,14 +55,14 @@ def test_items_are_granted_in_order_across_the_window() -> None:
         desk.commit()
         check(desk)
     assert worker.claim(3) is None
-    assert (edge_of(desk).remaining, desk.broker.books.held_bytes) == (0, 0)
+    assert (edge_of(desk).remaining, desk.broker.state.held_bytes) == (0, 0)
 
 
 def test_what_does_not_fit_the_window_is_not_in_memory() -> None:
     desk = long_queue(window=4)
-    assert sorted(desk.broker.books.bodies) == [1, 2]
+    assert sorted(desk.broker.state.bodies) == [1, 2]
     assert edge_of(desk).queue.queued == 60
-    (backlog, _other) = backlogs(desk.broker.books, Ages(), 0.0)
+    (backlog, _other) = backlogs(desk.broker.state, Ages(), 0.0)
     assert (backlog.queued, backlog.size_bytes) == (60, 600)
 
 
@@ -72,7 +72,7 @@ def test_a_worker_keeps_over_a_restart_what_lies_past_the_window() -> None:
     leases = [before.claim(3) for _ in range(12)]
     after = desk.restart(closed_for=10)
     again = after.worker("a-1", "a")
-    assert 12 not in after.broker.books.bodies
+    assert 12 not in after.broker.state.bodies
     kept = again.adopt(held(leases[11]), held(leases[6], ((1, 2),)), held(leases[0]))
     assert [spans for _token, spans in kept] == [((0, 3),), ((1, 2),), ((0, 3),)]
     again.settle(Done(kept[0][0]), Done(kept[1][0]))
@@ -83,7 +83,7 @@ def test_a_worker_keeps_over_a_restart_what_lies_past_the_window() -> None:
 
 
 def test_an_edge_is_emptied_past_its_window_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amending, "_PIECE", 7)
+    monkeypatch.setattr(admin, "_PIECE", 7)
     desk = long_queue()
     lease = desk.worker("a-1", "a").claim(1)
     assert desk.broker.purge(5, EDGE) == 59
@@ -101,7 +101,7 @@ def test_an_edge_is_emptied_past_its_window_in_pieces(monkeypatch: pytest.Monkey
 
 
 def test_a_purge_that_fails_midway_leaves_the_rest_queued(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amending, "_PIECE", 7)
+    monkeypatch.setattr(admin, "_PIECE", 7)
     desk = long_queue()
     desk.broker.purge(5, EDGE)
     desk.carry_out()
@@ -125,7 +125,7 @@ def test_a_letter_goes_back_once_to_a_body_that_is_past_the_window() -> None:
     after = desk.restart()
     letter = after.disk.letters[0]
     assert letter.item == b"the item"
-    assert letter.body not in after.broker.books.bodies
+    assert letter.body not in after.broker.state.bodies
     back = Redrive(EDGE, letter.body, letter.index, letter.item)
     assert after.broker.retry(1, {1: back}) == (1,)
     after.carry_out()
@@ -162,10 +162,10 @@ def test_a_copied_body_may_be_in_memory_for_one_edge_alone() -> None:
 
 def test_looking_sees_past_the_window_and_takes_nothing_in() -> None:
     desk = long_queue()
-    seen, bodies = first(desk.broker.books, EDGE, 14)
+    seen, bodies = first(desk.broker.state, EDGE, 14)
     assert [(one.body, one.place) for one in seen] == [(1 + n // 3, n % 3) for n in range(14)]
     assert list(bodies) == [1, 2, 3, 4, 5]
-    assert len(desk.broker.books.bodies) < 5
+    assert len(desk.broker.state.bodies) < 5
 
 
 numbers = st.lists(st.integers(1, 60), unique=True).map(sorted)

@@ -192,7 +192,7 @@ def died_while_settling(world: World) -> None:
     hand.settle(worker)
     hand.up(worker)
     world.kill(worker, "signal 9")
-    world.bury(world.deaths[0])
+    world.mark_dead(world.deaths[0])
 
 
 def crash_between_disk_and_acknowledgement(world: World) -> None:

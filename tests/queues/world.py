@@ -188,7 +188,7 @@ class World:
             closed_until=self.now + WINDOW_S if self.epoch > 1 else None,
             window=self.shape.window,
         )
-        self.broker.books.memory_bytes = self.shape.memory_bytes
+        self.broker.state.memory_bytes = self.shape.memory_bytes
         for stage in self.shape.topology.stages.values():
             if stage.is_source:
                 self.broker.processes(stage.name, self.shares(stage.name))
@@ -278,7 +278,7 @@ class World:
         self.broker.tick(self.now)
         self.carry_out()
 
-    def bury(self, died: Died) -> None:
+    def mark_dead(self, died: Died) -> None:
         """Pass on an agent's word of a death, after the connection was read to its end."""
         self.deaths.remove(died)
         connection = self.graves.pop(died.worker)
@@ -296,7 +296,7 @@ class World:
 
     def lose(self, host: str) -> None:
         """Declare a silent host lost. Its workers may still be alive, and not know."""
-        for name in [r.id for r in self.broker.books.workers.values() if r.host == host]:
+        for name in [r.id for r in self.broker.state.workers.values() if r.host == host]:
             connection = self._latest.pop(name, None)
             if connection is not None and not connection.over:
                 self._close(connection)

@@ -120,7 +120,7 @@ def test_only_who_shares_the_memory_is_granted_places_in_it(
     facts: dict[str, bool], granted: bool
 ) -> None:
     broker = Broker(graph((("numbers", "keep"),)), run="r")
-    broker.books.slots = Slots(8, Memory())
+    broker.state.slots = Slots(8, Memory())
     session = broker.hello(Hello("worker", "h", "h/numbers[0]/1", "numbers", facts=facts), 0.0)
     leases: list[Granted] = []
 
@@ -144,4 +144,4 @@ def test_only_who_shares_the_memory_is_granted_places_in_it(
     )
     after(lambda: broker.settle(session, settle, [bytes(LARGE_BYTES)], 0.0))
     assert bool(leases[-1].place) == granted
-    assert broker.books.slots.free_slots == (7 if granted else 8)
+    assert broker.state.slots.free_slots == (7 if granted else 8)

@@ -53,7 +53,7 @@ class Admin:
             case "retry":
                 # Items can be large: another thread reads them.
                 numbers = tuple(arguments["letters"])
-                read = self._loop.run_in_executor(None, deadletters.revive, self._state, numbers)
+                read = self._loop.run_in_executor(None, deadletters.redrive, self._state, numbers)
                 self._reading.add(read)
                 read.add_done_callback(lambda done: self._retry(connection, done))
             case "drop":
@@ -71,13 +71,13 @@ class Admin:
             self._refuse(asked.connection, error)
             return
         if effect.closed:
-            self._strike(dict.fromkeys(effect.closed, self._server.broker.books.run))
+            self._strike(dict.fromkeys(effect.closed, self._server.broker.state.run))
         self._strike(asked.earlier)
         self._server.send(asked.connection, Answer(asked.result))
 
     def _strike(self, runs: dict[int, str]) -> None:
         with suppress(OSError):  # the journal has it; without one a letter too many is told
-            deadletters.strike_each(self._state, runs)
+            deadletters.forget_each(self._state, runs)
 
     def _retry(self, connection: Connection, read: asyncio.Future[Dead]) -> None:
         self._reading.discard(read)
@@ -86,21 +86,21 @@ class Admin:
             self._refuse(connection, RunnerError(f"the dead letters cannot be read: {error}"))
             return
         dead = read.result()
-        books = self._server.broker.books
+        state = self._server.broker.state
         refused = dict(dead.refused)
         letters: dict[int, Redrive] = {}
         earlier: dict[int, Redrive] = {}
         for number, revival in dead.revivals.items():
-            if revival.edge not in books.edges:
+            if revival.edge not in state.edges:
                 refused[number] = f"the pipeline has no edge {revival.edge} any more"
-            elif dead.runs[number] == books.run:
+            elif dead.runs[number] == state.run:
                 letters[number] = revival
             elif (dead.runs[number], number) not in self._taken:
                 earlier[number] = revival
         for number, (stage, _index) in dead.sources.items():
             refused[number] = (
                 f"{stage} has ended in this run: retry it when that is over, and it goes on"
-                if dead.runs[number] == books.run
+                if dead.runs[number] == state.run
                 else f"this run began {stage} anew; forget it: runner errors drop {number}"
             )
         runs = {number: dead.runs[number] for number in earlier}
@@ -111,7 +111,7 @@ class Admin:
         self._letters(connection, refused, decide, runs)
 
     def _drop(self, connection: Connection, runs: dict[int, str]) -> None:
-        mine = self._server.broker.books.run
+        mine = self._server.broker.state.run
         numbers = [number for number, run in runs.items() if run == mine]
         earlier = {
             number: run
@@ -155,8 +155,8 @@ class Admin:
             self._server.send(connection, Answer(result))
 
     def _purge(self, connection: Connection, edge: str) -> None:
-        books = self._server.broker.books
-        known = [*books.edges, *books.parked]
+        state = self._server.broker.state
+        known = [*state.edges, *state.parked]
         if edge not in known:
             hint = f"queues: {', '.join(known)}"
             self._refuse(connection, UsageError(f"there is no queue {edge}", hint=hint))
@@ -166,8 +166,8 @@ class Admin:
             return
         self._requests += 1
         request = self._requests
-        state = books.edges.get(edge)
-        leased = 0 if state is None else state.remaining - state.queue.queued
+        kept = state.edges.get(edge)
+        leased = 0 if kept is None else kept.remaining - kept.queue.queued
         result = {"purged": 0, "leased": leased}
         self._asked[request] = _Asked(connection, result)
 

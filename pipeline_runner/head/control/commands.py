@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import ExitCode, Refused, RunnerError
-from pipeline_runner.head.control import queries as answers
+from pipeline_runner.head.control import queries
 from pipeline_runner.head.control.admin import VERBS, Admin
 from pipeline_runner.wire.control_messages import Answer
 
@@ -48,10 +48,10 @@ class Commands:
         self._text = text
         self._server = server
         self._hosts = hosts
-        self._course = course
-        self._presence = presence
-        self._amendments = amendments
-        self._watchers = watchers
+        self._lifecycle = course
+        self._host_events = presence
+        self._admin = amendments
+        self._subscribers = watchers
         self._network = network
         self._ages = ages
         self._loop = asyncio.get_running_loop()
@@ -60,19 +60,19 @@ class Commands:
         """Answer, now or once what was asked for is durable."""
         if ask.verb in VERBS:
             try:
-                self._amendments.begin(connection, ask)
+                self._admin.begin(connection, ask)
             except (LookupError, TypeError, ValueError) as error:
                 self._server.send(connection, _unread(ask, error))
         elif ask.verb == "watch":
             facts = {"name": self._pipeline.name, "pid": os.getpid(), "text": self._text}
-            self._watchers.add(connection, facts)
+            self._subscribers.add(connection, facts)
         else:
             self._server.send(connection, *self._answer(ask))
 
     def _answer(self, ask: Ask) -> tuple[Answer, bytes]:
         try:
             if ask.verb == "peek":
-                result, data = answers.peek(self._server.broker.books, **ask.arguments)
+                result, data = queries.peek(self._server.broker.state, **ask.arguments)
                 return Answer(result), data
             return Answer(self._result(ask)), b""
         except RunnerError as error:
@@ -83,16 +83,16 @@ class Commands:
     def _result(self, ask: Ask) -> dict[str, Any]:
         match ask.verb:
             case "ps":
-                return self._course.snapshot().as_json()
+                return self._lifecycle.snapshot().as_json()
             case "why":
-                now, stage = self._course.snapshot(), str(ask.arguments["stage"])
-                return answers.explain(self._pipeline, self._hosts, now, stage)
+                now, stage = self._lifecycle.snapshot(), str(ask.arguments["stage"])
+                return queries.explain(self._pipeline, self._hosts, now, stage)
             case "queues":
-                return answers.queues(self._server.broker.books, self._ages, self._loop.time())
+                return queries.queues(self._server.broker.state, self._ages, self._loop.time())
             case "plan":
-                return answers.plan(self._hosts) | {"text": self._text}
+                return queries.plan(self._hosts) | {"text": self._text}
             case "drain":
-                self._presence.drain(str(ask.arguments["host"]))
+                self._host_events.drain(str(ask.arguments["host"]))
                 return {}
             case "token":
                 return self._keys().token(float(ask.arguments["valid_s"]))
@@ -100,9 +100,9 @@ class Commands:
                 return self._keys().rotate()
             case "down":
                 if ask.arguments.get("now"):
-                    self._loop.call_soon(self._course.stop_now, ExitCode.TERMINATED)
+                    self._loop.call_soon(self._lifecycle.stop_now, ExitCode.TERMINATED)
                 else:
-                    self._loop.call_soon(self._course.drain, self._pipeline.reload.grace)
+                    self._loop.call_soon(self._lifecycle.drain, self._pipeline.reload.grace)
                 return {}
         raise Refused(f"this head does not know {ask.verb!r}", hint="its version may be older")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import RunnerError, UsageError
 from pipeline_runner.plan.explain import why
-from pipeline_runner.queues.broker import inspection as looking
+from pipeline_runner.queues.broker import inspection
 
 if TYPE_CHECKING:
     from pipeline_runner.config.pipeline import Pipeline
@@ -45,20 +45,20 @@ def plan(hosts: Hosts) -> dict[str, Any]:
     return {"slots": hosts.slots, "hosts": here}
 
 
-def queues(books: BrokerState, ages: Ages, now: float) -> dict[str, Any]:
+def queues(state: BrokerState, ages: Ages, now: float) -> dict[str, Any]:
     """Return what each edge holds."""
-    return {"edges": [backlog.as_json() for backlog in looking.backlogs(books, ages, now)]}
+    return {"edges": [backlog.as_json() for backlog in inspection.backlogs(state, ages, now)]}
 
 
-def peek(books: BrokerState, edge: str, most: int) -> tuple[dict[str, Any], bytes]:
+def peek(state: BrokerState, edge: str, most: int) -> tuple[dict[str, Any], bytes]:
     """Return the next items of an edge, and their bodies one behind the other.
 
     Raises UsageError for an unknown edge.
     """
-    known = [*books.edges, *books.parked]
+    known = [*state.edges, *state.parked]
     if edge not in known:
         raise UsageError(f"there is no queue {edge}", hint=f"queues: {', '.join(known)}")
-    seen, bodies = looking.first(books, edge, most)
+    seen, bodies = inspection.first(state, edge, most)
     sizes = [(number, len(data)) for number, data in bodies.items()]
     return {"items": [asdict(item) for item in seen], "bodies": sizes}, b"".join(bodies.values())
 

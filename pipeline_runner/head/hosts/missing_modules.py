@@ -26,9 +26,9 @@ class MissingModules:
         self, hosts: Hosts, presence: HostEvents, releases: Releases, teller: Announcer
     ) -> None:
         self._hosts = hosts
-        self._presence = presence
+        self._host_events = presence
         self._releases = releases
-        self._teller = teller
+        self._announcer = teller
         self._loop = asyncio.get_running_loop()
         self._stages: dict[tuple[str, str], list[str]] = {}  # by host and module
 
@@ -51,5 +51,5 @@ class MissingModules:
         if self._hosts.members.get(name) is not member:
             return  # it has left, or joined anew and may have it now
         reason = f"it has no module {module}: {cure}, and join again"
-        self._teller.warn(f"{name} gets no work of {listed(stages)}: {reason}")
-        self._presence.lacks(name, dict.fromkeys(stages, reason))
+        self._announcer.warn(f"{name} gets no work of {listed(stages)}: {reason}")
+        self._host_events.lacks(name, dict.fromkeys(stages, reason))

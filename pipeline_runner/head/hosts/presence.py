@@ -62,9 +62,9 @@ class HostEvents:
         self._local = local  # no other host can join
         self._server = server
         self._hosts = hosts
-        self._course = course
+        self._lifecycle = course
         self._agent = agent
-        self._teller = teller
+        self._announcer = teller
         self._works = works
         self._loop = asyncio.get_running_loop()
         # Our own host may have had another name when its agent began.
@@ -72,7 +72,7 @@ class HostEvents:
         self._own = next(own, socket.gethostname())
         self._survivor = left.agent
         self._membership = Membership(self._loop.time())
-        self._reunion = Readoption(server, hosts, self._membership, left, works=works)
+        self._readoption = Readoption(server, hosts, self._membership, left, works=works)
         self._said: set[str] = set()  # warnings
 
     def open(self) -> None:
@@ -97,12 +97,12 @@ class HostEvents:
                 self._server.lost(arrival.name)
             with suppress(OSError):
                 survivors.remember(self._state, hello.pid)
-        self._reunion.joined(arrival.name, hello.workers, own=is_local)
-        self._course.recall_ends(hello.finished)
+        self._readoption.joined(arrival.name, hello.workers, own=is_local)
+        self._lifecycle.recall_ends(hello.finished)
         self._take_in(connection, host, arrival, now)
-        self._reunion.go_on()
+        self._readoption.go_on()
         self._warn_of_plan()
-        self._course.publish()
+        self._lifecycle.publish()
         self._remember()
 
     def heard(self, connection: Connection) -> bool:
@@ -117,21 +117,21 @@ class HostEvents:
         """An agent's connection has ended; that of our own agent ends with its life."""
         name = connection.peer
         member = self._hosts.members.get(name)
-        if member is None or member.connection is not connection or self._course.left.is_set():
+        if member is None or member.connection is not connection or self._lifecycle.left.is_set():
             return
         is_local = member.host.head
         if not self._membership.cut(name, idle=not member.report.workers):
             self._hosts.away(name)
-            self._course.name_releases()
+            self._lifecycle.name_releases()
             return
         if is_local:
             self._agent.sweep(member.report.workers)
         self._hosts.leave(name)
         self._server.lost(name)
         if not is_local:
-            self._teller.say(f"{name} has left")
-        elif not self._course.is_ending:
-            self._teller.warn(f"the agent of {name} died; its workers start again")
+            self._announcer.say(f"{name} has left")
+        elif not self._lifecycle.is_ending:
+            self._announcer.warn(f"the agent of {name} died; its workers start again")
             if self._works:
                 self._agent.start()
         self._replanned()
@@ -144,9 +144,9 @@ class HostEvents:
         member.report.release = release
         for problem in problems:
             if problem not in member.unfit:
-                self._teller.warn(f"{name} gets no work: {problem}")
+                self._announcer.warn(f"{name} gets no work: {problem}")
         for note in notes:
-            self._teller.say(f"{name}: {note}")
+            self._announcer.say(f"{name}: {note}")
         if (member.syncing or member.unfit != problems) and not member.draining:
             self._hosts.judge(name, problems)
             self._replanned()
@@ -167,7 +167,7 @@ class HostEvents:
 
     def worker_done(self, worker: str) -> None:
         """A worker of an earlier head has named what it holds, or holds nothing any more."""
-        self._reunion.worker_done(worker)
+        self._readoption.worker_done(worker)
 
     def look(self, now: float) -> None:
         """Give up who was silent for too long, and let go of who has nothing left to do."""
@@ -216,15 +216,15 @@ class HostEvents:
             joins = f"{host.name} joins{again}, with {cores}"
             if arrival.beside:
                 text = f"{joins} that {arrival.beside} has already: both are on one machine"
-                self._teller.warn(text, "one `runner join` is enough: end the other")
+                self._announcer.warn(text, "one `runner join` is enough: end the other")
             else:
-                self._teller.say(joins)
+                self._announcer.say(joins)
         self._hosts.join(connection, host, now, unfit=() if host.head else self._not_yet())
         if self._membership[host.name].draining:
             self._hosts.drain(host.name)
 
     def _not_yet(self) -> tuple[str, ...]:
-        release = self._course.release
+        release = self._lifecycle.release
         return _NO_FILES if release is not None and not release.name else _ON_THEIR_WAY
 
     def _awaits_survivor(self, now: float) -> bool:
@@ -237,25 +237,25 @@ class HostEvents:
 
     def _replace_survivor(self) -> None:
         self._survivor = None
-        self._reunion.give_up(self._own)
+        self._readoption.give_up(self._own)
         self._agent.start()
 
     def _lose(self, name: str) -> None:
         member = self._hosts.members.get(name)
         text = f"{name} was not heard for {SILENT_S:g} s: what it held goes to others"
-        self._teller.warn(text, "it may come back at any time")
+        self._announcer.warn(text, "it may come back at any time")
         self._membership.leave(name)
         self._hosts.leave(name)
         self._server.lost(name, dead=False)
         if member is not None and member.connection is not None:
             member.connection.close()
-        self._reunion.give_up(name)
+        self._readoption.give_up(name)
         self._replanned()
 
     def _replanned(self) -> None:
-        if not self._course.is_ending:
+        if not self._lifecycle.is_ending:
             self._warn_of_plan()
-        self._course.publish()
+        self._lifecycle.publish()
         self._remember()
 
     def _warn_of_plan(self) -> None:
@@ -276,12 +276,12 @@ class HostEvents:
             found[text] = f"runner why {stage}"
         for text, hint in found.items():
             if text not in self._said:
-                self._teller.warn(text, hint)
+                self._announcer.warn(text, hint)
         self._said = set(found)
 
     def _remember(self) -> None:
         """Keep who is here, for a head that comes after us unasked."""
-        if not self._remembers or self._course.is_ending:
+        if not self._remembers or self._lifecycle.is_ending:
             return
         facts = self._hosts.remembered()
         facts["known"] = {

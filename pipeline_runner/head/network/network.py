@@ -52,10 +52,10 @@ class Network:
     ) -> None:
         self._pipeline = pipeline
         self._server = server
-        self._course = course
-        self._presence = presence
+        self._lifecycle = course
+        self._host_events = presence
         self._releases = releases
-        self._teller = teller
+        self._announcer = teller
         self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._head_id = secrets.token_hex(8)
@@ -95,7 +95,7 @@ class Network:
                 release="" if release is None else release.name[:8],
             )
 
-        self._beacon = Beacon(self._loop, identity, offer, self._teller.warn, bind=settings.bind)
+        self._beacon = Beacon(self._loop, identity, offer, self._announcer.warn, bind=settings.bind)
         self._beacon.open()
         self.keys = Keys(door, settings.bind, self._beacon, self._loop, self._hand_out)
 
@@ -108,8 +108,8 @@ class Network:
             other = None
         if other is None:
             text = f"other machines join with `runner join` (this head is at port {self.port})"
-            self._teller.say(text, "the first time: runner token | ssh MACHINE runner join -")
-            self._course.go_on(_ALONE)
+            self._announcer.say(text, "the first time: runner token | ssh MACHINE runner join -")
+            self._lifecycle.go_on(_ALONE)
             return
         self._refused(already_running(other.name, other.machine, other.host, other.port))
 
@@ -119,7 +119,7 @@ class Network:
             self._server.send(connection, NewKey(news.key))
 
     def _hand_out(self, identity: Identity) -> int:
-        return self._presence.tell(NewKey(identity.key))
+        return self._host_events.tell(NewKey(identity.key))
 
     def close(self) -> None:
         """Be found no more; does nothing where it was never open."""

@@ -55,7 +55,7 @@ class Announcer:
         text = f"{stopped.stage} failed for good and says on_failure = stop: {stopped.error}"
         self._screen.event(events.Notice(time.time(), "error", text))
 
-    def lettered(self, letters: Sequence[Letter]) -> None:
+    def dead_lettered(self, letters: Sequence[Letter]) -> None:
         """Dead letters are on disk."""
         for letter in letters:
             self._screen.event(

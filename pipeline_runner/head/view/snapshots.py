@@ -60,9 +60,9 @@ class View:
         self, pipeline: Pipeline, broker: Broker, started: float, *, local: bool = False
     ) -> None:
         self._pipeline = pipeline
-        self._stages = broker.books.stages
-        self._edges = broker.books.edges
-        self._parked = broker.books.parked
+        self._stages = broker.state.stages
+        self._edges = broker.state.edges
+        self._parked = broker.state.parked
         self._started = started
         self._local = local
         self._marks: deque[_Mark] = deque()

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from pipeline_runner.wire.messages import Held
 
 
-def adopt(books: BrokerState, worker: WorkerRecord, held: Held) -> tuple[int, Spans]:
+def adopt(state: BrokerState, worker: WorkerRecord, held: Held) -> tuple[int, Spans]:
     """Lease to ``worker`` what of ``held`` is free and unchanged; return the token and the indexes.
 
     The token is 0 where it may keep nothing.
     """
-    edge = books.edges.get(held.edge)
+    edge = state.edges.get(held.edge)
     if edge is None or edge.spec.target != worker.stage:
         return 0, ()
-    books.window.fetch(edge, held.body)
+    state.window.fetch(edge, held.body)
     spans = edge.queue.adopt(held.body, held.spans, held.attempts, suspect=held.suspect)
     if not spans:
         return 0, ()
     leases = [Range(held.body, lo, hi, held.attempts, held.suspect) for lo, hi in spans]
     for item in leases:
-        books.took(edge, item)
-    lease = books.lease(worker, held.edge, leases[0])
+        state.took(edge, item)
+    lease = state.lease(worker, held.edge, leases[0])
     for item in leases[1:]:
         lease.live = union(lease.live, ((item.lo, item.hi),))
         edge.target.leased += item.hi - item.lo

@@ -60,16 +60,16 @@ class Broker:
         closed_until: float | None = None,
         window: int = RANGES,
     ) -> None:
-        self.books = BrokerState(topology, run=run, epoch=epoch, durable=durable, window=window)
-        self._pauses = Pauses(self.books)
-        self._blame = Failures(self.books)
-        self._granting = Claims(self.books)
-        self._granting.closed_until = closed_until
+        self.state = BrokerState(topology, run=run, epoch=epoch, durable=durable, window=window)
+        self._pauses = Pauses(self.state)
+        self._failures = Failures(self.state)
+        self._claims = Claims(self.state)
+        self._claims.closed_until = closed_until
         if closed_until is not None:
-            self.books.alarm(closed_until)
-            self.books.awaits_hosts = True
-        self._settling = Settles(self.books, self._blame)
-        self._amending = Admin(self.books, durable)
+            self.state.alarm(closed_until)
+            self.state.awaits_hosts = True
+        self._settling = Settles(self.state, self._failures)
+        self._admin = Admin(self.state, durable)
         self._durable: deque[tuple[Pending, float]] = deque()  # to be closed, and since when
         self._read: deque[tuple[WorkerRecord, Settle, bool, float]] = deque()
 
@@ -79,10 +79,10 @@ class Broker:
         To be called until there is nothing more: what nobody waits for is decided last, when
         whoever has new items to work on has been told so.
         """
-        books = self.books
-        if not books.effects:
+        state = self.state
+        if not state.effects:
             self._catch_up()
-        effects, books.effects = books.effects, []
+        effects, state.effects = state.effects, []
         return effects
 
     def _catch_up(self) -> None:
@@ -96,39 +96,39 @@ class Broker:
     def hello(self, hello: Hello, now: float) -> int:
         """Open a session for a worker and return its number; its older one is closed with it."""
         self._catch_up()
-        books = self.books
-        worker = books.workers.get(hello.worker)
+        state = self.state
+        worker = state.workers.get(hello.worker)
         if worker is None:
             worker = WorkerRecord(
                 hello.worker, hello.stage, hello.index, hello.host, hello.pid, 0, hello.release
             )
-            books.workers[worker.id] = worker
+            state.workers[worker.id] = worker
         else:
             self.closed(worker.session)
-        worker.session = books.new_session()
+        worker.session = state.new_session()
         worker.shares = hello.facts.get("shares", True)
-        books.sessions[worker.session] = worker
-        stage = books.stages[worker.stage]
+        state.sessions[worker.session] = worker
+        stage = state.stages[worker.stage]
         cursor = stage.source(worker.index).cursor if stage.spec.is_source else Cursor()
-        slots = 0 if books.slots is None else books.slots.count
-        message = Session(books.run, books.epoch, worker.session, cursor, slots, books.most_item)
-        books.effects.append(Send(worker.session, message))
+        slots = 0 if state.slots is None else state.slots.count
+        message = Session(state.run, state.epoch, worker.session, cursor, slots, state.most_item)
+        state.effects.append(Send(worker.session, message))
         self._serve(now)
         return worker.session
 
     def closed(self, session: int) -> None:
         """Record that a connection ended. It frees nothing: only a death or an ADOPT does."""
         self._catch_up()
-        worker = self.books.sessions.pop(session, None)
+        worker = self.state.sessions.pop(session, None)
         if worker is not None:
-            self._granting.cancel(worker)
+            self._claims.cancel(worker)
 
     def claim(self, session: int, claim: Claim, now: float) -> None:
         """Grant up to ``claim.want`` items, now or when they can be had."""
         self._catch_up()
-        worker = self.books.sessions[session]
-        self._granting.cancel(worker)
-        self._granting.claim(worker, claim, now)
+        worker = self.state.sessions[session]
+        self._claims.cancel(worker)
+        self._claims.claim(worker, claim, now)
         self._serve(now)
 
     def settle(
@@ -136,22 +136,22 @@ class Broker:
     ) -> None:
         """Consume inputs and publish outputs, all or nothing, then serve the claim with it."""
         self._catch_up()
-        worker = self.books.sessions[session]
-        self._blame.now = now
+        worker = self.state.sessions[session]
+        self._failures.now = now
         accepted = self._settling.settle(worker, settle, data)
         self._read.append((worker, settle, accepted, now))
 
     def _go_on(self, worker: WorkerRecord, settle: Settle, accepted: bool, now: float) -> None:
         if accepted and settle.items:
-            self.books.stages[worker.stage].service.add(settle.items, settle.busy_s)
+            self.state.stages[worker.stage].service.add(settle.items, settle.busy_s)
         if settle.claim is not None:
-            self._granting.cancel(worker)
-            self._granting.claim(worker, settle.claim, now)
+            self._claims.cancel(worker)
+            self._claims.claim(worker, settle.claim, now)
         self._serve(now)
 
     def stage(self, session: int, stage: Stage, data: bytes) -> None:
         """Keep outputs that go ahead of their settle; a repeated one is ignored."""
-        stage_ahead(self.books, self.books.sessions[session], stage, data)
+        stage_ahead(self.state, self.state.sessions[session], stage, data)
 
     def unusable(self, session: int, message: Settle | Stage | None, why: str, now: float) -> None:
         """Charge what a settle took, or outputs ahead of one, whose content cannot be taken.
@@ -161,42 +161,42 @@ class Broker:
         with the reason, and a source has failed once.
         """
         self._catch_up()
-        worker = self.books.sessions.get(session)
+        worker = self.state.sessions.get(session)
         if worker is None:
             return
-        self._blame.now = now
+        self._failures.now = now
         self._settling.unusable(worker, message, why)
         if isinstance(message, Settle) and message.claim is not None:
-            self._granting.cancel(worker)
-            self._granting.claim(worker, message.claim, now)
+            self._claims.cancel(worker)
+            self._claims.claim(worker, message.claim, now)
         self._serve(now)
 
     def return_(self, session: int, message: Return, now: float) -> None:
         """Take indexes back uncharged; as suspects when a batch of them raised."""
         self._catch_up()
-        worker = self.books.sessions[session]
-        lease = self.books.leases.get(message.token)
+        worker = self.state.sessions[session]
+        lease = self.state.leases.get(message.token)
         if lease is None or lease.worker is not worker:
             return
         spans = lease.live if message.spans is None else intersect(lease.live, message.spans)
         if spans and message.suspect and lease.edge:
-            self._blame.suspect(lease, spans)
+            self._failures.suspect(lease, spans)
         else:
-            self.books.give_back(lease, spans)
+            self.state.give_back(lease, spans)
         self._serve(now)
 
     def died(self, died: Died, now: float) -> None:
         """Free what a dead process held; call it after its connection was read to the end."""
         self._catch_up()
-        worker = self.books.workers.pop(died.worker, None)
+        worker = self.state.workers.pop(died.worker, None)
         if worker is None:
             return
         self.closed(worker.session)
-        self._blame.now = now
-        self._blame.died(worker, died)
-        if self.books.slots is not None:
-            self.books.slots.leave(worker.id)
-        self.books.offer_unread()
+        self._failures.now = now
+        self._failures.died(worker, died)
+        if self.state.slots is not None:
+            self.state.slots.leave(worker.id)
+        self.state.offer_unread()
         self._serve(now)
 
     def releases(self, named: Collection[str], now: float, *, cut: bool = False) -> None:
@@ -204,43 +204,43 @@ class Broker:
 
         What no worker here can decode waits for one of those, and is a dead letter without any.
         """
-        self.books.named, self.books.awaits_hosts = frozenset(named), cut
-        self.books.offer_unread()
+        self.state.named, self.state.awaits_hosts = frozenset(named), cut
+        self.state.offer_unread()
         self._serve(now)
 
     def lost(self, host: str, now: float) -> None:
         """Free, uncharged, what every worker of a silent host held."""
         self._catch_up()
-        for worker in tuple(self.books.workers.values()):
+        for worker in tuple(self.state.workers.values()):
             if worker.host == host:
-                del self.books.workers[worker.id]
+                del self.state.workers[worker.id]
                 self.closed(worker.session)
                 self._free_all(worker)
-                if self.books.slots is not None:
-                    self.books.slots.abandon(worker.id)
-        self.books.offer_unread()
+                if self.state.slots is not None:
+                    self.state.slots.abandon(worker.id)
+        self.state.offer_unread()
         self._serve(now)
 
     def adopt(self, session: int, adopt: Adopt, now: float) -> None:
         """Give a worker that reconnected what it still holds and may keep; free all the rest."""
         self._catch_up()
-        worker = self.books.sessions[session]
+        worker = self.state.sessions[session]
         self._free_all(worker)
-        if self.books.slots is not None:
-            self.books.slots.leave(worker.id)
+        if self.state.slots is not None:
+            self.state.slots.leave(worker.id)
         adopted = [
-            self._adopt(worker, held) if adopt.run == self.books.run else (0, ())
+            self._adopt(worker, held) if adopt.run == self.state.run else (0, ())
             for held in adopt.held
         ]
-        self.books.effects.append(Send(session, Adopted(adopt.seq, tuple(adopted))))
+        self.state.effects.append(Send(session, Adopted(adopt.seq, tuple(adopted))))
         self._serve(now)
 
     def committed(self, pending: Pending, now: float) -> None:
         """Let a durable transaction be seen."""
         if pending.request:
-            self._amending.committed(pending)
+            self._admin.committed(pending)
         else:
-            self._blame.now = now
+            self._failures.now = now
             self._settling.publish(pending)
             self._durable.append((pending, now))
         self._serve(now)
@@ -248,13 +248,13 @@ class Broker:
     def _close(self, pending: Pending, now: float) -> None:
         self._settling.close(pending)
         if pending.step.letters:
-            self._amending.lettered(pending.step.letters)
+            self._admin.dead_lettered(pending.step.letters)
         self._serve(now)
 
     def refused(self, pending: Pending, now: float) -> None:
         """Undo a transaction that could not be made durable."""
         if pending.request:
-            self._amending.refused(pending)
+            self._admin.refused(pending)
         else:
             self._settling.refused(pending)
         self._serve(now)
@@ -267,37 +267,37 @@ class Broker:
         Returns those that are dead letters now; with any, an ``Amended`` follows once it is
         durable. The others are none any more: nothing is put back twice.
         """
-        return self._amending.close(request, letters, earlier)
+        return self._admin.close(request, letters, earlier)
 
     def drop(self, request: int, letters: Collection[int]) -> tuple[int, ...]:
         """Forget dead letters for good; answers like :meth:`retry`."""
-        return self._amending.close(request, dict.fromkeys(letters))
+        return self._admin.close(request, dict.fromkeys(letters))
 
     def purge(self, request: int, edge: str) -> int:
         """Take off an edge what nobody holds and return how many; answers like :meth:`retry`."""
-        if edge in self.books.parked:
-            return self._amending.purge_parked(request, edge)
-        return self._amending.purge(request, edge)
+        if edge in self.state.parked:
+            return self._admin.purge_parked(request, edge)
+        return self._admin.purge(request, edge)
 
     @property
     def adopting(self) -> bool:
         """Whether nothing is granted yet: after a restart, workers adopt first what they hold."""
-        return self._granting.closed_until is not None
+        return self._claims.closed_until is not None
 
     @property
     def wake_at(self) -> float | None:
         """When :meth:`tick` has something to do, or None."""
-        return self.books.wake_at
+        return self.state.wake_at
 
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._catch_up()
-        self._granting.expire(now)
+        self._claims.expire(now)
         self._serve(now)
 
     def open(self, now: float) -> None:
         """Grant again after a restart: every known host has adopted."""
-        self._granting.open()
+        self._claims.open()
         self._serve(now)
 
     def pause(self, reason: str, now: float, *, sources_only: bool = True) -> None:
@@ -312,19 +312,19 @@ class Broker:
 
     def processes(self, stage: str, count: int) -> None:
         """Say over how many processes a source is spread: all have to finish."""
-        self.books.stages[stage].source_count = count
-        self.books.maybe_finished = True
+        self.state.stages[stage].source_count = count
+        self.state.maybe_finished = True
 
     def _free_all(self, worker: WorkerRecord) -> None:
         for lease in tuple(worker.leases.values()):
             if lease.live:
-                self.books.give_back(lease, lease.live)
+                self.state.give_back(lease, lease.live)
 
     def _adopt(self, worker: WorkerRecord, held: Held) -> tuple[int, Spans]:
-        return adopt_held(self.books, worker, held)
+        return adopt_held(self.state, worker, held)
 
     def _serve(self, now: float) -> None:
-        if self.books.maybe_finished:
-            self._granting.finish_stages()
-        if self.books.dirty:
-            self._granting.serve_parked(now)
+        if self.state.maybe_finished:
+            self._claims.finish_stages()
+        if self.state.dirty:
+            self._claims.serve_parked(now)

@@ -27,67 +27,67 @@ _NO_LIMIT = 1 << 30
 class Claims:
     """Serves claims from the books; those that cannot be served are parked there."""
 
-    def __init__(self, books: BrokerState) -> None:
-        self._books = books
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
         self.closed_until: float | None = None  # after a restart, until every host has adopted
 
     def claim(self, worker: WorkerRecord, claim: Claim, now: float) -> None:
         """Serve a claim now, or park it until something can be had."""
-        stage = self._books.stages[worker.stage]
+        stage = self._state.stages[worker.stage]
         if not self._serve(stage, worker, claim, now):
             worker.parked = claim
             worker.parked_until = None
             if claim.wait_s is not None:
                 worker.parked_until = now + claim.wait_s
-                self._books.alarm(worker.parked_until)
+                self._state.alarm(worker.parked_until)
             stage.parked.append(worker)
 
     def cancel(self, worker: WorkerRecord) -> None:
         """Forget a worker's parked claim."""
         if worker.parked is not None:
             worker.parked = None
-            self._books.stages[worker.stage].parked.remove(worker)
+            self._state.stages[worker.stage].parked.remove(worker)
 
     def serve_parked(self, now: float) -> None:
         """Serve what can be served after a change, and what that change opens in turn."""
-        books = self._books
-        while books.dirty:
-            name = next(iter(books.dirty))
-            del books.dirty[name]
-            stage = books.stages[name]
+        state = self._state
+        while state.dirty:
+            name = next(iter(state.dirty))
+            del state.dirty[name]
+            stage = state.stages[name]
             for worker in tuple(stage.parked):
                 claim = worker.parked
                 assert claim is not None
                 if self._serve(stage, worker, claim, now):
                     worker.parked = None
                     stage.parked.remove(worker)
-            if books.maybe_finished:
+            if state.maybe_finished:
                 self.finish_stages()
 
     def expire(self, now: float) -> None:
         """Answer claims whose patience ran out, wake what is due, set the alarm for the rest."""
-        books = self._books
-        books.wake_at = None
+        state = self._state
+        state.wake_at = None
         if self.closed_until is not None:
             if now >= self.closed_until:
                 self.open()
             else:
-                books.alarm(self.closed_until)
-        for stage in books.stages.values():
+                state.alarm(self.closed_until)
+        for stage in state.stages.values():
             self._expire_claims(stage, now)
             if stage.limit is not None and stage.parked:
-                books.dirty[stage.spec.name] = None
+                state.dirty[stage.spec.name] = None
             for source in stage.sources.values():
                 if source.not_before > now:
-                    books.alarm(source.not_before)
+                    state.alarm(source.not_before)
                 elif source.not_before:
                     source.not_before = 0.0
-                    books.dirty[stage.spec.name] = None
-        for edge in books.edges.values():
+                    state.dirty[stage.spec.name] = None
+        for edge in state.edges.values():
             if edge.queue.wake(now):
-                books.dirty[edge.spec.target] = None
+                state.dirty[edge.spec.target] = None
             if edge.queue.waiting:
-                books.alarm(edge.queue.waiting[0][0])
+                state.alarm(edge.queue.waiting[0][0])
 
     def _expire_claims(self, stage: StageState, now: float) -> None:
         for worker in tuple(stage.parked):
@@ -97,37 +97,37 @@ class Claims:
                 self._send(worker, Empty(worker.parked.seq))
                 self.cancel(worker)
             else:
-                self._books.alarm(worker.parked_until)
+                self._state.alarm(worker.parked_until)
 
     def open(self) -> None:
         """Grant again after a restart."""
         self.closed_until = None
-        self._books.dirty.update(dict.fromkeys(self._books.stages))
+        self._state.dirty.update(dict.fromkeys(self._state.stages))
 
     def finish_stages(self) -> None:
         """Announce the end of every stage that nothing can reach any more."""
-        self._books.maybe_finished = False
+        self._state.maybe_finished = False
         changed = True
         while changed:
             changed = False
-            for stage in self._books.stages.values():
+            for stage in self._state.stages.values():
                 if not stage.finished and self._is_over(stage):
-                    stage.finished = self._books.ending = True
+                    stage.finished = self._state.ending = True
                     changed = True
-                    self._books.effects.append(Finished(stage.spec.name))
-                    self._books.dirty[stage.spec.name] = None
+                    self._state.effects.append(Finished(stage.spec.name))
+                    self._state.dirty[stage.spec.name] = None
 
     def _is_over(self, stage: StageState) -> bool:
         if stage.spec.is_source:
             return stage.source_finished()
-        members = self._books.topology.component[stage.spec.name]
+        members = self._state.topology.component[stage.spec.name]
         for member in members:
-            for name in self._books.stages[member].spec.inputs:
-                edge = self._books.edges[name]
+            for name in self._state.stages[member].spec.inputs:
+                edge = self._state.edges[name]
                 if edge.remaining:
                     return False
                 feeder = edge.spec.source
-                if feeder not in members and not self._books.stages[feeder].finished:
+                if feeder not in members and not self._state.stages[feeder].finished:
                     return False
         return True
 
@@ -147,7 +147,7 @@ class Claims:
         if stage.limit is not None:
             allowed = stage.limit.available(now)
             if allowed < 1:
-                self._books.alarm(stage.limit.due())
+                self._state.alarm(stage.limit.due())
                 return False
         if stage.spec.is_source:
             return self._grant_source(stage, worker, claim, allowed, now)
@@ -170,7 +170,7 @@ class Claims:
             if queue.unread:
                 found = queue.pop_readable(worker.release, alone=worker.holds_nothing())
                 if found is not None:
-                    self._books.took(edge, found[0])
+                    self._state.took(edge, found[0])
                     self._send_lease(stage, worker, claim, edge.spec.name, *found)
                     return True
                 if not queue.ready_items:
@@ -186,7 +186,7 @@ class Claims:
             if item is None:
                 continue
             stage.next_input = place + 1
-            self._books.took(edge, item)
+            self._state.took(edge, item)
             self._send_lease(stage, worker, claim, edge.spec.name, item)
             return True
         return False
@@ -200,11 +200,11 @@ class Claims:
         item: Range,
         unread: frozenset[str] = frozenset(),
     ) -> None:
-        books = self._books
-        lease = books.lease(worker, edge, item)
+        state = self._state
+        lease = state.lease(worker, edge, item)
         if unread:
             lease.unread = unread
-        body = books.bodies[item.body]
+        body = state.bodies[item.body]
         if stage.limit is not None:
             stage.limit.spend(item.hi - item.lo)
         at = body.at if isinstance(body, Body) else 0
@@ -223,9 +223,9 @@ class Claims:
             body.release,
             _hints(stage) if stage.outputs else (),
             at,
-            books.place_for(worker) if worker.emits_large and stage.outputs else 0,
+            state.place_for(worker) if worker.emits_large and stage.outputs else 0,
         )
-        books.effects.append(Send(worker.session, message, data))
+        state.effects.append(Send(worker.session, message, data))
 
     def _grant_source(
         self, stage: StageState, worker: WorkerRecord, claim: Claim, allowed: int, now: float
@@ -245,7 +245,7 @@ class Claims:
             stage.waits_for_room = True
             return False
         credit = max(1, min(credit, room, allowed))
-        lease = self._books.lease(worker, "", Range(0, 0, 1))
+        lease = self._state.lease(worker, "", Range(0, 0, 1))
         lease.credit = credit
         source.lease = lease.token
         for edge in edges:
@@ -262,14 +262,14 @@ class Claims:
             credit,
             0,
             hints=_hints(stage),
-            place=self._books.place_for(worker),
+            place=self._state.place_for(worker),
         )
         self._send(worker, grant)
         return True
 
     def _may_hold(self, token: int, worker: WorkerRecord) -> bool:
         """A source's share has one holder; its own earlier lease may still be settling."""
-        held = self._books.leases.get(token)
+        held = self._state.leases.get(token)
         return held is None or held.worker is worker
 
     def _room(self, stage: StageState, edge: EdgeState) -> int:
@@ -286,7 +286,7 @@ class Claims:
         return room
 
     def _send(self, worker: WorkerRecord, message: Granted | Empty | End) -> None:
-        self._books.effects.append(Send(worker.session, message))
+        self._state.effects.append(Send(worker.session, message))
 
 
 def _hints(stage: StageState) -> tuple[int, ...]:

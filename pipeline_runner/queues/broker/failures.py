@@ -47,8 +47,8 @@ _REMEMBERED = 1_000  # first items of what dead workers held and had not begun
 class Failures:
     """Charges failures and deaths."""
 
-    def __init__(self, books: BrokerState) -> None:
-        self._books = books
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
         self._deaths: dict[tuple[str, int, int], int] = {}  # see _repeatedly_held
         self.now = 0.0  # retries are counted from here, on the shell's monotonic clock
 
@@ -62,7 +62,7 @@ class Failures:
         together: dict[tuple[str, int, str], list[_Failed]] = {}
         bodies: dict[int, bytes | memoryview] = {}  # read once, however many of its items failed
         for failure in failures:
-            lease = self._books.leases[failure.token]
+            lease = self._state.leases[failure.token]
             self._charge(step, lease, failure, worker, bodies, together)
         for (edge, attempts, release), failed in together.items():
             self._retry(step, edge, attempts, release, failed)
@@ -82,7 +82,7 @@ class Failures:
         bodies: dict[int, bytes | memoryview],
         together: dict[tuple[str, int, str], list[_Failed]] | None,
     ) -> None:
-        stage = self._books.stages[worker.stage]
+        stage = self._state.stages[worker.stage]
         failure, is_strange = self._strange(lease, failure, worker)
         if is_strange and self._set_aside(step, lease, failure, worker):
             return
@@ -99,7 +99,7 @@ class Failures:
             stage.dropped += 1
             step.failed[-1] = (worker.stage, True)
             return
-        body = self._books.bodies[lease.body]
+        body = self._state.bodies[lease.body]
         data = bodies.get(lease.body)
         if data is None:
             data = bodies[lease.body] = body.data
@@ -109,10 +109,10 @@ class Failures:
             step.letters.append(self._letter(lease, failure, worker, attempts, name, item, body))
             return
         wait_s = spec.retry_s(attempts)
-        self._books.effects.append(
+        self._state.effects.append(
             Failed(
                 spec.name,
-                item_id(self._books.run, lease.edge, *name),
+                item_id(self._state.run, lease.edge, *name),
                 attempts,
                 spec.attempts,
                 failure.error,
@@ -135,7 +135,7 @@ class Failures:
         """Return a failure for which code of two versions is to blame, with both of them named."""
         if failure.cause != "undecodable" or not lease.edge:
             return failure, False
-        made_by = self._books.bodies[lease.body].release
+        made_by = self._state.bodies[lease.body].release
         if not made_by or not worker.release or made_by == worker.release:
             return failure, False
         both = f"release {made_by[:12]} made it, release {worker.release[:12]} cannot read it"
@@ -146,7 +146,7 @@ class Failures:
     ) -> bool:
         """Keep an item, uncharged, for workers of other releases; False if none may come."""
         tried = lease.unread | {worker.release}
-        if not self._books.may_be_read(worker.stage, tried):
+        if not self._state.may_be_read(worker.stage, tried):
             return False
         one = Range(lease.body, failure.index, failure.index + 1, lease.attempts, lease.suspect)
         step.requeued.append(Requeue(lease.edge, one, unread=tried))
@@ -155,16 +155,16 @@ class Failures:
     def _retry(
         self, step: Transaction, edge: str, attempts: int, release: str, failed: list[_Failed]
     ) -> None:
-        books = self._books
-        wait_s = books.edges[edge].target.spec.retry_s(attempts)
+        state = self._state
+        wait_s = state.edges[edge].target.spec.retry_s(attempts)
         start = 0
         for items in in_pieces([(one.name, one.item) for one in failed]):
             taken: dict[int, list[tuple[int, int]]] = {}
             for one in failed[start : start + len(items)]:
                 taken.setdefault(one.body, []).append((one.index, one.index + 1))
             start += len(items)
-            body = Body(books.next_body, len(items), gather(items), release)
-            books.next_body += 1
+            body = Body(state.next_body, len(items), gather(items), release)
+            state.next_body += 1
             places = tuple((number, union(tuple(each), ())) for number, each in taken.items())
             step.retried.append(Retry(edge, body, places, attempts, wait_s))
 
@@ -176,7 +176,7 @@ class Failures:
             running = self._repeatedly_held(worker, held)
         for lease in held:
             if lease not in running:
-                self._books.give_back(lease, lease.live)
+                self._state.give_back(lease, lease.live)
         if not running:
             return
         guilty = self._guilty(running, died)
@@ -190,18 +190,18 @@ class Failures:
                 one = ((guilty[1], guilty[1] + 1),)
                 rest = tuple(span for span in _without(lease.live, one))
                 if rest:
-                    self._books.give_back(lease, rest)
+                    self._state.give_back(lease, rest)
                 # "died: killed by SIGKILL", or why its agent killed it: "timeout: ..."
                 text = f"the process {died.cause}" if died.cause[:5] == "died:" else died.cause
                 failure = Failure(lease.token, guilty[1], text, "", died.cause.split(":")[0])
                 self.charge(pending.step, lease, failure, worker)
                 pending.gives_up = pending.step.source is not None
             elif guilty is not None:
-                self._books.give_back(lease, lease.live)
+                self._state.give_back(lease, lease.live)
             if lease.live:
                 pending.settling.append((lease, lease.live))
-                self._books.settling(lease, lease.live)
-        self._books.commit(pending)
+                self._state.settling(lease, lease.live)
+        self._state.commit(pending)
 
     def suspect(self, lease: Lease, spans: Spans) -> None:
         """Requeue the items of a batch that raised: each runs alone from now on."""
@@ -210,39 +210,39 @@ class Failures:
             item = Range(lease.body, lo, hi, lease.attempts, suspect=True)
             pending.step.requeued.append(Requeue(lease.edge, item))
         pending.settling.append((lease, spans))
-        self._books.settling(lease, spans)
-        self._books.commit(pending)
+        self._state.settling(lease, spans)
+        self._state.commit(pending)
 
     def committed(self, step: Transaction) -> None:
         """Let durable charges be seen."""
-        books = self._books
+        state = self._state
         for requeue in step.requeued:
-            edge = books.edges[requeue.edge]
+            edge = state.edges[requeue.edge]
             item = requeue.range
-            body = books.bodies[item.body]
+            body = state.bodies[item.body]
             edge.bytes += body.size * (item.hi - item.lo) / body.n
             if requeue.unread:
                 edge.queue.unread.append((item, requeue.unread))
-                books.dirty[edge.spec.target] = None
+                state.dirty[edge.spec.target] = None
             elif requeue.wait_s:
                 edge.queue.push_later(item, self.now + requeue.wait_s)
-                books.alarm(self.now + requeue.wait_s)
+                state.alarm(self.now + requeue.wait_s)
             else:
                 edge.queue.push(item, front=True)
-                books.dirty[edge.spec.target] = None
+                state.dirty[edge.spec.target] = None
         if any(requeue.unread for requeue in step.requeued):
-            books.offer_unread()  # whoever could read it may have gone by now
+            state.offer_unread()  # whoever could read it may have gone by now
         for retry in step.retried:
             for number, spans in retry.taken:
-                books.let_go(number, size(spans))
+                state.let_go(number, size(spans))
             again = Range(retry.body.id, 0, retry.body.n, retry.attempts)
             due = self.now + retry.wait_s if retry.wait_s else 0.0
-            books.put_back(retry.edge, retry.body, again, due)
+            state.put_back(retry.edge, retry.body, again, due)
         for letter in step.letters:
-            stage = books.stages[letter.stage]
+            stage = state.stages[letter.stage]
             stage.dead += 1
             if letter.edge:
-                books.gone(letter.edge, letter.held_in, 1)
+                state.gone(letter.edge, letter.held_in, 1)
             if stage.spec.on_failure == "stop":
                 self._stop(letter)
 
@@ -252,7 +252,7 @@ class Failures:
         What kills a worker before it can begin, as a body too large for its memory, would do so
         for ever.
         """
-        attempts = self._books.stages[worker.stage].spec.attempts
+        attempts = self._state.stages[worker.stage].spec.attempts
         found: list[Lease] = []
         for lease in held:
             if not lease.edge:
@@ -279,7 +279,7 @@ class Failures:
     def _charge_source(
         self, step: Transaction, lease: Lease, failure: Failure, worker: WorkerRecord
     ) -> None:
-        stage = self._books.stages[worker.stage]
+        stage = self._state.stages[worker.stage]
         source = stage.source(worker.index)
         if failure.payload:  # one value was lost, the source goes on
             step.letters.append(self._letter(lease, failure, worker, 1, (0, failure.index), None))
@@ -289,8 +289,8 @@ class Failures:
         if source.failures < spec.attempts and not failure.final:
             wait_s = spec.retry_s(source.failures)
             source.not_before = self.now + wait_s
-            self._books.alarm(source.not_before)
-            self._books.effects.append(
+            self._state.alarm(source.not_before)
+            self._state.effects.append(
                 Failed(spec.name, spec.name, source.failures, spec.attempts, failure.error, wait_s)
             )
             return
@@ -310,11 +310,11 @@ class Failures:
         item: bytes | None,
         body: Body | PagedBody | None = None,
     ) -> Letter:
-        number = self._books.next_letter
-        self._books.next_letter += 1
+        number = self._state.next_letter
+        self._state.next_letter += 1
         return Letter(
             letter=number,
-            run=self._books.run,
+            run=self._state.run,
             stage=worker.stage,
             edge=lease.edge,
             body=name[0],
@@ -334,10 +334,10 @@ class Failures:
         )
 
     def _stop(self, letter: Letter) -> None:
-        for stage in self._books.stages.values():
+        for stage in self._state.stages.values():
             if stage.spec.is_source:
                 stage.paused = f"{letter.stage} failed and says on_failure = stop"
-        self._books.effects.append(Stopped(letter.stage, letter.error))
+        self._state.effects.append(Stopped(letter.stage, letter.error))
 
 
 class _Failed(msgspec.Struct, gc=False):

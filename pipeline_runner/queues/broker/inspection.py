@@ -56,11 +56,11 @@ class Seen:
     alone: bool  # it runs alone, because a process died with it among others
 
 
-def backlogs(books: BrokerState, ages: Ages, now: float) -> list[Backlog]:
+def backlogs(state: BrokerState, ages: Ages, now: float) -> list[Backlog]:
     """Return every edge's backlog, in file order, and behind them what is parked."""
     parked = [
         Backlog(name, one.items, 0, 0, int(one.size_bytes), parked=True)
-        for name, one in books.parked.items()
+        for name, one in state.parked.items()
     ]
     return [
         Backlog(
@@ -71,23 +71,23 @@ def backlogs(books: BrokerState, ages: Ages, now: float) -> list[Backlog]:
             max(0, int(edge.bytes)),
             _oldest_s(edge.queue, ages, now),
         )
-        for name, edge in books.edges.items()
+        for name, edge in state.edges.items()
     ] + parked
 
 
-def first(books: BrokerState, edge: str, most: int) -> tuple[list[Seen], dict[int, bytes]]:
+def first(state: BrokerState, edge: str, most: int) -> tuple[list[Seen], dict[int, bytes]]:
     """Return up to ``most`` items of ``edge``, next first, and the bodies they are in."""
     bodies: dict[int, bytes] = {}
     size = 0
     seen: list[Seen] = []
-    for body, item in _ranges(books, edge, most):
+    for body, item in _ranges(state, edge, most):
         if body.id not in bodies:
             size += body.size
             if bodies and size > MOST_BYTES:
                 break
             bodies[body.id] = bytes(body.data)
         for place in range(item.lo, min(item.hi, item.lo + most - len(seen))):
-            name = item_id(books.run, edge, *name_of(bodies[body.id], item.body, place))
+            name = item_id(state.run, edge, *name_of(bodies[body.id], item.body, place))
             seen.append(Seen(name, item.body, place, item.attempts, item.suspect))
         if len(seen) >= most:
             break
@@ -100,14 +100,14 @@ def _oldest_s(queue: Iterable[Range], ages: Ages, now: float) -> float | None:
     return ages.age_s(min(bodies), now) if bodies else None
 
 
-def _ranges(books: BrokerState, edge: str, most: int) -> Iterator[tuple[Body | PagedBody, Range]]:
-    past = books.window.past
-    if edge in books.parked:
-        numbers: Sequence[int] = books.parked[edge].numbers[:most]
+def _ranges(state: BrokerState, edge: str, most: int) -> Iterator[tuple[Body | PagedBody, Range]]:
+    past = state.window.past
+    if edge in state.parked:
+        numbers: Sequence[int] = state.parked[edge].numbers[:most]
     else:
-        queue = books.edges[edge].queue
+        queue = state.edges[edge].queue
         for item in queue:
-            yield books.bodies[item.body], item
+            yield state.bodies[item.body], item
         numbers = queue.tail.first(most)
     if past is not None:
         for body, ranges in past.read(edge, numbers, 0):

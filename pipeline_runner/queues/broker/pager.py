@@ -28,8 +28,8 @@ _MOST_BYTES = 4 * 1024**2
 class Pager:
     """Moves bodies between ``past`` and the queues. Without one everything stays in memory."""
 
-    def __init__(self, books: BrokerState, past: DurableState | None, ranges: int) -> None:
-        self._books = books
+    def __init__(self, state: BrokerState, past: DurableState | None, ranges: int) -> None:
+        self._state = state
         self.past = past
         self._ranges = ranges
         self._piece = max(1, min(_PIECE, ranges // 2))
@@ -39,12 +39,12 @@ class Pager:
         """Whether a body that is published on ``edge`` stays where it is durable."""
         if self.past is None:
             return False
-        queue, books = edge.queue, self._books
+        queue, state = edge.queue, self._state
         if queue.tail:
             return body.id > queue.tail.last  # else out of turn: there are few of those
         if len(queue.ready) >= self._ranges:
             return True
-        return bool(queue.ready) and not books.fits(body)
+        return bool(queue.ready) and not state.fits(body)
 
     def read_ahead(self, edge: EdgeState) -> None:
         """Keep the front of the queue long enough for those who take from it."""
@@ -55,7 +55,7 @@ class Pager:
             for body, ranges in self._read(edge, numbers):
                 items += self._take_in(edge, body, ranges)
             queue.tail.drop(len(numbers), items)
-        self._books.dirty[edge.spec.target] = None
+        self._state.dirty[edge.spec.target] = None
 
     def fetch(self, edge: EdgeState, number: int) -> None:
         """Have in memory what ``edge`` holds of one body, for somebody names an item of it."""
@@ -68,7 +68,7 @@ class Pager:
         assert self.past is not None
         taken: list[Range] = []
         for body, ranges in self.past.read(edge.spec.name, tuple(numbers), 0):
-            self._books.hold(body, sum(r.hi - r.lo for r in ranges))
+            self._state.hold(body, sum(r.hi - r.lo for r in ranges))
             taken += ranges
         return taken
 
@@ -76,7 +76,7 @@ class Pager:
         self, edge: EdgeState, numbers: Iterable[int]
     ) -> Iterable[tuple[Body | PagedBody, list[Range]]]:
         assert self.past is not None
-        room = max(_LEAST_BYTES, min(_MOST_BYTES, self._books.room_bytes))
+        room = max(_LEAST_BYTES, min(_MOST_BYTES, self._state.room_bytes))
         return self.past.read(edge.spec.name, tuple(numbers), room)
 
     def _take_in(
@@ -87,8 +87,8 @@ class Pager:
             items += item.hi - item.lo
             if item.not_before:
                 edge.queue.push_later(item, item.not_before)
-                self._books.alarm(item.not_before)
+                self._state.alarm(item.not_before)
             else:
                 edge.queue.push(item, front=front)
-        self._books.hold(body, items)
+        self._state.hold(body, items)
         return items

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 class Pauses:
     """Sets the reasons in the books; an empty one resumes."""
 
-    def __init__(self, books: BrokerState) -> None:
-        self._books = books
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
         self._held = ""  # why stages with outputs are
 
     def pause(self, reason: str, *, sources_only: bool) -> None:
         """Pause the sources, or every stage."""
-        for name, stage in self._books.stages.items():
+        for name, stage in self._state.stages.items():
             if stage.spec.is_source or not sources_only:
                 stage.paused = reason
-                self._books.dirty[name] = None
+                self._state.dirty[name] = None
 
     def hold_outputs(self, reason: str) -> None:
         """Pause the stages that make something new to keep.
@@ -28,7 +28,7 @@ class Pauses:
         A stage that is paused for another reason stays as it is.
         """
         held, self._held = self._held, reason
-        for name, stage in self._books.stages.items():
+        for name, stage in self._state.stages.items():
             if stage.spec.outputs and stage.paused == (held if not reason else ""):
                 stage.paused = reason
-                self._books.dirty[name] = None
+                self._state.dirty[name] = None

@@ -31,15 +31,15 @@ REFUSED = "refused"  # the cause of a failure: the head could not take what came
 class Settles:
     """Turns settles into transactions, and durable transactions into queued items."""
 
-    def __init__(self, books: BrokerState, blame: Failures) -> None:
-        self._books = books
-        self._blame = blame
+    def __init__(self, state: BrokerState, blame: Failures) -> None:
+        self._state = state
+        self._failures = blame
 
     def settle(
         self, worker: WorkerRecord, settle: Settle, data: Sequence[bytes | memoryview]
     ) -> bool:
         """Validate ``settle``; start its transaction, or refuse it whole and return False."""
-        books = self._books
+        state = self._state
         taken = self._taken(worker, settle)
         if taken is None or not self._outputs_fit(worker, settle):
             self._refuse(worker, settle)
@@ -48,14 +48,14 @@ class Settles:
         pending = Pending(step, worker, worker.session, settle.seq)
         worker.unanswered += 1
         if settle.failed:
-            self._blame.charge_all(step, settle.failed, worker)
+            self._failures.charge_all(step, settle.failed, worker)
         for token, spans in taken.items():
-            self._take(books.leases[token], spans, settle, pending)
+            self._take(state.leases[token], spans, settle, pending)
         for output, part in zip(settle.outputs, data, strict=True):
             held = self._placed(worker, output) if output.at else part
             worker.emits_large = worker.shares and output.size >= LARGE_BYTES
-            body = Body(books.next_body, output.n, held, worker.release, output.at)
-            books.next_body += 1
+            body = Body(state.next_body, output.n, held, worker.release, output.at)
+            state.next_body += 1
             step.produced.append((output.edges, body))
         failed_for_good = step.source is not None
         if settle.advance is not None:
@@ -63,19 +63,19 @@ class Settles:
             self._promise(worker, settle.advance.next, pending, ended=failed_for_good)
         else:
             pending.gives_up = failed_for_good
-        books.commit(pending)
+        state.commit(pending)
         return True
 
     def _placed(self, worker: WorkerRecord, output: Output) -> memoryview:
         """Return the bytes of an output that lies in shared memory, the body's from now on."""
-        assert self._books.slots is not None
-        return self._books.slots.fill(worker.id, output.at, output.size)
+        assert self._state.slots is not None
+        return self._state.slots.fill(worker.id, output.at, output.size)
 
     def _promise(
         self, worker: WorkerRecord, after: Cursor, pending: Pending, *, ended: bool
     ) -> None:
         """Take a source's step: the next one has to build on it."""
-        source = self._books.stages[worker.stage].source(worker.index)
+        source = self._state.stages[worker.stage].source(worker.index)
         if ended and not after.finished:
             after = Cursor(after.seq, after.count, after.mark, finished=True)
         source.seq, source.ended = after.seq, after.finished
@@ -83,7 +83,7 @@ class Settles:
 
     def unusable(self, worker: WorkerRecord, message: Settle | Stage | None, why: str) -> None:
         """Charge what ``message`` took, or all that the worker holds, and refuse the message."""
-        is_source = self._books.stages[worker.stage].spec.is_source
+        is_source = self._state.stages[worker.stage].spec.is_source
         taken = _named(message)
         spans = {
             token: lease.live
@@ -103,64 +103,64 @@ class Settles:
         else:
             for token, part in spans.items():
                 if part:
-                    self._blame.suspect(self._books.leases[token], part)
+                    self._failures.suspect(self._state.leases[token], part)
         if isinstance(message, Settle):
             cursor = self._free_source(worker)
             answer = Settled(message.seq, ok=False, cursor=cursor)
-            self._books.effects.append(Send(worker.session, answer))
+            self._state.effects.append(Send(worker.session, answer))
 
     def publish(self, pending: Pending) -> None:
         """Let what a durable transaction made be seen: outputs, and changed attempts."""
         step = pending.step
         for edges, body in step.produced:
-            self._books.publish(edges, body)
+            self._state.publish(edges, body)
         if step.requeued or step.retried or step.letters:
-            self._blame.committed(step)
+            self._failures.committed(step)
 
     def close(self, pending: Pending) -> None:
         """Enter the rest of a durable transaction in the books, and acknowledge its settle."""
-        books, step = self._books, pending.step
+        state, step = self._state, pending.step
         for lease, spans in pending.settling:
-            books.no_longer_leased(lease, size(spans))
+            state.no_longer_leased(lease, size(spans))
         for edge, number, spans in step.consumed:
             items = size(spans)
-            books.gone(edge, number, items)
-            books.edges[edge].target.consumed += items
+            state.gone(edge, number, items)
+            state.edges[edge].target.consumed += items
         if step.source is not None:
             self._advance(pending, *step.source)
         for edges, body in step.produced:
-            books.edges[edges[0]].source.emitted += body.n
+            state.edges[edges[0]].source.emitted += body.n
             for name in edges:
-                out = books.edges[name]
+                out = state.edges[name]
                 out.adapt(out.target.service)
         self._acknowledge(pending, ok=True)
 
     def refused(self, pending: Pending) -> None:
         """Undo a transaction that could not be made durable: its inputs are queued again."""
-        books = self._books
+        state = self._state
         if pending.void:
             return
         if pending.retryable:
-            books.effects.append(Commit(pending))
+            state.effects.append(Commit(pending))
             return
         for lease, spans in pending.settling:
             lease.settling -= size(spans)
             lease.live = union(lease.live, spans)
-            books.give_back(lease, spans)
+            state.give_back(lease, spans)
         if pending.worker is not None:
             self._hand_back(pending, pending.worker)
             self._free_source(pending.worker)
         self._acknowledge(pending, ok=False)
         if pending.step.source is not None:
             stage, index, _cursor = pending.step.source
-            self._rewind(books.stages[stage].source(index), pending)
+            self._rewind(state.stages[stage].source(index), pending)
 
     def _hand_back(self, pending: Pending, worker: WorkerRecord) -> None:
         """Give a worker its places back, unless it has stopped counting on them."""
-        slots = self._books.slots
+        slots = self._state.slots
         for _edges, body in pending.step.produced:
             if body.at and slots is not None:
-                if self._books.workers.get(worker.id) and worker.session == pending.session:
+                if self._state.workers.get(worker.id) and worker.session == pending.session:
                     slots.refuse(worker.id, body.at)
                 else:
                     slots.free(body.at)
@@ -175,7 +175,7 @@ class Settles:
         for step in behind:
             if step.retryable:
                 source.seq, source.ended = source.cursor.seq + 1, True
-                self._books.commit(step)
+                self._state.commit(step)
             else:
                 self.refused(step)
                 step.void = True
@@ -184,7 +184,7 @@ class Settles:
         """Return the indexes the settle takes from each lease, or None if any is not its own."""
         taken: dict[int, Spans] = {}
         for done in settle.done:
-            lease = self._books.leases.get(done.token)
+            lease = self._state.leases.get(done.token)
             if lease is None or lease.worker is not worker or done.token in taken:
                 return None
             spans = lease.live if done.spans is None else done.spans
@@ -193,7 +193,7 @@ class Settles:
             taken[done.token] = spans
         failed: dict[int, list[Span]] = {}
         for failure in settle.failed:
-            lease = self._books.leases.get(failure.token)
+            lease = self._state.leases.get(failure.token)
             one = (failure.index, failure.index + 1)
             if lease is None or lease.worker is not worker or not _within((one,), lease.live):
                 return None
@@ -202,12 +202,12 @@ class Settles:
             before = taken.get(token, ())
             spans = taken[token] = union(before, tuple(ones))
             # A source may lose several values at once; of an edge each index goes one way.
-            if self._books.leases[token].edge and size(spans) != size(before) + len(ones):
+            if self._state.leases[token].edge and size(spans) != size(before) + len(ones):
                 return None
         return taken if taken and self._advances(worker, settle) else None
 
     def _advances(self, worker: WorkerRecord, settle: Settle) -> bool:
-        stage = self._books.stages[worker.stage]
+        stage = self._state.stages[worker.stage]
         if not stage.spec.is_source:
             return settle.advance is None
         if settle.advance is None:  # nothing emitted: the process only failed
@@ -216,7 +216,7 @@ class Settles:
         return not source.ended and step.expected == source.seq and step.next.seq > step.expected
 
     def _outputs_fit(self, worker: WorkerRecord, settle: Settle) -> bool:
-        edges = self._books.stages[worker.stage].spec.outputs
+        edges = self._state.stages[worker.stage].spec.outputs
         for output in settle.outputs:
             names = output.edges
             if not names or output.n < 1 or (len(names) > 1 and len(set(names)) < len(names)):
@@ -228,11 +228,11 @@ class Settles:
                 return False
         if not settle.staged:
             return True
-        staged = {key for done in settle.done for key in self._books.leases[done.token].staged}
+        staged = {key for done in settle.done for key in self._state.leases[done.token].staged}
         return staged.issuperset(settle.staged)
 
     def _place_fits(self, worker: WorkerRecord, settle: Settle, output: Output) -> bool:
-        slots = self._books.slots
+        slots = self._state.slots
         return (
             slots is not None
             and output.at in slots.hand(worker.id)
@@ -252,11 +252,11 @@ class Settles:
             pending.step.consumed.append((lease.edge, lease.body, consumed))
         if lease.credit:
             self._refund(lease, settle, pending)
-        self._books.settling(lease, spans)
+        self._state.settling(lease, spans)
         pending.settling.append((lease, spans))
 
     def _refund(self, lease: Lease, settle: Settle, pending: Pending) -> None:
-        stage = self._books.stages[lease.worker.stage]
+        stage = self._state.stages[lease.worker.stage]
         if stage.limit is not None:
             emitted = sum(output.n for output in settle.outputs)
             emitted += sum(body.n for _edges, body in pending.step.produced)  # staged before
@@ -268,12 +268,12 @@ class Settles:
             (failure.token, ((failure.index, failure.index + 1),)) for failure in settle.failed
         ]
         for token, spans in named:
-            lease = self._books.leases.get(token)
+            lease = self._state.leases.get(token)
             if lease is not None and lease.worker is worker:
                 mine = lease.live if spans is None else intersect(lease.live, spans)
-                self._books.give_back(lease, mine)
+                self._state.give_back(lease, mine)
         cursor = self._free_source(worker)
-        self._books.effects.append(
+        self._state.effects.append(
             Send(worker.session, Settled(settle.seq, ok=False, cursor=cursor))
         )
 
@@ -284,28 +284,28 @@ class Settles:
         for one built on another that was applied. Only a lease that is granted after the refusal,
         and so heard after it, is used from the right cursor.
         """
-        if not self._books.stages[worker.stage].spec.is_source:
+        if not self._state.stages[worker.stage].spec.is_source:
             return None
         for lease in tuple(worker.leases.values()):
             if lease.live:
-                self._books.give_back(lease, lease.live)
+                self._state.give_back(lease, lease.live)
         return self._cursor(worker)
 
     def _advance(self, pending: Pending, stage: str, index: int, cursor: Cursor) -> None:
-        source = self._books.stages[stage].source(index)
+        source = self._state.stages[stage].source(index)
         if cursor.count > source.cursor.count:
             source.failures = 0
         source.cursor = cursor
         source.steps.remove(pending)
         if source.steps and source.steps[0].gives_up:
             source.end(source.steps[0])
-            self._books.effects.append(Commit(source.steps[0]))
+            self._state.effects.append(Commit(source.steps[0]))
         if cursor.finished:
-            self._books.maybe_finished = True
-            self._books.dirty[stage] = None
+            self._state.maybe_finished = True
+            self._state.dirty[stage] = None
 
     def _cursor(self, worker: WorkerRecord) -> Cursor | None:
-        stage = self._books.stages[worker.stage]
+        stage = self._state.stages[worker.stage]
         return stage.source(worker.index).cursor if stage.spec.is_source else None
 
     def _acknowledge(self, pending: Pending, *, ok: bool) -> None:
@@ -313,12 +313,12 @@ class Settles:
         if worker is not None and worker.unanswered:
             worker.unanswered -= 1
             if worker.parked is not None and worker.unanswered == MOST_UNANSWERED - 1:
-                self._books.dirty[worker.stage] = None
+                self._state.dirty[worker.stage] = None
         # After a reconnect the worker asks again with ADOPT, and is answered there.
         if worker is not None and pending.seq and worker.session == pending.session:
             cursor = self._cursor(worker)
             message = Settled(pending.seq, ok, cursor)
-            self._books.effects.append(Send(worker.session, message))
+            self._state.effects.append(Send(worker.session, message))
 
 
 def _named(message: Settle | Stage | None) -> dict[int, Spans | None] | None:

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from pipeline_runner.wire.messages import Stage
 
 
-def stage_ahead(books: BrokerState, worker: WorkerRecord, stage: Stage, data: bytes) -> None:
+def stage_ahead(state: BrokerState, worker: WorkerRecord, stage: Stage, data: bytes) -> None:
     """Keep an output with its lease; a repeated one, and one of no lease of its own, is ignored."""
-    lease = books.leases.get(stage.token)
-    edges = books.stages[worker.stage].spec.outputs
+    lease = state.leases.get(stage.token)
+    edges = state.stages[worker.stage].spec.outputs
     if lease is None or lease.worker is not worker or stage.key in lease.staged:
         return
     if not stage.output.edges or not set(edges).issuperset(stage.output.edges):
         return
-    body = Body(books.next_body, stage.output.n, data, worker.release)
-    books.next_body += 1
+    body = Body(state.next_body, stage.output.n, data, worker.release)
+    state.next_body += 1
     lease.staged[stage.key] = (stage.output.edges, body)

@@ -133,12 +133,12 @@ class Transaction(msgspec.Struct):
     source: tuple[str, int, Cursor] | None = None
     builds_on: int = 0  # the sequence number that the source's durable cursor has to have by then
     retried: list[Retry] = []
-    revived: list[tuple[str, Body]] = []  # an edge, and a body of dead letters' items for it
+    redriven: list[tuple[str, Body]] = []  # an edge, and a body of dead letters' items for it
     closed: list[int] = []  # letters that are none any more
     failed: list[tuple[str, bool]] = []  # the stage of each failed attempt; was its item dropped?
 
 
-def revived(revivals: Iterable[Redrive], first_body: int) -> list[tuple[str, Body]]:
+def redriven(revivals: Iterable[Redrive], first_body: int) -> list[tuple[str, Body]]:
     """Return bodies of dead letters' items, numbered from ``first_body``, each with its edge."""
     groups: dict[tuple[str, str], list[Redrive]] = {}
     for one in revivals:

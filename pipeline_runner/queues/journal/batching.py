@@ -31,7 +31,7 @@ def first_group(
 
 def needs_room(pending: Pending) -> bool:
     """Whether a step adds to what is kept, and may be refused for that."""
-    return bool(pending.step.produced or pending.step.revived) and not pending.retryable
+    return bool(pending.step.produced or pending.step.redriven) and not pending.retryable
 
 
 def size_bytes(pending: Pending) -> int:
@@ -57,4 +57,4 @@ def takes(group: Iterable[Pending]) -> int:
 def _bodies(step: Transaction) -> Iterator[Body]:
     yield from (body for _edges, body in step.produced)
     yield from (retry.body for retry in step.retried)
-    yield from (body for _edge, body in step.revived)
+    yield from (body for _edge, body in step.redriven)

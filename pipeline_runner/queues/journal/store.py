@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline_runner.queues.journal import batching as groups
+from pipeline_runner.queues.journal import batching
 from pipeline_runner.queues.journal.commit_thread import Disk
 from pipeline_runner.queues.journal.files import mark_suspect
 from pipeline_runner.queues.journal.free_space import fits, is_full
@@ -44,7 +44,7 @@ class Journal:
         self._writer = opened.writer
         self._opened = opened
         self._path = opened.path
-        self._clerk = clerk
+        self._listener = clerk
         self._relaxed = relaxed
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Pending] = deque()
@@ -58,7 +58,7 @@ class Journal:
         self._scheduled = False
         self._unsaved_bytes = 0  # since the last checkpoint
         self._log_bytes = 0  # that these take, at most
-        self._most_steps = groups.MOST_STEPS  # few, where there is little room: each frees some
+        self._most_steps = batching.MOST_STEPS  # few, where there is little room: each frees some
         self._saves = False  # a checkpoint is due within a second
         self._too_large = 0  # what the largest outputs that found no room would take
         self._timer: asyncio.TimerHandle | None = None
@@ -72,7 +72,7 @@ class Journal:
 
     def commit(self, pending: Pending) -> None:
         """Make ``pending`` durable, then answer."""
-        if self._full and groups.needs_room(pending):
+        if self._full and batching.needs_room(pending):
             self._refused.append(pending)
         else:
             self._waiting.append(pending)
@@ -114,17 +114,17 @@ class Journal:
     def _begin(self) -> None:
         """Write what waits into a transaction, and have it committed."""
         shares = self._shares
-        group = groups.first_group(self._waiting, self._most_steps, CHECKPOINT_BYTES // 4)
+        group = batching.first_group(self._waiting, self._most_steps, CHECKPOINT_BYTES // 4)
         if not group and shares is None:
             return
-        log_bytes = groups.takes(group)
+        log_bytes = batching.takes(group)
         if not fits(self._sql, self._path, self._log_bytes, log_bytes):
             # What only frees room takes some first: enough is kept for it, once the log is empty.
             if self._unsaved_bytes:
                 self._committed = True
                 self._do(self._save)  # and then see again
                 return
-            if any(map(groups.needs_room, group)):
+            if any(map(batching.needs_room, group)):
                 self._failed(OSError(errno.ENOSPC, "the disk is nearly full"))
                 return
         try:
@@ -139,7 +139,7 @@ class Journal:
         self._group = written
         self._shares, self._group_shares = None, shares
         letters = [letter for pending, ok in written if ok for letter in pending.step.letters]
-        self._unsaved_bytes += 4096 + sum(map(groups.size_bytes, group))
+        self._unsaved_bytes += 4096 + sum(map(batching.size_bytes, group))
         self._log_bytes += log_bytes
         saves = self._unsaved_bytes >= CHECKPOINT_BYTES
         self._committed = False
@@ -147,7 +147,7 @@ class Journal:
 
     def _commit(self, letters: Sequence[Letter], *, saves: bool) -> None:
         if letters:  # on disk before their items are gone; a crash between leaves one too many
-            self._clerk.write_letters(letters)
+            self._listener.write_letters(letters)
         self._sql.execute("COMMIT")
         self._committed = True
         if saves:
@@ -172,10 +172,10 @@ class Journal:
             return
         self._writer.committed()
         self._group_shares = None
-        self._most_steps = min(groups.MOST_STEPS, 2 * self._most_steps)
+        self._most_steps = min(batching.MOST_STEPS, 2 * self._most_steps)
         if self._full and group:
             self._full = False
-            self._clerk.disk_full("")
+            self._listener.disk_full("")
         for _ in group:
             self._waiting.popleft()
         self._answer(group)
@@ -203,8 +203,8 @@ class Journal:
 
     def _answer(self, group: Sequence[tuple[Pending, bool]]) -> None:
         for pending, ok in group:
-            self._clerk.answer(pending, ok)
-        self._clerk.answered()
+            self._listener.answer(pending, ok)
+        self._listener.answered()
 
     def _failed(self, error: Exception) -> None:
         with suppress(sqlite3.Error):
@@ -215,16 +215,16 @@ class Journal:
         if not is_full(error):
             self._break(error)
             return
-        refused = [pending for pending in self._waiting if groups.needs_room(pending)]
+        refused = [pending for pending in self._waiting if batching.needs_room(pending)]
         self._waiting = deque(
-            pending for pending in self._waiting if not groups.needs_room(pending)
+            pending for pending in self._waiting if not batching.needs_room(pending)
         )
         self._loop.call_later(AGAIN_S, self._again)
         self._most_steps = 1
         if not self._full:
             self._full = True
-            self._too_large = max((groups.takes([pending]) for pending in refused), default=0)
-            self._clerk.disk_full(f"the disk of {self._path.parent} is full")
+            self._too_large = max((batching.takes([pending]) for pending in refused), default=0)
+            self._listener.disk_full(f"the disk of {self._path.parent} is full")
         self._answer([(pending, False) for pending in refused])
 
     def _again(self) -> None:
@@ -242,7 +242,7 @@ class Journal:
             self._begin()
         elif fits(self._sql, self._path, self._log_bytes, self._too_large):
             self._full = False
-            self._clerk.disk_full("")
+            self._listener.disk_full("")
             self._start_soon()
         else:
             self._loop.call_later(AGAIN_S, self._again)
@@ -250,4 +250,4 @@ class Journal:
     def _break(self, error: Exception) -> None:
         self._dead = True
         mark_suspect(self._path)
-        self._clerk.disk_failed(error)
+        self._listener.disk_failed(error)

@@ -107,7 +107,7 @@ class Writer:
                 self._insert(name, (Range(body.id, 0, body.n),))
         if step.source is not None:
             self._cursor(*step.source)
-        for edge, body in step.revived:
+        for edge, body in step.redriven:
             self._body(body)
             self._insert(edge, (Range(body.id, 0, body.n),))
         if step.closed:

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline_runner.errors import ProtocolError
-from pipeline_runner.queues.managers import safe_pickle as plain
+from pipeline_runner.queues.managers import safe_pickle
 from pipeline_runner.wire.opcodes import skim
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ _POP, _POP_MARK = pickle.POP[0], pickle.POP_MARK[0]
 # How many values each opcode takes off the stack before it pushes one, which begins where the
 # lowest of them did; or changes the one below them, which begins where it did.
 _COMBINE = {
-    **plain.TUPLES,
+    **safe_pickle.TUPLES,
     pickle.REDUCE[0]: 2, pickle.NEWOBJ[0]: 2, pickle.NEWOBJ_EX[0]: 3, pickle.STACK_GLOBAL[0]: 2,
     pickle.READONLY_BUFFER[0]: 1, pickle.BINPERSID[0]: 1,
 }  # fmt: skip
-_CHANGE = {pickle.APPEND[0]: 1, pickle.BUILD[0]: 1, plain.SETITEM: 2}
-_CHANGE_TO_MARK = (pickle.APPENDS[0], pickle.ADDITEMS[0], plain.SETITEMS)
-_COMBINE_TO_MARK = (plain.TUPLE, pickle.FROZENSET[0])
+_CHANGE = {pickle.APPEND[0]: 1, pickle.BUILD[0]: 1, safe_pickle.SETITEM: 2}
+_CHANGE_TO_MARK = (pickle.APPENDS[0], pickle.ADDITEMS[0], safe_pickle.SETITEMS)
+_COMBINE_TO_MARK = (safe_pickle.TUPLE, pickle.FROZENSET[0])
 
 _ARGUMENTS, _KEYWORDS = 2, 3  # places in (ident, method, arguments, keywords)
 
@@ -81,33 +81,33 @@ def _lay_out(data: bytes, begun: Sequence[int], start: int) -> Layout:
     popped, popped_height = -1, -1
     last, last_code = begun[-1], -1  # the opcode before, not counting those for memo and frames
     for code, at, end in skim(data, start):
-        if code == plain.MEMOIZE:
+        if code == safe_pickle.MEMOIZE:
             memo.append(last)
             continue
-        if code == plain.FRAME:
+        if code == safe_pickle.FRAME:
             frames.append(at)
             continue
         outermost = not marks
         begin = popped if popped_height == len(stack) else at
         popped_height = -1
-        if code == plain.MARK:
+        if code == safe_pickle.MARK:
             marks.append(len(stack))
             marks_at.append(begin)
         elif (count := _COMBINE.get(code)) is not None:
             parts = _off(stack, count, marks)
             if len(stack) == _ARGUMENTS and outermost:
-                arguments = _values(parts, at) if code in plain.TUPLES else []
-                arguments_op = at if code in plain.TUPLES else -1
+                arguments = _values(parts, at) if code in safe_pickle.TUPLES else []
+                arguments_op = at if code in safe_pickle.TUPLES else -1
             stack.append(parts[0])
         elif (count := _CHANGE.get(code)) is not None:
             parts = _off(stack, count, marks)
-            if len(stack) == _KEYWORDS + 1 and outermost and code == plain.SETITEM:
+            if len(stack) == _KEYWORDS + 1 and outermost and code == safe_pickle.SETITEM:
                 keywords += _values(parts, at)
         elif code in _CHANGE_TO_MARK:
             height, _mark_at = marks.pop(), marks_at.pop()
             parts = stack[height:]
             del stack[height:]
-            if len(stack) == _KEYWORDS + 1 and not marks and code == plain.SETITEMS:
+            if len(stack) == _KEYWORDS + 1 and not marks and code == safe_pickle.SETITEMS:
                 keywords += _values(parts, at)
                 marked = True
         elif code in _COMBINE_TO_MARK:
@@ -117,8 +117,8 @@ def _lay_out(data: bytes, begun: Sequence[int], start: int) -> Layout:
             parts = stack[height:]
             del stack[height:]
             if len(stack) == _ARGUMENTS and not marks:
-                arguments = _values(parts, at) if code == plain.TUPLE else []
-                arguments_op = at if code == plain.TUPLE else -1
+                arguments = _values(parts, at) if code == safe_pickle.TUPLE else []
+                arguments_op = at if code == safe_pickle.TUPLE else -1
             stack.append(mark_at)
         elif code == _POP:
             if marks and marks[-1] == len(stack):
@@ -130,23 +130,25 @@ def _lay_out(data: bytes, begun: Sequence[int], start: int) -> Layout:
         elif code == _POP_MARK:
             del stack[marks.pop() :]
             popped, popped_height = marks_at.pop(), len(stack)
-        elif code != plain.STOP:
-            if plain.is_reference(code) and plain.reference_at(data, at, end) >= len(memo):
+        elif code != safe_pickle.STOP:
+            if safe_pickle.is_reference(code) and safe_pickle.reference_at(data, at, end) >= len(
+                memo
+            ):
                 raise ProtocolError("a request that refers to nothing")
             if outermost and len(stack) == _ARGUMENTS:
-                arguments, arguments_op = [], at if code == plain.EMPTY_TUPLE else -1
+                arguments, arguments_op = [], at if code == safe_pickle.EMPTY_TUPLE else -1
             elif outermost and len(stack) == _KEYWORDS:
                 before_keywords, keywords, marked = last, [], False
             stack.append(begin)
         last, last_code = at, code
     if (
         len(stack) != _KEYWORDS + 1
-        or code != plain.TUPLE
+        or code != safe_pickle.TUPLE
         or before_keywords != arguments_op
-        or data[stack[_KEYWORDS]] != plain.EMPTY_DICT
-        or last_code not in (plain.EMPTY_DICT, plain.SETITEM, plain.SETITEMS)
+        or data[stack[_KEYWORDS]] != safe_pickle.EMPTY_DICT
+        or last_code not in (safe_pickle.EMPTY_DICT, safe_pickle.SETITEM, safe_pickle.SETITEMS)
         or len(keywords) % 2
-        or data[end:].strip(bytes([plain.MEMOIZE])) != pickle.STOP
+        or data[end:].strip(bytes([safe_pickle.MEMOIZE])) != pickle.STOP
     ):
         raise ProtocolError("a request that is put together in an unusual way")
     return Layout(arguments, keywords, marked, memo, frames)

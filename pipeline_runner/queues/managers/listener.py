@@ -112,7 +112,7 @@ class ManagerListener:
 
     def serve(self, now: float) -> None:
         """Serve guests that wait, after whatever the broker did."""
-        if not self._lines and not self._host.broker.books.dirty:
+        if not self._lines and not self._host.broker.state.dirty:
             return  # what every message of every worker pays
         self._guests.serve(now)
         while answers := self._guests.take():
@@ -150,7 +150,7 @@ class ManagerListener:
         sock.setblocking(False)
         line = ManagerConnection(sock, self._loop, self._on_data, self._on_closed)
         random = secrets.token_bytes(RANDOM_BYTES)
-        edges = self._host.broker.books.edges.keys()
+        edges = self._host.broker.state.edges.keys()
         peer = Peer(self._key, random, edges, self._most_item, self._references)
         self._peers[line] = peer, 0
         self._unknown[line] = self._loop.time() + HANDSHAKE_S
@@ -196,7 +196,7 @@ class ManagerListener:
         for action in peer.receive(data):
             if peer.known and line in self._unknown:
                 del self._unknown[line]
-                guest = self._host.broker.books.new_session()
+                guest = self._host.broker.state.new_session()
                 self._peers[line] = peer, guest
                 self._lines[guest] = line
             self._perform(line, guest, action)

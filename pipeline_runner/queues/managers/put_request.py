@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import ProtocolError
-from pipeline_runner.queues.managers import safe_pickle as plain
+from pipeline_runner.queues.managers import safe_pickle
 from pipeline_runner.queues.managers.layout import lay_out
 
 if TYPE_CHECKING:
@@ -68,15 +68,15 @@ def read_put(data: bytes, opening: RequestHead) -> Put:
     body = _body(data, opening, layout, item or arguments[0], in_mark=in_mark)
     return Put(
         body,
-        tuple(plain.only(data, each, layout.memo) for each in arguments[1:]),
-        {key: plain.only(data, value, layout.memo) for key, value in keywords.items()},
+        tuple(safe_pickle.only(data, each, layout.memo) for each in arguments[1:]),
+        {key: safe_pickle.only(data, value, layout.memo) for key, value in keywords.items()},
     )
 
 
 def _keywords(data: bytes, layout: Layout) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for key, value in zip(layout.keywords[::2], layout.keywords[1::2], strict=True):
-        found[plain.name(data, key, layout.memo)] = value
+        found[safe_pickle.name(data, key, layout.memo)] = value
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline_runner.errors import ProtocolError
-from pipeline_runner.queues.managers import safe_pickle as plain
+from pipeline_runner.queues.managers import safe_pickle
 from pipeline_runner.queues.managers.put_request import RequestHead, read_put
 from pipeline_runner.wire.opcodes import skim
 
@@ -44,28 +44,28 @@ def read_request(data: bytes) -> Request:
 
 
 def _read(data: bytes, opening: Iterator[Op]) -> Request:
-    if next(opening).code != plain.PROTO or data[1] not in _PROTOCOLS:
+    if next(opening).code != safe_pickle.PROTO or data[1] not in _PROTOCOLS:
         raise ProtocolError("a request that is not a pickle of protocol 4 or 5")
     op = next(opening)
-    if op.code == plain.FRAME:
+    if op.code == safe_pickle.FRAME:
         op = next(opening)
-    if op.code != plain.MARK:
+    if op.code != safe_pickle.MARK:
         raise ProtocolError("a request that is not a tuple of four")
     ident_at = op.end
     op = next(opening)
-    ident = None if op.code == plain.NONE else plain.text(data, op)
-    if ident is not None and next(opening).code != plain.MEMOIZE:
+    ident = None if op.code == safe_pickle.NONE else safe_pickle.text(data, op)
+    if ident is not None and next(opening).code != safe_pickle.MEMOIZE:
         raise ProtocolError("a request with an unusual name")
     op = next(opening)
-    method_at, method = op.at, plain.text(data, op)
-    if next(opening).code != plain.MEMOIZE:
+    method_at, method = op.at, safe_pickle.text(data, op)
+    if next(opening).code != safe_pickle.MEMOIZE:
         raise ProtocolError("a request with an unusual method")
     if ident is not None and method in PUTS:
         put = read_put(data, RequestHead(ident, method, ident_at, method_at, op.end + 1))
         return Request(ident, method, put.arguments, put.keywords, put.body)
     if len(data) > _MOST_PLAIN:
         raise ProtocolError(f"a request of {len(data)} bytes for {method!r}")
-    match plain.build(data):
+    match safe_pickle.build(data):
         case (None | str(), str(), tuple(arguments), dict(keywords)):
             return Request(ident, method, arguments, keywords)
     raise ProtocolError("a request that is not a tuple of four")

@@ -99,7 +99,7 @@ class ClientSessions:
     ) -> None:
         self._discards = discards
         self._broker = broker
-        self._books = broker.books
+        self._state = broker.state
         self._present = present
         self._hands: dict[int, _Hand] = {}
         self._settling: set[int] = set()
@@ -152,7 +152,7 @@ class ClientSessions:
         """Return how many items of ``edge`` are not done with."""
         leases = self._leases.setdefault(edge, set())
         leases -= {lease for lease in leases if not lease.live and not lease.settling}
-        beside = self._books.edges[edge].remaining - len(leases) + self._storing[edge]
+        beside = self._state.edges[edge].remaining - len(leases) + self._storing[edge]
         unfinished = beside + self._got[edge]
         if unfinished < 0:  # done with by a guest, and then taken by the edge's own stage too
             self._got[edge] -= unfinished
@@ -171,7 +171,7 @@ class ClientSessions:
             )
         self._shut.add(edge)
         if immediate:
-            self._discard(self._books.edges[edge])
+            self._discard(self._state.edges[edge])
         for queue in (self._getting.get(edge), self._putting.get(edge)):
             while queue and (queue is not self._getting.get(edge) or not self.queued(edge)):
                 waiting = queue.popleft()
@@ -188,24 +188,24 @@ class ClientSessions:
         name = edge.spec.name
         record = WorkerRecord("shutdown", edge.spec.target, 0, "", 0, 0)
         while (item := edge.queue.pop(edge.queue.queued, alone=False)) is not None:
-            self._books.took(edge, item)
-            lease = self._books.lease(record, name, item)
+            self._state.took(edge, item)
+            lease = self._state.lease(record, name, item)
             live = lease.live
-            self._books.settling(lease, live)
+            self._state.settling(lease, live)
             step = Transaction(consumed=[(name, lease.body, live)])
-            self._books.commit(Pending(step, record, 0, settling=[(lease, live)], retryable=True))
+            self._state.commit(Pending(step, record, 0, settling=[(lease, live)], retryable=True))
 
     def queued(self, edge: str) -> int:
         """Return how many items wait on ``edge``."""
-        return self._books.edges[edge].queue.queued
+        return self._state.edges[edge].queue.queued
 
     def full(self, edge: str) -> bool:
         """Whether a put would have to wait."""
-        return self._room(self._books.edges[edge]) < 1
+        return self._room(self._state.edges[edge]) < 1
 
     def closed_for_good(self, edge: str) -> bool:
         """Whether the stage that takes from ``edge`` has finished: a put would never be taken."""
-        return self._books.stages[self._books.edges[edge].spec.target].finished
+        return self._state.stages[self._state.edges[edge].spec.target].finished
 
     def holds(self, guest: int) -> bool:
         """Whether the guest got an item and has not asked for anything since."""
@@ -222,15 +222,15 @@ class ClientSessions:
             return
         lease, live = hand.lease, hand.lease.live
         # How long guests take tells the producer how large its bodies should be.
-        self._books.stages[lease.worker.stage].service.add(1, now - hand.since)
+        self._state.stages[lease.worker.stage].service.add(1, now - hand.since)
         step = Transaction(consumed=[(lease.edge, lease.body, live)])
         # The guest has the item and will not return it: a commit that fails is tried again.
         pending = Pending(
             step, lease.worker, guest, _SETTLE, settling=[(lease, live)], retryable=True
         )
         self._settling.add(guest)
-        self._books.settling(lease, live)
-        self._books.commit(pending)
+        self._state.settling(lease, live)
+        self._state.commit(pending)
 
     def left(self, guest: int, now: float, *, in_order: bool) -> None:
         """Forget a guest; what it holds is settled if it left in good order, else given back."""
@@ -242,7 +242,7 @@ class ClientSessions:
             self.done(guest, now)
         elif (hand := self._hands.pop(guest, None)) is not None:
             self._got[hand.lease.edge] -= self._got[hand.lease.edge] > 0
-            self._books.give_back(hand.lease, hand.lease.live)
+            self._state.give_back(hand.lease, hand.lease.live)
 
     def told(self, send: Send) -> None:
         """Hear from the broker that a step of a guest is durable, or that a put cannot be."""
@@ -266,7 +266,7 @@ class ClientSessions:
             if not self._unfinished(edge):
                 del self._joining[guest]
                 self._answers.append(Idle(guest))
-        if self._books.dirty:
+        if self._state.dirty:
             # Items went or came: stages that wait for room, or for items, are next.
             self._broker.tick(now)
 
@@ -307,35 +307,35 @@ class ClientSessions:
 
     def _grant(self, ask: _Waiting, now: float) -> bool:
         """Give the first item of the edge away; True too when the guest turns out to be gone."""
-        edge = self._books.edges[ask.edge]
+        edge = self._state.edges[ask.edge]
         if self._broker.adopting or not edge.queue.ready_items:
             return False
         if not self._present(ask.guest):
             return True
         item = edge.queue.pop(1, alone=True)
         assert item is not None
-        self._books.took(edge, item)
-        lease = self._books.lease(self._record(ask, edge), ask.edge, item)
+        self._state.took(edge, item)
+        lease = self._state.lease(self._record(ask, edge), ask.edge, item)
         self._hands[ask.guest] = _Hand(lease, now)
         self._leases.setdefault(ask.edge, set()).add(lease)
         self._got[ask.edge] += 1
-        body = self._books.bodies[item.body]
+        body = self._state.bodies[item.body]
         self._answers.append(Item(ask.guest, bytes(body.data), item.lo))
         return True
 
     def _store(self, ask: _Waiting) -> bool:
-        edge = self._books.edges[ask.edge]
+        edge = self._state.edges[ask.edge]
         if self._room(edge) < 1:
             return False
         assert ask.body is not None
         if self._got[ask.edge] < 0:
             self._unfinished(ask.edge)  # what was done with before counts for nothing later
-        body = Body(self._books.next_body, 1, ask.body)
-        self._books.next_body += 1
+        body = Body(self._state.next_body, 1, ask.body)
+        self._state.next_body += 1
         step = Transaction(produced=[((ask.edge,), body)])
         self._unstored[ask.guest] = ask.edge
         self._storing[ask.edge] += 1
-        self._books.commit(Pending(step, self._record(ask, edge), ask.guest, _PUT))
+        self._state.commit(Pending(step, self._record(ask, edge), ask.guest, _PUT))
         return True
 
     def _room(self, edge: EdgeState) -> int:

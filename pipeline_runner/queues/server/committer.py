@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline_runner.queues import dead_letters as deadletters
+from pipeline_runner.queues import dead_letters
 from pipeline_runner.queues.journal.store import Journal
 from pipeline_runner.queues.server.memory_store import MemoryStore
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Who has to know how the disk is."""
 
-    def lettered(self, letters: Sequence[Letter]) -> None:
+    def dead_lettered(self, letters: Sequence[Letter]) -> None:
         """These dead letters are on disk."""
 
     def disk_full(self, reason: str) -> None:
@@ -89,11 +89,11 @@ class Committer:
             return
         self._broker.committed(pending, now)
         if pending.step.letters:
-            self._watcher.lettered(pending.step.letters)
+            self._watcher.dead_lettered(pending.step.letters)
 
     def write_letters(self, letters: Sequence[Letter]) -> None:
         """Put dead letters on disk, in whatever thread. Raises OSError."""
-        deadletters.append(self._state, time.time(), letters)
+        dead_letters.append(self._state, time.time(), letters)
 
     def disk_full(self, reason: str) -> None:
         """Grant nothing that would make more to keep, until there is room."""

@@ -63,7 +63,7 @@ class Head(Protocol):
     def decided(self, effect: Effect) -> None:
         """The broker decided something that is not the server's to carry out."""
 
-    def lettered(self, letters: Sequence[Letter]) -> None:
+    def dead_lettered(self, letters: Sequence[Letter]) -> None:
         """These dead letters are on disk."""
 
     def adopted(self, worker: str) -> None:
@@ -99,23 +99,23 @@ class QueueServer:
         self.door: ManagerListener | None = None  # for stock clients
         self._head = head
         self._most_bodies = most_bodies(most_item)
-        broker.books.most_item = most_item
+        broker.state.most_item = most_item
         self._loop = asyncio.get_running_loop()
         self._arena = Arena.create()
         if self._arena is not None:
-            broker.books.slots = Slots(self._arena.count, self._arena)
-        self._keeper = Committer(broker, head, state, self._carry_out, journal, relaxed=relaxed)
+            broker.state.slots = Slots(self._arena.count, self._arena)
+        self._committer = Committer(broker, head, state, self._carry_out, journal, relaxed=relaxed)
         self._listener = Listener(self._loop, self._welcome, head.warn)
         self._connections: set[Connection] = set()
         self._workers = WorkerSessions(broker, self._loop, head.adopted)
-        self._outbox = Outbox(self._loop, self._arena, broker.books.slots)
+        self._outbox = Outbox(self._loop, self._arena, broker.state.slots)
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
 
     @property
     def idle(self) -> bool:
         """Whether no commit waits for the disk."""
-        return self._keeper.idle
+        return self._committer.idle
 
     def listen(self, path: Path) -> None:
         """Listen on a Unix socket at ``path``. Raises OSError."""
@@ -145,13 +145,13 @@ class QueueServer:
         for connection in tuple(self._connections):
             connection.flush()
             connection.close()
-        self._keeper.close()
+        self._committer.close()
         if self._arena is not None:
             self._arena.close_fd()
 
     def keep_shares(self, counts: Mapping[str, int]) -> None:
         """Keep over how many processes each source is spread."""
-        self._keeper.keep_shares(counts)
+        self._committer.keep_shares(counts)
 
     def apply(self, decide: Callable[[Broker, float], None]) -> None:
         """Let the head act on the broker, and carry out what follows."""
@@ -160,15 +160,15 @@ class QueueServer:
 
     def died(self, died: Died) -> None:
         """Free a dead worker's leases, after everything it sent was read."""
-        self._workers.bury(died.worker)
+        self._workers.mark_dead(died.worker)
         self.apply(lambda broker, now: broker.died(died, now))
 
     def lost(self, host: str, *, dead: bool = True) -> None:
         """Free what every worker of a host held. Those that are not ``dead`` may come again."""
-        for worker in tuple(self.broker.books.workers.values()):
+        for worker in tuple(self.broker.state.workers.values()):
             if worker.host == host:
                 if dead:
-                    self._workers.bury(worker.id)
+                    self._workers.mark_dead(worker.id)
                 else:
                     self._workers.part(worker.id)
         self.apply(lambda broker, now: broker.lost(host, now))
@@ -265,7 +265,7 @@ class QueueServer:
                 if isinstance(effect, Send):
                     self._send(effect)
                 elif isinstance(effect, Commit):
-                    self._keeper.commit(effect.pending)
+                    self._committer.commit(effect.pending)
                 else:
                     self._head.decided(effect)
             self._outbox.flush()  # whoever has new items is at work while the rest is decided

@@ -37,7 +37,7 @@ class WorkerSessions:
         """Refuse a worker of no stage, and one that is known to be dead. Raises ProtocolError."""
         if hello.worker in self._dead:
             raise ProtocolError("a HELLO from a process that is known to be dead")
-        if hello.stage not in self._broker.books.stages:
+        if hello.stage not in self._broker.state.stages:
             raise ProtocolError(f"no stage {hello.stage!r}")
 
     def join(self, connection: Connection, hello: Hello) -> None:
@@ -56,7 +56,7 @@ class WorkerSessions:
             del self._by_name[connection.peer]
         self._broker.closed(connection.session)
 
-    def bury(self, worker: str) -> None:
+    def mark_dead(self, worker: str) -> None:
         """Handle what a dead worker had sent, and refuse it from now on."""
         self._dead[worker] = None
         while len(self._dead) > _REMEMBERED_DEAD:
@@ -85,7 +85,7 @@ class WorkerSessions:
                 broker.stage(session, message, bytes(bodies))
             case Adopt():
                 broker.adopt(session, message, now)
-                self._adopted(broker.books.sessions[session].id)
+                self._adopted(broker.state.sessions[session].id)
             case _:
                 raise ProtocolError(f"a worker does not send {type(message).__name__}")
 

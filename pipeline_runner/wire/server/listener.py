@@ -73,9 +73,9 @@ class Listener:
         self._welcome = welcome
         self._warn = warn
         self._sockets: dict[socket.socket, _Sealed | None] = {}
-        self._porch: Admission[Connection | PendingHandshake] = Admission()
+        self._admission: Admission[Connection | PendingHandshake] = Admission()
         self._failures = FailedProofs()
-        self._hush = LogThrottle()
+        self._throttle = LogThrottle()
         self._sweep: asyncio.TimerHandle | None = None
 
     def listen(self, path: Path) -> None:
@@ -107,17 +107,17 @@ class Listener:
             self._loop.remove_reader(listener)
             listener.close()
         self._sockets.clear()
-        for guest in self._porch.everybody():
+        for guest in self._admission.everybody():
             if isinstance(guest, PendingHandshake):
                 guest.refuse("")
 
     def forget(self, connection: Connection) -> None:
         """A peer has said HELLO, or has gone."""
-        self._porch.leave(connection)
+        self._admission.leave(connection)
 
     def say(self, text: str, hint: str = "") -> None:
         """Warn, but not of the same again and again: somebody may be knocking all day."""
-        words = self._hush.words(text, self._loop.time())
+        words = self._throttle.words(text, self._loop.time())
         if words:
             self._warn(words, hint)
 
@@ -140,14 +140,14 @@ class Listener:
         sock.setblocking(False)
         sealed = self._sockets[listener]
         if sealed is None:
-            self._porch.enter(self._welcome(sock, ""), "", self._loop.time())
+            self._admission.enter(self._welcome(sock, ""), "", self._loop.time())
         else:
             try:
                 self._open(sock, address[0], sealed)
             except OSError:  # it has gone already
                 sock.close()
                 return
-        surplus = self._porch.surplus()
+        surplus = self._admission.surplus()
         if surplus is not None:
             surplus.refuse("too many silent connections")
         self._sweep_later()
@@ -159,7 +159,7 @@ class Listener:
         tls = TlsSocket(sock, sealed.context, is_head=True)
         opening = PendingHandshake(tls, remote, self._loop, verifier, self)
         now = self._loop.time()
-        self._porch.enter(opening, remote, now)
+        self._admission.enter(opening, remote, now)
         wait_s = self._failures.wait_s(remote, now)
         if wait_s:
             self._loop.call_later(wait_s, self._begin, opening)
@@ -167,15 +167,15 @@ class Listener:
             opening.begin()
 
     def _begin(self, opening: PendingHandshake) -> None:
-        if opening in self._porch:
-            self._porch.stepped(opening, self._loop.time())
+        if opening in self._admission:
+            self._admission.stepped(opening, self._loop.time())
             opening.begin()
 
     # What an opening tells.
 
     def stepped(self, opening: PendingHandshake) -> None:
         """The peer has said something."""
-        self._porch.stepped(opening, self._loop.time())
+        self._admission.stepped(opening, self._loop.time())
 
     def opened(self, opening: PendingHandshake, accepted: Accepted) -> None:
         """The peer has proved itself."""
@@ -185,12 +185,12 @@ class Listener:
             self.ended(opening, f"it is {accepted.speaks}, and this head is {mine}")
             opening.sock.close()
         elif accepted.gift:
-            self._porch.leave(opening)
+            self._admission.leave(opening)
             opening.sock.close()
         else:
             connection = self._welcome(opening.sock, opening.remote)
             connection.key = accepted.key
-            self._porch.replaced(opening, connection)
+            self._admission.replaced(opening, connection)
 
     def denied(self, opening: PendingHandshake, why: str) -> None:
         """The peer does not know the key."""
@@ -199,12 +199,12 @@ class Listener:
 
     def ended(self, opening: PendingHandshake, why: str) -> None:
         """The peer is gone."""
-        self._porch.leave(opening)
+        self._admission.leave(opening)
         if why:
             self.say(f"turned away {opening.remote}: {why}")
 
     def _make_room(self, listener: socket.socket, error: OSError) -> None:
-        oldest = self._porch.oldest()
+        oldest = self._admission.oldest()
         if oldest is not None:
             oldest.refuse("too many silent connections for `ulimit -n`")
             return
@@ -217,13 +217,13 @@ class Listener:
             self._loop.add_reader(listener, self._accept, listener)
 
     def _sweep_later(self) -> None:
-        due = self._porch.next_late() if self._sweep is None else None
+        due = self._admission.next_late() if self._sweep is None else None
         if due is not None:
             self._sweep = self._loop.call_at(due, self._sweep_late)
 
     def _sweep_late(self) -> None:
         self._sweep = None
-        for guest in self._porch.late(self._loop.time()):
+        for guest in self._admission.late(self._loop.time()):
             guest.refuse("no HELLO in time")
         self._sweep_later()
 

@@ -29,7 +29,7 @@ class SourceLoop:
         self._feed = SourceValues(target, again=job.again)
         self._link = link
         self._page = page
-        self._shipper = SourceSender(job, link, page, marks=self._feed.marks)
+        self._sender = SourceSender(job, link, page, marks=self._feed.marks)
         self._over = native.Event()
 
     def item(self) -> tuple[str, int]:
@@ -49,16 +49,16 @@ class SourceLoop:
             self._over.set()
 
     def _iterate(self) -> None:
-        shipper = self._shipper
+        sender = self._sender
         while True:
             try:
-                if shipper.await_grant():
+                if sender.await_grant():
                     self._emit_all()
                     self._ship_rest(finished=True)
-                    if shipper.cursor.finished:
+                    if sender.cursor.finished:
                         self._await_end()
             except Rewound:
-                shipper.rewind()
+                sender.rewind()
                 continue
             except Stopped:
                 self._ship_rest(finished=False)
@@ -66,17 +66,17 @@ class SourceLoop:
 
     def _emit_all(self) -> None:
         """Yield into the buffer; the loop every item pays."""
-        shipper = self._shipper
-        buffer, ship = shipper.buffer, shipper.ship
-        plain, take = shipper.plain, shipper.take
-        shipper.resume()
+        sender = self._sender
+        buffer, ship = sender.buffer, sender.ship
+        plain, take = sender.plain, sender.take
+        sender.resume()
         try:
-            for value in self._feed.values(shipper.cursor):
+            for value in self._feed.values(sender.cursor):
                 if type(value) is not plain:
                     value = take(value)
-                    plain = shipper.plain
+                    plain = sender.plain
                 buffer.append(value)
-                if len(buffer) >= shipper.limit:
+                if len(buffer) >= sender.limit:
                     ship()
         except (Rewound, Stopped, EOFError, OSError) as error:
             if isinstance(error, (Rewound, Stopped)) or self._link_lost():
@@ -105,12 +105,12 @@ class SourceLoop:
         return False
 
     def _ship_rest(self, *, finished: bool) -> None:
-        self._shipper.ship_rest(finished=finished, replays=self._feed.replays)
+        self._sender.ship_rest(finished=finished, replays=self._feed.replays)
         self._link.give_back()
 
     def _await_end(self) -> None:
         """Wait until the last settle stands: then, and only then, the source has ended."""
-        self._shipper.await_answers()
+        self._sender.await_answers()
         if self._link.refused:
             raise Rewound
         self._link.ended = True
@@ -118,9 +118,9 @@ class SourceLoop:
     def _failed(self, error: BaseException) -> None:
         """User code raised: keep what it yielded before, then tell the head."""
         # With the leave to emit that this may not use up, the head is told.
-        self._shipper.ship_rest(finished=False, replays=self._feed.replays)
-        if self._shipper.await_grant():
-            self._shipper.fail(error)
+        self._sender.ship_rest(finished=False, replays=self._feed.replays)
+        if self._sender.await_grant():
+            self._sender.fail(error)
             raise Rewound
 
     def _ship_when_idle(self) -> None:
@@ -129,7 +129,7 @@ class SourceLoop:
         while not self._over.is_set():
             link.line.await_word()
             try:
-                self._shipper.ship_waiting()
+                self._sender.ship_waiting()
             except (EOFError, OSError):
                 link.line.wake()  # the main thread meets it again and ends the process
                 return

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from pipeline_runner.config.callables import ImportFault, ProbeResult
 from pipeline_runner.sync.scratch import scratch_copy
 from pipeline_runner.sync.survey import is_everything
-from pipeline_runner.worker import nested_runs as within
+from pipeline_runner.worker import nested_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,14 +42,14 @@ def probe(
 
     Raises NestedRun where a worker of the same pipeline, or an import of its modules, asks.
     """
-    within.refuse(pipeline.name)
+    nested_runs.refuse(pipeline.name)
     groups: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     for name, stage in pipeline.stages.items():
         groups.setdefault(tuple(sorted(stage.env.items())), {})[name] = stage.run
     found: dict[str, ProbeResult] = {}
     with _project(pipeline) as project:
         for env, runs in groups.items():
-            around = within.environment(pipeline.name) | dict(env)
+            around = nested_runs.environment(pipeline.name) | dict(env)
             found.update(_probe_group(project, runs, around, timeout_s, meanwhile))
             meanwhile = None
     return {name: found[name] for name in pipeline.stages}

@@ -65,7 +65,7 @@ class WorkerSession:
         self.most_item = MOST_ITEM
         self.ledger = ledger
         self.places = OutputSlots(arena)
-        self._renaming = TokenMap()
+        self._tokens = TokenMap()
         self._unsent: deque[Owed] = deque()  # a source's settles that need a new lease
         self._promised = cursor.seq  # a source's, of the last settle
         self._last_claim: Claim | None = None
@@ -130,7 +130,7 @@ class WorkerSession:
 
     def holds(self, token: int) -> bool:
         """Whether anything is left of a lease in our hands."""
-        return self._renaming.token(token) in self.ledger.holdings
+        return self._tokens.token(token) in self.ledger.holdings
 
     def _take_in(self, message: Any, data: bytes | memoryview) -> None:
         match message:
@@ -172,8 +172,8 @@ class WorkerSession:
     def settle(self, settle: Settle, data: Sequence[bytes | memoryview] = ()) -> None:
         """Send what was done. It is ours to keep until the head has acknowledged it."""
         with self.lock:
-            if self._renaming:
-                settle = self._renaming.settle(settle)
+            if self._tokens:
+                settle = self._tokens.settle(settle)
                 tokens = {one.token for one in settle.done} | {one.token for one in settle.failed}
                 if not tokens <= self.ledger.holdings.keys():
                     self._drop(settle, tokens)
@@ -207,8 +207,8 @@ class WorkerSession:
     def stage(self, message: Stage, data: bytes | memoryview) -> None:
         """Send outputs ahead of their settle."""
         with self.lock:
-            if self._renaming:
-                message = replace(message, token=self._renaming.token(message.token))
+            if self._tokens:
+                message = replace(message, token=self._tokens.token(message.token))
             self.line.send(message, [data])
 
     def give_back(self, *, suspect: bool = False) -> None:
@@ -254,14 +254,14 @@ class WorkerSession:
         if is_source:
             before = dict.fromkeys(ledger.holdings, 0)
             unsent = adopt_nothing(wire, ledger, session.cursor, self._promised)
-            self._renaming.add(before)
+            self._tokens.add(before)
             self._unsent.clear()
             if unsent is None:
                 self._go_back(session.cursor)
             else:
                 self._unsent = unsent
         else:
-            self._renaming.add(adopt(wire, ledger))
+            self._tokens.add(adopt(wire, ledger))
         if session.run != ledger.run:
             ledger.run, self.in_hand.body = session.run, 0
         self._keep_grants(wire)
@@ -269,7 +269,7 @@ class WorkerSession:
         claim = self._last_claim
         if claim is not None and (self.claiming or (is_source and not self._is_done())):
             self.line.send(self.new_claim(claim.want, claim.wait_s))
-        return self._renaming
+        return self._tokens
 
     def _is_done(self) -> bool:
         """Whether a source has nothing more to claim for."""
@@ -278,7 +278,7 @@ class WorkerSession:
     def _keep_grants(self, wire: Wire) -> None:
         """Keep the leases not begun that were adopted, if their bodies are at hand."""
         for grant in self.grants:
-            grant.lease = self._renaming.lease(grant.lease)
+            grant.lease = self._tokens.lease(grant.lease)
         held = [grant for grant in self.grants if grant.lease.token in self.ledger.holdings]
         kept = with_bodies(held, self.in_hand.body)
         for grant in held:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline_runner.queues.broker.transaction import Body, Redrive, Transaction, revived
-from pipeline_runner.queues.journal import archive as finished
+from pipeline_runner.queues.broker.transaction import Body, Redrive, Transaction, redriven
+from pipeline_runner.queues.journal import archive
 from pipeline_runner.queues.journal.recovery import open_journal
 from tests.queues.durable import Durable
 from tests.queues.journal.steps import commit, contents, facts, letter, random_step
@@ -23,7 +23,7 @@ def closing(chance: random.Random, durable: Durable) -> Transaction:
     step = Transaction(closed=[one.letter for one in some])
     if chance.random() < 0.7:
         back = [Redrive(one.edge, one.body, one.index, b"item") for one in some]
-        step.revived = revived(back, durable.next_body)
+        step.redriven = redriven(back, durable.next_body)
     return step
 
 
@@ -58,21 +58,21 @@ def over(tmp_path: Path) -> Path:
         opened, Transaction(consumed=[("a->b", 1, ((0, 1),))], letters=[letter(1, "a->b", 1, 1)])
     )
     opened.sql.close()
-    finished.keep(tmp_path)
+    archive.keep(tmp_path)
     return tmp_path
 
 
 def test_a_finished_journal_is_no_run_to_go_on_with(over: Path) -> None:
     assert [path.name for path in over.iterdir()] == ["journal.finished"]
-    assert finished.found(over) == over / "journal.finished"
-    finished.discard(over)
-    assert finished.found(over) is None
+    assert archive.found(over) == over / "journal.finished"
+    archive.discard(over)
+    assert archive.found(over) is None
 
 
 def test_it_is_one_again_once_something_is_queued(over: Path) -> None:
-    back = revived([Redrive("a->b", 1, 1, b"item")], 2)
-    finished.amend(over, lambda _opened: [Transaction(revived=back, closed=[1])])
-    assert finished.found(over) == over / "journal"
+    back = redriven([Redrive("a->b", 1, 1, b"item")], 2)
+    archive.amend(over, lambda _opened: [Transaction(redriven=back, closed=[1])])
+    assert archive.found(over) == over / "journal"
     opened = open_journal(over)
     opened.sql.close()
     ((key, ranges),) = contents(opened).ranges.items()
@@ -81,11 +81,11 @@ def test_it_is_one_again_once_something_is_queued(over: Path) -> None:
 
 
 def test_it_stays_finished_when_letters_are_only_dropped(over: Path) -> None:
-    finished.amend(over, lambda _opened: [Transaction(closed=[1])])
-    assert finished.found(over) == over / "journal.finished"
+    archive.amend(over, lambda _opened: [Transaction(closed=[1])])
+    assert archive.found(over) == over / "journal.finished"
 
 
 def test_there_is_nothing_to_amend_without_a_journal(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        finished.amend(tmp_path, lambda _opened: [])
+        archive.amend(tmp_path, lambda _opened: [])
     assert list(tmp_path.iterdir()) == []

@@ -55,7 +55,7 @@ def test_a_restart_takes_the_front_into_memory_and_reads_the_rest_in_order(
     opened = open_journal(tmp_path)
     made = bodies(opened, 1500)
     again, broker = reopened(opened, window=window)
-    edge = broker.books.edges[EDGE]
+    edge = broker.state.edges[EDGE]
     assert len(edge.queue.ready) < 300
     assert (edge.queue.queued, edge.remaining, edge.bytes) == (3000, 3000, 1_500_000)
     assert claimed(broker, 1500) == [body.data for body in made]
@@ -70,28 +70,28 @@ def test_what_is_published_past_the_window_is_only_counted_and_read_back_in_orde
     broker = Broker(graph((("s", "a"),)), run="run-1", durable=opened.durable, window=4)
     made = bodies(opened, 100)
     for body in made:
-        broker.books.publish((EDGE,), body)
-    edge = broker.books.edges[EDGE]
+        broker.state.publish((EDGE,), body)
+    edge = broker.state.edges[EDGE]
     assert (len(edge.queue.ready), len(edge.queue.tail), edge.queue.queued) == (4, 96, 200)
-    assert sorted(broker.books.bodies) == [1, 2, 3, 4]
+    assert sorted(broker.state.bodies) == [1, 2, 3, 4]
     assert claimed(broker, 100) == [body.data for body in made]
     for body in made:
-        broker.books.gone(EDGE, body.id, 2)
-    assert (broker.books.held_bytes, broker.books.bodies) == (0, {})
+        broker.state.gone(EDGE, body.id, 2)
+    assert (broker.state.held_bytes, broker.state.bodies) == (0, {})
     opened.close()
 
 
 def test_past_the_memory_there_is_bodies_stay_in_the_journal(tmp_path: Path) -> None:
     opened = open_journal(tmp_path)
     broker = Broker(graph((("s", "a"),)), run="run-1", durable=opened.durable)
-    books = broker.books
-    books.memory_bytes = BUDGET
+    state = broker.state
+    state.memory_bytes = BUDGET
     made = bodies(opened, 20)
     for body in made:
-        books.publish((EDGE,), body)
-    assert len(books.bodies) == 4
-    assert books.held_bytes <= BUDGET
-    assert books.edges[EDGE].bytes == 20_000
+        state.publish((EDGE,), body)
+    assert len(state.bodies) == 4
+    assert state.held_bytes <= BUDGET
+    assert state.edges[EDGE].bytes == 20_000
     assert claimed(broker, 20) == [body.data for body in made]
     opened.close()
 
@@ -101,10 +101,10 @@ def test_the_first_body_of_an_edge_is_there_to_be_claimed_however_little_memory_
 ) -> None:
     opened = open_journal(tmp_path)
     broker = Broker(graph((("s", "a"),)), run="run-1", durable=opened.durable)
-    broker.books.memory_bytes = 0
+    broker.state.memory_bytes = 0
     [body] = bodies(opened, 1)
-    broker.books.publish((EDGE,), body)
-    assert isinstance(broker.books.bodies[1], PagedBody)
+    broker.state.publish((EDGE,), body)
+    assert isinstance(broker.state.bodies[1], PagedBody)
     assert claimed(broker, 1) == [body.data]
     opened.close()
 
@@ -122,9 +122,9 @@ def test_a_retry_rests_on_after_a_restart_and_no_longer_than_it_had_left(
         monkeypatch.setattr("time.monotonic", lambda: 100.0)
         again, broker = reopened(opened)
         again.close()
-        waiting = broker.books.edges[EDGE].queue.waiting
+        waiting = broker.state.edges[EDGE].queue.waiting
         assert len(waiting) == (now < 5_030)
-        assert broker.books.edges[EDGE].queue.queued == 2
+        assert broker.state.edges[EDGE].queue.queued == 2
         return waiting[0][0] - 100.0 if waiting else 0.0
 
     assert rest_s(5_010.0) == 20.0
@@ -168,10 +168,10 @@ def test_counts_go_on_after_a_restart(tmp_path: Path) -> None:
     bodies(opened, 3)
     commit(opened, Transaction(consumed=[(EDGE, 1, ((0, 2),))], failed=[("a", True), ("a", False)]))
     again, broker = reopened(opened)
-    stages = broker.books.stages
+    stages = broker.state.stages
     assert (stages["s"].emitted, stages["a"].consumed) == (6, 2)
     assert (stages["a"].failed, stages["a"].dropped) == (2, 1)
-    assert broker.books.edges[EDGE].settled == 2
+    assert broker.state.edges[EDGE].settled == 2
     again.close()
 
 

@@ -215,7 +215,7 @@ def test_the_room_of_letters_that_went_is_given_back(tmp_path: Path) -> None:
     for number in range(20):
         write(tmp_path, one(number), ts=float(number))
     before = file_of(tmp_path).stat().st_size
-    deadletters.strike(tmp_path, "run-1", [number for number in range(20) if number % 4])
+    deadletters.forget_letters(tmp_path, "run-1", [number for number in range(20) if number % 4])
     deadletters.sweep(tmp_path)
     assert file_of(tmp_path).stat().st_size < before / 2
     left = deadletters.read(tmp_path)
@@ -223,7 +223,7 @@ def test_the_room_of_letters_that_went_is_given_back(tmp_path: Path) -> None:
         (n, float(n), n) for n in range(0, 20, 4)
     ]
     assert left[0].traceback == f"{TRACEBACK}ValueError: no\n"
-    deadletters.strike(tmp_path, "run-1", numbers(tmp_path))
+    deadletters.forget_letters(tmp_path, "run-1", numbers(tmp_path))
     deadletters.sweep(tmp_path)
     assert not file_of(tmp_path).exists()
 
@@ -265,10 +265,10 @@ def test_what_version_0_1_left_is_read_beside_what_came_since(tmp_path: Path) ->
 
 def test_what_version_0_1_left_can_be_dropped(tmp_path: Path) -> None:
     earlier(tmp_path, 3, 4)
-    deadletters.strike(tmp_path, "run-0", [3])
+    deadletters.forget_letters(tmp_path, "run-0", [3])
     deadletters.sweep(tmp_path)
     assert payloads(deadletters.read(tmp_path)) == [16]
-    deadletters.strike(tmp_path, "run-0", [4])
+    deadletters.forget_letters(tmp_path, "run-0", [4])
     deadletters.sweep(tmp_path)
     assert deadletters.read(tmp_path) == []
     assert list((tmp_path / "dead" / "bodies").iterdir()) == []
@@ -276,6 +276,6 @@ def test_what_version_0_1_left_can_be_dropped(tmp_path: Path) -> None:
 
 def test_a_letter_of_version_0_1_is_not_retried_with_its_neighbours(tmp_path: Path) -> None:
     earlier(tmp_path, 3)
-    dead = deadletters.revive(tmp_path, {3})
+    dead = deadletters.redrive(tmp_path, {3})
     assert dead.revivals == {}
     assert "an earlier version" in dead.refused[3]

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline_runner.queues.managers import listener as door
-from pipeline_runner.queues.managers import manager
+from pipeline_runner.queues.managers import listener, manager
 from pipeline_runner.queues.managers.manager import QueueManager
 from tests.e2e.kit import until
 from tests.queues.managers.serving import KEY, Serving, serving
@@ -176,7 +175,7 @@ def test_a_trap_where_no_item_belongs_is_refused_unopened(server: Serving, tmp_p
 def test_silent_connections_beyond_the_bound_go_oldest_first(
     server: Serving, warnings: list[str]
 ) -> None:
-    knocking = [silent(server.address) for _ in range(door.MOST_UNKNOWN + 20)]
+    knocking = [silent(server.address) for _ in range(listener.MOST_UNKNOWN + 20)]
     until(lambda: is_closed(knocking[19]), "the oldest are closed")
     assert [is_closed(sock) for sock in knocking] == [n < 20 for n in range(len(knocking))]
     assert connected(server).queue("q").empty()
@@ -188,7 +187,7 @@ def test_silent_connections_beyond_the_bound_go_oldest_first(
 def test_a_connection_that_stays_silent_is_closed(
     server: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "HANDSHAKE_S", 0.05)
+    monkeypatch.setattr(listener, "HANDSHAKE_S", 0.05)
     with silent(server.address) as sock:
         until(lambda: is_closed(sock), "it is closed")
     assert server.connected() == 0
@@ -293,7 +292,7 @@ def test_an_item_that_a_killed_client_had_read_is_gone(
     q.put("x")
     assert client.stdout is not None
     assert client.stdout.readline() == "x\n"
-    edge = server.server._queues.broker.books.edges["q"]  # type: ignore[union-attr]
+    edge = server.server._queues.broker.state.edges["q"]  # type: ignore[union-attr]
     assert edge.remaining == 1
     client.kill()
     until(lambda: edge.remaining == 0, "it is settled")

@@ -85,7 +85,7 @@ class Counter:
 
     @property
     def remaining(self) -> int:
-        return self.broker.books.edges[EDGE].remaining
+        return self.broker.state.edges[EDGE].remaining
 
     def _deadline(self, patience_s: float | None) -> float | None:
         return None if patience_s is None else self.now + patience_s
@@ -148,8 +148,8 @@ def test_an_item_is_consumed_at_its_takers_next_request(counter: Counter) -> Non
     assert (counter.remaining, counter.guests.holds(BOB)) == (1, True)
     assert counter.get(BOB, 0.0) == [GaveUp(BOB, getting=True)]
     assert (counter.remaining, counter.guests.holds(BOB)) == (0, False)
-    assert not counter.broker.books.leases
-    assert not counter.broker.books.bodies
+    assert not counter.broker.state.leases
+    assert not counter.broker.state.bodies
 
 
 def test_a_consumed_item_settles_until_that_is_durable(counter: Counter) -> None:
@@ -266,16 +266,16 @@ def test_a_guest_takes_single_items_of_a_workers_body_and_a_worker_takes_the_res
     assert (rest.lo, rest.hi, rest.n) == (1, 3, 3)
     counter.leave(ALICE, in_order=False)
     assert counter.get(BOB) == [Item(BOB, data[0], 0)]
-    assert broker.books.edges[EDGE].remaining == 3
+    assert broker.state.edges[EDGE].remaining == 3
 
 
 def test_what_guests_take_and_put_is_counted_with_the_stages() -> None:
     counter = Counter(graph((("s", "a"), ("a", "b"))))
     counter.put(ALICE, 1)
     counter.get(BOB)
-    assert counter.broker.books.stages["a"].leased == 1
+    assert counter.broker.state.stages["a"].leased == 1
     counter.leave(BOB, in_order=True)
-    stages = counter.broker.books.stages
+    stages = counter.broker.state.stages
     assert (stages["s"].emitted, stages["a"].consumed, stages["a"].leased) == (1, 1, 0)
 
 
