@@ -36,8 +36,11 @@ types:
 floors:
 	$(BIN)/lint-imports --no-logo
 
+# Files of tests side by side, one more than there are cores: most of their time they wait.
+JOBS ?= $(shell expr $$(nproc) + 1)
+
 pytest:
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 coverage:
 	$(BIN)/coverage run -m pytest

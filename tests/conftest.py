@@ -31,3 +31,10 @@ def _nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name, value in nobody(home).items():
             patch.setenv(name, value)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_output_folder() -> Iterator[None]:
+    """Keep what `runner debug` says of its output, called in this process, from the next test."""
+    yield
+    os.environ.pop("RUNNER_OUTPUT", None)

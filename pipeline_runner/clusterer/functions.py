@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import socket
 import sys
-from dataclasses import asdict
 from importlib import import_module
 from multiprocessing import AuthenticationError, connection
 from typing import TYPE_CHECKING, Any
@@ -109,7 +108,7 @@ class FunctionClient:
     def _work(self, line: connection.Connection[bytes, bytes], server: str) -> None:
         """Run what the server says on ``line``, until its end or Ctrl-C."""
         host = Host(socket.gethostname(), **facts(), labels=self._labels)
-        line.send_bytes(json.dumps(asdict(host)).encode())
+        line.send_bytes(json.dumps(host.as_json()).encode())
         crew: ProcessPool | None = None
         try:
             while (told := _next(line, crew)) is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003  (part of the type, for whoever inspects it)
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,7 @@ class Host:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     max_procs: int | None = None
     lacks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts as plain data; ``Host(**data)`` is the same host."""
+        return asdict(replace(self, labels=dict(self.labels), lacks=dict(self.lacks)))

@@ -117,8 +117,8 @@ def test_a_screen_follows_the_size_of_its_terminal(
 ) -> None:
     shell.types("runner top\n")
     assert "P50" in shell.sees("numbers")
+    shell.types(" ")  # what is drawn from here on counts
     shell.resize(50, 20)
-    shell.types(" ")
 
     def table() -> str:
         return shell.sees("STAGE").rpartition("STAGE")[2]

@@ -47,7 +47,7 @@ _for_life = ExitStack()
 
 def bad_line() -> None:
     """Workers go through a proxy; the agent and the command line do not."""
-    _send_workers_to(f"Door(socket={str(Path.cwd() / BAD_LINE)!r})")
+    _send_workers_to(f"Endpoint(socket={str(Path.cwd() / BAD_LINE)!r})")
 
 
 def bad_sealed_line() -> None:
@@ -60,7 +60,7 @@ def bad_sealed_line() -> None:
         Path(SEALED_PORT).write_text(f"{port}\n")
 
     server.QueueServer.listen = over_tls_too  # type: ignore[method-assign]
-    _send_workers_to(f"Door.from_json(json.load(open({str(Path.cwd() / SEALED_LINE)!r})))")
+    _send_workers_to(f"Endpoint.from_json(json.load(open({str(Path.cwd() / SEALED_LINE)!r})))")
 
 
 def _send_workers_to(door: str) -> None:
@@ -68,7 +68,7 @@ def _send_workers_to(door: str) -> None:
     tells = (
         "import json;"
         "from dataclasses import replace;"
-        "from pipeline_runner.wire.endpoint import Door;"
+        "from pipeline_runner.wire.endpoint import Endpoint;"
         "from pipeline_runner.agent import supervise;"
         "start = supervise.start;"
         "supervise.start = lambda *told, **rest: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert
@@ -193,7 +193,7 @@ class Hosts:
 
     def remembered(self) -> dict[str, Any]:
         """Return, as plain data, what a later head needs to go on with the same plan."""
-        facts = {name: _facts(member.host) for name, member in self.members.items()}
+        facts = {name: member.host.as_json() for name, member in self.members.items()}
         return {"hosts": facts, "slots": self.slots}
 
     def recall(self, data: Mapping[str, Any], now: float) -> None:
@@ -228,7 +228,3 @@ def host_of(facts: Mapping[str, Any]) -> Host:
 
 def _report(host: Host, now: float) -> HostReport:
     return HostReport(host.name, host.head, now, memory_total=host.memory, cores=host.cores)
-
-
-def _facts(host: Host) -> dict[str, Any]:
-    return asdict(replace(host, labels=dict(host.labels), lacks=dict(host.lacks)))

@@ -31,7 +31,7 @@ def fail_over(link: WorkerSession, job: Job, page: Page) -> None:
 
 def _outlive(link: WorkerSession, job: Job, page: Page) -> None:
     line = link.line
-    found, pause_s = 0.0, 0.0
+    found, pause_s, answered = 0.0, 0.0, 0
     while True:
         line.await_end()
         try:
@@ -39,8 +39,10 @@ def _outlive(link: WorkerSession, job: Job, page: Page) -> None:
                 link.pump()  # what came before the end counts
         except OSError:  # user code closed our descriptors: the main thread meets it, and tells
             return
-        # Whom a head hangs up on again and again must not keep it busy with that.
-        pause_s = next_pause_s(time.monotonic() - found, pause_s)
+        # Whom a head hangs up on again and again, with nothing done between, must not keep it busy
+        # with that. A bad line is something else: work goes on between its cuts.
+        lasted_s = _BRIEF_S if link.ledger.answered > answered else time.monotonic() - found
+        pause_s, answered = next_pause_s(lasted_s, pause_s), link.ledger.answered
         try:
             if pause_s and not line.closed:
                 native.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311

@@ -70,6 +70,7 @@ class Ledger:
         self.run = run
         self.holdings: dict[Token, Holding] = {}
         self.owed: dict[int, Owed] = {}
+        self.answered = 0  # settles
         self._seq = 0
 
     def next_seq(self) -> int:
@@ -112,6 +113,7 @@ class Ledger:
         Returns the durable cursor that came with a refusal, for a source to go on from: the head
         took all its leases, and it must settle nothing more before it has gone back there.
         """
+        self.answered += 1
         owed = self.owed.pop(answer.seq, None)
         if answer.ok or owed is None:
             return None
