@@ -30,6 +30,8 @@ def _nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in nobody(home).items():
             patch.setenv(name, value)
+        for name in ("COLUMNS", "LINES"):  # side by side, tests are given the size of no terminal
+            patch.delenv(name, raising=False)
         yield
 
 

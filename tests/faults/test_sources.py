@@ -83,7 +83,7 @@ def another(run: Run, killed: set[int]) -> int:
     return int(until(lambda: set(run.workers("source")) - killed).pop())
 
 
-def forget_letters(project: Project, run: Run, killed: set[int]) -> None:
+def kill_a_source(project: Project, run: Run, killed: set[int]) -> None:
     """Kill a source at work: it has started, and values went out since the last kill."""
     emitted = run.stage("source").get("out", 0)
     victims = until(
@@ -91,7 +91,11 @@ def forget_letters(project: Project, run: Run, killed: set[int]) -> None:
     )
     until(lambda: run.stage("source").get("out", 0) > emitted)
     killed.add(victims[0])
-    os.kill(victims[0], signal.SIGKILL)
+    try:
+        os.kill(victims[0], signal.SIGKILL)
+    except ProcessLookupError:  # it had ended since it was seen: another one, then
+        killed.remove(victims[0])
+        kill_a_source(project, run, killed)
 
 
 def assert_every_value_once(project: Project, ended: Ended) -> None:
@@ -111,7 +115,7 @@ def test_a_source_killed_20_times_emits_every_value_once(
     run = project.start()
     killed: set[int] = set()
     while len(killed) < KILLS:
-        forget_letters(project, run, killed)
+        kill_a_source(project, run, killed)
     ended = run.wait(within_s=60)
     assert_every_value_once(project, ended)
     assert_counted_once(ended)
@@ -130,7 +134,7 @@ def test_a_source_and_its_head_killed_in_turn_emit_every_value_once(
     headless = heads = 0
     run = project.start("--no-import")
     while len(killed) < KILLS:
-        forget_letters(project, run, killed)
+        kill_a_source(project, run, killed)
         if len(killed) % 4 == 3:
             orphan = another(run, killed)
             run.signal(signal.SIGKILL)
