@@ -78,7 +78,7 @@ def check(project: Project, items: int, sizes: tuple[int, ...]) -> None:
     assert project.letters() == []
 
 
-def forget_letters(run: Run, chance: random.Random) -> None:
+def kill_some(run: Run, chance: random.Random) -> None:
     workers = run.workers()
     if workers:
         try:
@@ -105,7 +105,7 @@ def test_killed_workers_tear_and_lose_no_large_item(
             lambda seen=seen: len(project.notes()) >= seen + 20 or run.popen.poll() is not None,
             f"items come out after kill {kill}",
         )
-        forget_letters(run, chance)
+        kill_some(run, chance)
     project.open_gate()
     ended = run.wait()
     assert ended.code == 0, ended.err
@@ -120,7 +120,7 @@ def test_a_killed_head_tears_and_loses_no_large_item(project: Project) -> None:
         run = project.start()
         seen = len(project.notes())
         until(lambda seen=seen: len(project.notes()) >= seen + 15, "items come out")
-        forget_letters(run, chance)
+        kill_some(run, chance)
         run.signal(signal.SIGKILL)
         run.popen.communicate()
     project.open_gate()

@@ -78,9 +78,13 @@ def write(project: Project, name: str) -> None:
     project.write(functions, document + chain("source", "plus", "keep"))
 
 
-def another(run: Run, killed: set[int]) -> int:
-    """Return a source that runs now."""
-    return int(until(lambda: set(run.workers("source")) - killed).pop())
+def another(project: Project, run: Run, killed: set[int]) -> int:
+    """Return a source that is at work: one that only starts would end with its head."""
+    return int(
+        until(
+            lambda: [p for p in run.workers("source") if p not in killed and _started(project, p)]
+        )[0]
+    )
 
 
 def kill_a_source(project: Project, run: Run, killed: set[int]) -> None:
@@ -136,7 +140,7 @@ def test_a_source_and_its_head_killed_in_turn_emit_every_value_once(
     while len(killed) < KILLS:
         kill_a_source(project, run, killed)
         if len(killed) % 4 == 3:
-            orphan = another(run, killed)
+            orphan = another(project, run, killed)
             run.signal(signal.SIGKILL)
             run.popen.communicate()
             heads += 1
