@@ -36,8 +36,8 @@ types:
 floors:
 	$(BIN)/lint-imports --no-logo
 
-# Files of tests side by side, one more than there are cores: most of their time they wait.
-JOBS ?= $(shell expr $$(nproc) + 1)
+# Files of tests side by side, as many as there are cores: most of their time they wait.
+JOBS ?= $(shell nproc)
 
 pytest:
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
