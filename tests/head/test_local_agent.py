@@ -37,7 +37,7 @@ def test_a_spare_agent_ends_with_the_process_that_started_it() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     pid = int(said.stdout)
-    until(lambda: not Path(f"/proc/{pid}/fd/0").exists(), "it has ended")
+    assert until(lambda: not Path(f"/proc/{pid}/fd/0").exists(), "it has ended")
 
 
 def test_an_agent_starts_whether_its_spare_is_alive_or_not(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ BODIES = [
     ("pass", "nothing"),
     ("return", "nothing"),
     ("return None", "nothing"),
-    ("raise NotImplementedError", ""),
+    ("raise LookupError(x)", ""),
     ("while True:\n    work(x)", ""),
     ("if x:\n    return x", "sometimes nothing"),
     ("if x:\n    return x\nreturn None", "sometimes nothing"),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from pipeline_runner.queues.broker.effects import Failed, Pending, Stopped
-from pipeline_runner.queues.broker.ranges import Range, intersect, size, union
+from pipeline_runner.queues.broker.failed_item import FailedItem, pickle_of_failed
+from pipeline_runner.queues.broker.ranges import Range, intersect, size, subtract, union
 from pipeline_runner.queues.broker.transaction import (
     Body,
     Letter,
@@ -29,7 +29,6 @@ from pipeline_runner.wire.repack import (
     gather,
     in_pieces,
     name_of,
-    pickle_of,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Failures:
 
         A body of their own sets the rest of their old one free, and one lease takes them all.
         """
-        together: dict[tuple[str, int, str], list[_Failed]] = {}
+        together: dict[tuple[str, int, str], list[FailedItem]] = {}
         bodies: dict[int, bytes | memoryview] = {}  # read once, however many of its items failed
         for failure in failures:
             lease = self._state.leases[failure.token]
@@ -80,7 +79,7 @@ class Failures:
         failure: Failure,
         worker: WorkerRecord,
         bodies: dict[int, bytes | memoryview],
-        together: dict[tuple[str, int, str], list[_Failed]] | None,
+        together: dict[tuple[str, int, str], list[FailedItem]] | None,
     ) -> None:
         stage = self._state.stages[worker.stage]
         failure, is_strange = self._strange(lease, failure, worker)
@@ -105,7 +104,7 @@ class Failures:
             data = bodies[lease.body] = body.data
         name = name_of(data, lease.body, failure.index)
         if is_last:
-            item = _item(failure, body.n, data)
+            item = pickle_of_failed(failure, body.n, data)
             step.letters.append(self._letter(lease, failure, worker, attempts, name, item, body))
             return
         wait_s = spec.retry_s(attempts)
@@ -120,10 +119,10 @@ class Failures:
             )
         )
         if together is not None and body.n > 1 and not lease.suspect:
-            item = _item(failure, body.n, data)
+            item = pickle_of_failed(failure, body.n, data)
             if item is not None and len(item) <= MOST_MOVED_BYTES:
                 key = lease.edge, attempts, body.release
-                failed = _Failed(lease.body, failure.index, name, item)
+                failed = FailedItem(lease.body, failure.index, name, item)
                 together.setdefault(key, []).append(failed)
                 return
         one = Range(lease.body, failure.index, failure.index + 1, attempts, lease.suspect)
@@ -153,7 +152,7 @@ class Failures:
         return True
 
     def _retry(
-        self, step: Transaction, edge: str, attempts: int, release: str, failed: list[_Failed]
+        self, step: Transaction, edge: str, attempts: int, release: str, failed: list[FailedItem]
     ) -> None:
         state = self._state
         wait_s = state.edges[edge].target.spec.retry_s(attempts)
@@ -188,7 +187,7 @@ class Failures:
                     pending.step.requeued.append(Requeue(lease.edge, item))
             if guilty is not None and guilty[0] is lease:
                 one = ((guilty[1], guilty[1] + 1),)
-                rest = tuple(span for span in _without(lease.live, one))
+                rest = subtract(lease.live, one)
                 if rest:
                     self._state.give_back(lease, rest)
                 # "died: killed by SIGKILL", or why its agent killed it: "timeout: ..."
@@ -338,33 +337,3 @@ class Failures:
             if stage.spec.is_source:
                 stage.paused = f"{letter.stage} failed and says on_failure = stop"
         self._state.effects.append(Stopped(letter.stage, letter.error))
-
-
-class _Failed(msgspec.Struct, gc=False):
-    """A failed item: where it is, its name, and its pickle."""
-
-    body: int
-    index: int
-    name: Name
-    item: bytes
-
-
-def _item(failure: Failure, n: int, body: bytes | memoryview) -> bytes | None:
-    """Return the pickle of the item that failed: as its worker sent it, or cut out of its body."""
-    if failure.item is not None:
-        return failure.item
-    try:
-        return pickle_of(body, n, failure.index)
-    except ValueError:  # no body at all: its worker could not decode it either
-        return None
-
-
-def _without(live: Spans, one: Spans) -> Spans:
-    (index, _end) = one[0]
-    kept: list[tuple[int, int]] = []
-    for lo, hi in live:
-        if lo <= index < hi:
-            kept.extend(span for span in ((lo, index), (index + 1, hi)) if span[0] < span[1])
-        else:
-            kept.append((lo, hi))
-    return tuple(kept)
